@@ -1,0 +1,340 @@
+"""Runs the real Pulumi CLI for a project, apart from the user's own Pulumi.
+
+Everything the CLI writes is in one folder: its PULUMI_HOME with the plugins, a file backend with the stack's state,
+the stack's configuration file and the event logs. The project's own folder is only read.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from testbed.standins.stage import stage
+
+STOP_SECONDS = 30
+"""How long an interrupted CLI may take to end what it has begun before it is killed."""
+
+# What would make a run depend on the user's own shell: their Pulumi, their cluster, their GitHub account.
+_FOREIGN = ("PULUMI_", "GITHUB_", "KUBECONFIG", "KUBE_", "GH_TOKEN")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One step that the engine took (or, in a preview, would take) for one resource."""
+
+    op: str
+    """Such as "create", "update", "delete", "replace", "create-replacement", "refresh", "read"."""
+    urn: str
+    type: str
+    paths: tuple[str, ...] = ()
+    """The changed properties, such as `data["config.yaml"]`."""
+
+    @property
+    def name(self) -> str:
+        """The resource's name in the program: the last part of its URN."""
+        return self.urn.rsplit("::", 1)[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What one CLI command did. `output` is stdout and stderr together, as a user would see them."""
+
+    argv: tuple[str, ...]
+    code: int
+    output: str
+    seconds: float
+    events: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    """The engine's events (`apitype.EngineEvent`), for preview, up, refresh and destroy; secrets are masked."""
+
+    @cached_property
+    def steps(self) -> list[Change]:
+        """Every step of the engine, unchanged resources ("same") included, in its order."""
+        found = []
+        for event in self.events:
+            if data := event.get("resourcePreEvent"):
+                step = data["metadata"]
+                paths = tuple(step.get("detailedDiff") or step.get("diffs") or ())
+                found.append(Change(op=step["op"], urn=step["urn"], type=step["type"], paths=paths))
+        return found
+
+    @property
+    def changes(self) -> list[Change]:
+        """The steps that change something: all but "same", and a "refresh" only where it found drift."""
+        return [s for s in self.steps if s.op not in ("same", "refresh", "read")] + self.drift
+
+    @cached_property
+    def drift(self) -> list[Change]:
+        """The resources that a refresh found changed ("update") or gone ("delete")."""
+        found = []
+        for event in self.events:
+            step = event.get("resOutputsEvent", {}).get("metadata", {})
+            if step.get("op") == "refresh" and (paths := tuple(step.get("detailedDiff") or ())):
+                found.append(Change(op="update", urn=step["urn"], type=step["type"], paths=paths))
+            elif step.get("op") == "refresh" and step.get("old") and not step.get("new"):
+                found.append(Change(op="delete", urn=step["urn"], type=step["type"]))
+        return found
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """How many resources had which operation, by the engine's own summary."""
+        found: Counter[str] = Counter()
+        for event in self.events:
+            found.update(event.get("summaryEvent", {}).get("resourceChanges") or {})
+        return found
+
+    @cached_property
+    def errors(self) -> list[str]:
+        """The error messages that the engine showed, without colour codes."""
+        found = []
+        for event in self.events:
+            data = event.get("diagnosticEvent", {})
+            if data.get("severity") == "error":
+                found.append(data["message"])
+        return found
+
+
+class PulumiError(Exception):
+    """A command that failed: the message has the end of its output, `run` all of it."""
+
+    def __init__(self, run: Run):
+        self.run = run
+        tail = "\n".join(run.output.splitlines()[-40:])
+        super().__init__(f"{' '.join(run.argv)} exited with {run.code}:\n{tail}")
+
+
+class Pulumi:
+    """The Pulumi CLI for one stack of one project.
+
+    `binary` is the CLI, `project` the folder of Pulumi.yaml, `folder` where everything is kept (made, if missing; one
+    stack a folder). `passphrase` encrypts the stack's secrets; by default a random one is kept in `folder`, readable
+    by its owner alone. `env` is added to the environment, from which the user's own PULUMI_*, GITHUB_* and KUBE*
+    variables are taken out. `report` is called with every line of output as it comes.
+    """
+
+    def __init__(
+        self,
+        binary: Path,
+        project: Path,
+        folder: Path,
+        *,
+        stack: str = "dev",
+        passphrase: str | None = None,
+        env: Mapping[str, str] | None = None,
+        report: Callable[[str], object] | None = None,
+    ):
+        self.binary, self.project, self.folder, self.stack = (
+            binary,
+            project.resolve(),
+            folder.resolve(),
+            stack,
+        )
+        self.report = report
+        self.home, self._shadow = self.folder / "home", self.folder / "project"
+        self.config_file = self._shadow / f"Pulumi.{stack}.yaml"
+        self.origins: dict[str, str] = {}
+        self._extra = dict(env or {})
+        self._passphrase = passphrase
+        self._child: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+
+    # -- the stack -----------------------------------------------------------------------------------------------
+
+    def init(self) -> dict[str, str]:
+        """Stage the plugins and make the stack, unless it is there; the origin of each plugin (see `stage`)."""
+        for path in (self.folder, self.home, self.folder / "state", self._shadow):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.origins = stage(self.home, cli=self.binary)
+        # The CLI writes the new stack's configuration beside Pulumi.yaml: let that be a copy of ours.
+        name = yaml.safe_load((self.project / "Pulumi.yaml").read_text())["name"]
+        (self._shadow / "Pulumi.yaml").write_text(f"name: {name}\nruntime: python\n")
+        if not self.exists():
+            self.run("stack", "new", "--no-select", "--stack", self.stack, cwd=self._shadow)
+        return self.origins
+
+    def exists(self) -> bool:
+        """Whether the stack is there."""
+        run = self.run("stack", "ls", "--json", cwd=self._shadow, quiet=True)
+        return any(s["name"].rsplit("/", 1)[-1] == self.stack for s in json.loads(run.output))
+
+    def remove(self) -> None:
+        """Forget the (destroyed) stack and delete all that this object keeps in its folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # -- configuration -------------------------------------------------------------------------------------------
+
+    def config_set(self, key: str, value: str, *, secret: bool = False) -> None:
+        """Set one setting; its value goes in by stdin, so that no process list shows it."""
+        flag = "--secret" if secret else "--plaintext"
+        self.run("config", "set", flag, key, *self._config, *self._stack, stdin=value, quiet=True)
+
+    def config_set_all(
+        self, plain: Mapping[str, str] | None = None, secret: Mapping[str, str] | None = None
+    ) -> None:
+        """Set many settings: the plain ones in one command, each secret by stdin."""
+        if plain:
+            args = [a for k, v in plain.items() for a in ("--plaintext", f"{k}={v}")]
+            self.run("config", "set-all", *args, *self._config, *self._stack, quiet=True)
+        for key, value in (secret or {}).items():
+            self.config_set(key, value, secret=True)
+
+    def config_remove(self, key: str) -> None:
+        """Take one setting out."""
+        self.run("config", "rm", key, *self._config, *self._stack, quiet=True)
+
+    # -- operations ----------------------------------------------------------------------------------------------
+
+    def preview(self, *args: str, check: bool = True) -> Run:
+        """`pulumi preview`; further arguments as the CLI takes them, such as `--expect-no-changes`."""
+        return self._operate("preview", *args, check=check)
+
+    def up(self, *args: str, check: bool = True) -> Run:
+        """`pulumi up` without its own preview."""
+        return self._operate("up", "--yes", "--skip-preview", *args, check=check)
+
+    def refresh(self, *args: str, check: bool = True) -> Run:
+        """`pulumi refresh`: the state takes over what is really there. With `--preview-only` it only says so."""
+        mode = [] if "--preview-only" in args else ["--yes", "--skip-preview"]
+        return self._operate("refresh", *mode, *args, check=check)
+
+    def destroy(self, *args: str, check: bool = True) -> Run:
+        """`pulumi destroy`; the stack itself stays."""
+        return self._operate("destroy", "--yes", "--skip-preview", *args, check=check)
+
+    def cancel(self) -> Run:
+        """`pulumi cancel`: take away the lock that a killed CLI has left."""
+        return self.run("cancel", "--yes", self.stack, cwd=self._shadow)
+
+    def interrupt(self) -> None:
+        """Ask the command that another thread runs to stop, as Ctrl-C does; twice to stop at once."""
+        if self._child and self._child.poll() is None:
+            self._child.send_signal(signal.SIGINT)
+
+    def stack_export(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """The stack's state; secrets stay encrypted unless asked for."""
+        flags = ["--show-secrets"] if show_secrets else []
+        return json.loads(self.run("stack", "export", *flags, *self._stack, quiet=True).output)
+
+    def output(self, name: str | None = None, *, show_secrets: bool = False) -> Any:
+        """One stack output, or all of them by name; a secret reads "[secret]" unless asked for."""
+        flags = ["--show-secrets"] if show_secrets else []
+        outputs = json.loads(
+            self.run("stack", "output", "--json", *flags, *self._stack, quiet=True).output or "{}"
+        )
+        return outputs if name is None else outputs[name]
+
+    # -- running -------------------------------------------------------------------------------------------------
+
+    @property
+    def _stack(self) -> Sequence[str]:
+        return ("--stack", self.stack)
+
+    @property
+    def _config(self) -> Sequence[str]:
+        return ("--config-file", str(self.config_file))
+
+    def environment(self) -> dict[str, str]:
+        """The CLI's environment; it holds the passphrase, so it must not be shown."""
+        if self._passphrase is None:
+            kept = self.folder / "passphrase"
+            if not kept.exists():
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                with open(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                    file.write(secrets.token_urlsafe(24))
+            self._passphrase = kept.read_text()
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
+        return (
+            inherited
+            | self._extra
+            | {
+                "PULUMI_HOME": str(self.home),
+                "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
+                "PULUMI_CONFIG_PASSPHRASE": self._passphrase,
+                "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+                "PULUMI_SKIP_UPDATE_CHECK": "true",
+                "PULUMI_DEBUG_COMMANDS": "true",  # else the CLI knows no --event-log
+            }
+        )
+
+    def _operate(self, command: str, *args: str, check: bool) -> Run:
+        log = self.folder / f"events-{command}.json"
+        log.unlink(missing_ok=True)
+        return self.run(
+            command, "--event-log", str(log), *self._config, *self._stack, *args, check=check, event_log=log
+        )
+
+    def run(
+        self,
+        *args: str,
+        check: bool = True,
+        stdin: str = "",
+        cwd: Path | None = None,
+        quiet: bool = False,
+        event_log: Path | None = None,
+    ) -> Run:
+        """Any command of the CLI. Raises PulumiError on a failure unless `check` is false; `quiet` reports nothing.
+
+        With `quiet` the output is stdout alone. An exception in this process (Ctrl-C included) interrupts the CLI,
+        gives it STOP_SECONDS to end what it has begun, and then kills it.
+        """
+        argv = [str(self.binary), *args, "--non-interactive", "--color", "never"]
+        started = time.monotonic()
+        lines: list[str] = []
+        with (
+            self._lock,
+            subprocess.Popen(
+                argv,
+                cwd=cwd or self.project,
+                env=self.environment(),
+                text=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE if quiet else subprocess.STDOUT,
+            ) as child,
+        ):
+            self._child = child
+            try:
+                assert child.stdin is not None
+                assert child.stdout is not None
+                if quiet:
+                    out, err = child.communicate(stdin)
+                    lines = [out] if child.returncode == 0 else [out, err]
+                else:
+                    child.stdin.write(stdin)
+                    child.stdin.close()
+                    for line in child.stdout:
+                        lines.append(line)
+                        if self.report:
+                            self.report(line.rstrip("\n"))
+                child.wait()
+            except BaseException:
+                child.send_signal(signal.SIGINT)
+                try:
+                    child.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                raise
+        events = []
+        if event_log and event_log.exists():
+            events = [json.loads(line) for line in event_log.read_text().splitlines() if line.strip()]
+        run = Run(
+            argv=("pulumi", *args),
+            code=child.returncode,
+            output="".join(lines),
+            seconds=time.monotonic() - started,
+            events=events,
+        )
+        if check and run.code:
+            raise PulumiError(run)
+        return run

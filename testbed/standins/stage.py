@@ -1,0 +1,68 @@
+"""Make a PULUMI_HOME of the testbed's own in which every plugin resolves without a network.
+
+    python -m testbed.standins.stage FOLDER
+
+A plugin that this machine already has (in the user's plugin cache or, for the language host, on PATH or beside the
+CLI) is taken as it is; only a missing one gets a stand-in, under exactly the version that the installed SDK package
+asks the engine for (it looks for no other).
+"""
+
+import os
+import shutil
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+PLUGINS = ("kubernetes", "github", "random", "python")
+LAUNCHER = '#!/bin/sh\nexec "{python}" -P "{standins}" {module} "$@"\n'
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link (the engine passes over a symbolic one in its cache), or a copy on another file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def stage(home: Path, *, cli: Path | None = None, users: Path | None = None) -> dict[str, str]:
+    """Fill `home`/plugins and say where each plugin came from: "stand-in", or "official (…)" with its place.
+
+    `cli` is the Pulumi binary that will be run (default: the one on PATH), `users` the PULUMI_HOME to take official
+    plugins from (default: $PULUMI_HOME, else ~/.pulumi). Raises ValueError if `home` is that folder.
+    """
+    users = users or Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    if home.resolve() == users.resolve():
+        raise ValueError(f"{home} is your own PULUMI_HOME: stand-ins do not belong there")
+    cli = cli or Path(shutil.which("pulumi") or "pulumi")
+    origin = {}
+    for name in PLUGINS:
+        kind = "language" if name == "python" else "resource"
+        package = "pulumi" if name == "python" else f"pulumi-{name}"
+        entry, binary = f"{kind}-{name}-v{version(package)}", f"pulumi-{kind}-{name}"
+        target, official = home / "plugins" / entry, users / "plugins" / entry
+        shutil.rmtree(target, ignore_errors=True)
+        # The engine looks for a language host on PATH, then beside itself, then in the cache.
+        beside = shutil.which(binary) or shutil.which(binary, path=cli.resolve().parent)
+        if kind == "language" and beside:
+            origin[name] = f"official ({beside})"
+        elif (official / binary).exists():
+            shutil.copytree(official, target, copy_function=_link)
+            origin[name] = f"official ({official})"
+        else:
+            target.mkdir(parents=True)
+            module = "language_python" if name == "python" else f"{name}_provider"
+            launcher = LAUNCHER.format(
+                python=sys.executable, standins=Path(__file__).resolve().parent, module=module
+            )
+            (target / binary).write_text(launcher)
+            (target / binary).chmod(0o755)
+            origin[name] = "stand-in"
+    return origin
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    for plugin, source in stage(Path(sys.argv[1]).absolute()).items():
+        print(f"{plugin:12s} {source}")
