@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -194,7 +194,7 @@ class Processes:
         return {name: Record(**record) for name, record in json.loads(path.read_text()).items()}
 
     @contextlib.contextmanager
-    def _records(self) -> Iterator[dict[str, Record]]:
+    def _records(self) -> Generator[dict[str, Record]]:
         """The records, written back when the block ends; one writer at a time."""
         path = self.folder / "processes.json"
         with (self.folder / "processes.lock").open("w") as lock:

@@ -123,7 +123,7 @@ def test_a_killed_process_is_not_alive_and_can_be_started_again(processes: Proce
 
 
 def test_a_program_that_is_not_there_is_named(processes: Processes) -> None:
-    with pytest.raises(ProcessError, match="cannot start gone: .*no-such-program"):
+    with pytest.raises(ProcessError, match=r"cannot start gone: .*no-such-program"):
         processes.start("gone", ["no-such-program"])
     assert processes.names() == []
 

@@ -1,0 +1,313 @@
+"""The programs that the testbed runs, built from pinned Go modules into a cache or taken from PATH."""
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Report = Callable[[str], None]
+"""Takes one line of progress for the user."""
+
+SOURCES = Path(__file__).parent
+MINIMUM_GO = (1, 26)
+_STILL_EVERY = 30.0  # seconds between two lines of a build that takes long
+# Root's programs, which the PATH of an ordinary login may lack.
+SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+
+
+class ToolError(RuntimeError):
+    """A program is missing or could not be built; the message says what mends it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """A folder beside this file with a go.mod, and what is built from it.
+
+    binaries are the names that ensure() knows. package is what `go build` is given; None builds every `tool` of
+    the go.mod. The versions in ldflags are those of the go.mod, which the programs do not know by themselves.
+    """
+
+    name: str
+    binaries: tuple[str, ...]
+    package: str | None = None
+    ldflags: str = "-s -w"
+    # An installed program serves as well if its version, got by version_args, is in [at_least, below).
+    version_args: tuple[str, ...] = ()
+    at_least: tuple[int, ...] = ()
+    below: tuple[int, ...] = ()
+
+
+TOOLS = (
+    Tool(
+        name="kubernetes",
+        binaries=("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"),
+        ldflags="-s -w -X k8s.io/component-base/version.gitVersion=v1.36.1",
+        version_args=("--version",),
+        at_least=(1, 36),
+        below=(1, 37),
+    ),
+    Tool(
+        name="prow",
+        binaries=(
+            "checkconfig",
+            "clonerefs",
+            "crier",
+            "deck",
+            "entrypoint",
+            "ghproxy",
+            "hook",
+            "horologium",
+            "initupload",
+            "prow-controller-manager",
+            "sidecar",
+            "sinker",
+            "status-reconciler",
+            "tide",
+        ),
+    ),
+    Tool(
+        name="pulumi",
+        binaries=("pulumi",),
+        ldflags="-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.259.0",
+        version_args=("version",),
+        at_least=(3, 259),
+        below=(4,),
+    ),
+    # Not taken from PATH: both go into container images and must be static.
+    Tool(name="coredns", binaries=("coredns",), package="."),
+    Tool(name="pause", binaries=("pause",), package="."),
+    Tool(
+        name="etcd",
+        binaries=("etcd",),
+        package="go.etcd.io/etcd/server/v3",
+        version_args=("--version",),
+        at_least=(3, 5),
+        below=(4,),
+    ),
+)
+
+
+def cache_dir() -> Path:
+    """Where builds and images are kept: $PROW_TESTBED_CACHE, or prow-testbed in the user's cache folder."""
+    if own := os.environ.get("PROW_TESTBED_CACHE"):
+        return Path(own).absolute()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "prow-testbed"
+
+
+def ensure(names: Sequence[str], report: Report = print) -> dict[str, Path]:
+    """Map each binary's name to a path where it can be run, building what is not there yet.
+
+    Raises ToolError for a missing or old Go and for a build that fails, KeyError for a name that no tool has.
+    """
+    owners = {binary: tool for tool in TOOLS for binary in tool.binaries}
+    found: dict[str, Path] = {}
+    to_build: dict[str, Tool] = {}
+    for name in dict.fromkeys(names):
+        if installed := _installed(owners[name], name):
+            found[name] = installed
+        else:
+            to_build[owners[name].name] = owners[name]
+    for number, tool in enumerate(to_build.values(), 1):
+        folder = _built(tool, report, f"[{number}/{len(to_build)}]")
+        found.update({name: folder / name for name in names if owners[name] is tool and name not in found})
+    return {name: found[name] for name in names}
+
+
+def build_dir(tool: Tool) -> Path:
+    """Where the tool's build is or would be: named by its sources, its flags and the version of Go."""
+    digest = hashlib.sha256("\0".join([go_version(), tool.package or "", tool.ldflags]).encode())
+    for path in sorted(path for path in (SOURCES / tool.name).iterdir() if path.is_file()):
+        digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
+    return cache_dir() / "tools" / f"{tool.name}-{digest.hexdigest()[:16]}"
+
+
+@functools.cache
+def go_version() -> str:
+    """The version of the Go on PATH, such as go1.26.8. Raises ToolError if it is missing or too old."""
+    wanted = f"Go {'.'.join(map(str, MINIMUM_GO))} or newer"
+    mend = f"install {wanted}, put its bin folder on PATH and check with `go version`"
+    go = shutil.which("go")
+    if go is None:
+        raise ToolError(f"{wanted} is missing, with which the testbed builds its tools: {mend}")
+    # GOTOOLCHAIN=local: Go must not fetch another version of itself.
+    done = subprocess.run(
+        [go, "env", "GOVERSION"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"GOTOOLCHAIN": "local"},
+        cwd="/",
+        check=False,
+    )
+    version = done.stdout.strip()
+    if _numbers(version) < MINIMUM_GO:
+        raise ToolError(f"{go} is {version or done.stderr.strip()}, but {wanted} is needed: {mend}")
+    return version
+
+
+def ensure_packages(needs: dict[str, str], report: Report = print) -> None:
+    """Install Debian packages for the programs that are missing.
+
+    needs maps a program's name or absolute path to the package which has it. As root they are installed with
+    apt-get; otherwise, and where there is no apt-get, ToolError says which command to run.
+    """
+    missing = {program: package for program, package in needs.items() if not which(program)}
+    packages = sorted(set(missing.values()))
+    if not packages:
+        return
+    what = f"missing: {', '.join(sorted(missing))} (Debian packages {' '.join(packages)})"
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise ToolError(
+            f"{what}; install them, on Debian with `sudo apt-get install -y {' '.join(packages)}`"
+        )
+    report(f"installing the Debian packages {' '.join(packages)}")
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for command in (
+        ["apt-get", "update"],
+        ["apt-get", "install", "-y", "--no-install-recommends", *packages],
+    ):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            tail = "\n".join((done.stdout + done.stderr).splitlines()[-10:])
+            raise ToolError(f"{what}; `{' '.join(command)}` failed:\n{tail}")
+    if still := sorted(program for program in missing if not which(program)):
+        raise ToolError(f"still missing after installing {' '.join(packages)}: {', '.join(still)}")
+
+
+def which(program: str) -> str | None:
+    """The program's path, looked for in the folders of root's programs as well; None if it is not there."""
+    return shutil.which(program, path=SEARCH_PATH)
+
+
+@contextlib.contextmanager
+def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Generator[None]:
+    """Hold the lock of this file, so that two processes do not do the same work; waiting is called if it is held."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _installed(tool: Tool, binary: str) -> Path | None:
+    """The binary on PATH, if its version serves."""
+    path = shutil.which(binary) if tool.version_args else None
+    if path is None:
+        return None
+    try:
+        done = subprocess.run(
+            [path, *tool.version_args], capture_output=True, text=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    version = _numbers(done.stdout)
+    return Path(path).absolute() if done.returncode == 0 and tool.at_least <= version < tool.below else None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The first version in text: (3, 259, 0) of "v3.259.0"."""
+    match = re.search(r"\d+(\.\d+)+", text)
+    return tuple(map(int, match[0].split("."))) if match else ()
+
+
+def _built(tool: Tool, report: Report, step: str) -> Path:
+    folder = build_dir(tool)
+    if folder.exists():
+        return folder
+
+    def waiting() -> None:
+        report(f"{step} waiting for another process that builds {tool.name}")
+
+    with locked(cache_dir() / "tools" / f"{tool.name}.lock", waiting):
+        if not folder.exists():
+            _build(tool, folder, report, step)
+    return folder
+
+
+@dataclass
+class _Ticker:
+    """Says every half minute that something is still going on."""
+
+    report: Report
+    text: str
+    began: float = field(default_factory=time.monotonic)
+    told: float = 0
+
+    def tick(self) -> None:
+        if (seconds := time.monotonic() - self.began) >= self.told + _STILL_EVERY:
+            self.told = seconds
+            self.report(f"{self.text}, {seconds:.0f} s")
+
+
+def _build(tool: Tool, folder: Path, report: Report, step: str) -> None:
+    go_version()
+    report(f"{step} building {tool.name} ({', '.join(tool.binaries)}); the first time takes minutes")
+    with tempfile.TemporaryDirectory(prefix=f".{tool.name}-", dir=folder.parent) as scratch:
+        out = Path(scratch) / "bin"
+        out.mkdir()
+        flags = [
+            "-mod=readonly",
+            "-ldflags",
+            tool.ldflags,
+        ]  # readonly: a build must not change go.mod or go.sum
+        if tool.package is None:
+            command = ["go", "install", *flags, "tool"]
+        else:
+            command = ["go", "build", *flags, "-o", str(out / tool.binaries[0]), tool.package]
+        log = cache_dir() / "logs" / f"build-{tool.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        environment = os.environ | {
+            "CGO_ENABLED": "0",
+            "GOTOOLCHAIN": "local",
+            "GOWORK": "off",
+            "GOBIN": str(out),
+        }
+        ticker = _Ticker(report, f"{step} still building {tool.name}")
+        with log.open("wb") as output:
+            child = subprocess.Popen(
+                command,
+                cwd=SOURCES / tool.name,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                while (code := _poll(child)) is None:
+                    ticker.tick()
+            except BaseException:
+                os.killpg(child.pid, signal.SIGKILL)  # the compilers too
+                child.wait()
+                raise
+        seconds = time.monotonic() - ticker.began
+        absent = [name for name in tool.binaries if not (out / name).exists()]
+        if code != 0 or absent:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            what = (
+                f"`{' '.join(command)}` exited with {code}"
+                if code
+                else f"the build made no {', '.join(absent)}"
+            )
+            raise ToolError(f"cannot build {tool.name} in {SOURCES / tool.name}: {what}; {log} ends:\n{tail}")
+        out.rename(folder)
+    report(f"{step} built {tool.name} in {seconds:.0f} s")
+
+
+def _poll(child: subprocess.Popen[bytes]) -> int | None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return child.wait(timeout=1)
+    return None
