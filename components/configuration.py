@@ -1,0 +1,102 @@
+"""Prow's configuration in the cluster: the user's files, completed with what only the stack knows."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+import yaml
+
+from components.objects import labels, name_of
+from components.prow_files import ProwFiles
+
+LOG_PATH = "log?job={{.Spec.Job}}&id={{.Status.BuildID}}"
+"""Deck's page with the log of a job's pod; Prow fills the template in for each job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigurationArgs:
+    """What the configuration is made of."""
+
+    files: ProwFiles
+    """The checked files of `prow/`."""
+    namespace: pulumi.Input[str]
+    """Namespace of Prow's components and of the ProwJobs."""
+    job_namespace: pulumi.Input[str]
+    """Namespace of the jobs' pods."""
+    deck_url: pulumi.Input[str]
+    """URL of deck, with a trailing slash."""
+    github_link_url: str = "https://github.com"
+    """Where GitHub's pages are, for links in comments."""
+
+
+class Configuration(pulumi.ComponentResource):
+    """ConfigMaps `config`, `plugins` and `job-config`.
+
+    Changed in place: Prow's components watch the mounted files, so a change reaches them without a restart.
+    """
+
+    config: pulumi.Output[str]
+    """Name of the ConfigMap with `config.yaml`."""
+    plugins: pulumi.Output[str]
+    """Name of the ConfigMap with `plugins.yaml`."""
+    job_config: pulumi.Output[str]
+    """Name of the ConfigMap with the job files."""
+
+    def __init__(self, name: str, args: ConfigurationArgs, opts: pulumi.ResourceOptions | None = None):
+        super().__init__("prow:index:Configuration", name, None, opts)
+
+        def config_map(resource: str, data: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
+            made = kubernetes.core.v1.ConfigMap(
+                f"{name}-{resource}",
+                metadata={"name": resource, "namespace": args.namespace, "labels": labels()},
+                data=data,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            return name_of(made)
+
+        config = pulumi.Output.all(args.namespace, args.job_namespace, args.deck_url).apply(
+            lambda known: render_config(
+                args.files.config,
+                namespace=known[0],
+                job_namespace=known[1],
+                deck_url=known[2],
+                github_link_url=args.github_link_url,
+            )
+        )
+        self.config = config_map("config", {"config.yaml": config})
+        self.plugins = config_map("plugins", {"plugins.yaml": to_yaml(args.files.plugins)})
+        self.job_config = config_map(
+            "job-config", {key: job_text(args.files, key) for key in args.files.jobs}
+        )
+        self.register_outputs({})
+
+
+def render_config(
+    config: dict[str, Any], *, namespace: str, job_namespace: str, deck_url: str, github_link_url: str
+) -> str:
+    """config.yaml as Prow gets it: the user's, with namespaces and addresses filled in.
+
+    :param deck_url: URL of deck, with a trailing slash.
+    """
+    filled = copy.deepcopy(config)
+    filled["prowjob_namespace"] = namespace
+    filled["pod_namespace"] = job_namespace
+    plank = filled.setdefault("plank", {})
+    plank.setdefault("job_url_prefix_config", {})["*"] = deck_url
+    plank["job_url_template"] = deck_url + LOG_PATH
+    if github_link_url != "https://github.com":
+        filled.setdefault("github", {}).setdefault("link_url", github_link_url)
+    return to_yaml(filled)
+
+
+def job_text(files: ProwFiles, key: str) -> str:
+    """A job file as Prow gets it: word for word, unless `*` stood for the repositories of the settings."""
+    return files.texts.get(key) or to_yaml(files.jobs[key])
+
+
+def to_yaml(value: Any) -> str:
+    """YAML in a stable form, keys in the order given, so that a diff shows what changed and nothing else."""
+    return yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=1000)

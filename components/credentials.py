@@ -1,0 +1,79 @@
+"""The Kubernetes Secrets that hold what Prow must know and nobody else may."""
+
+import json
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.objects import labels, name_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class CredentialsArgs:
+    """The secret values and where they go."""
+
+    namespace: pulumi.Input[str]
+    """Namespace of Prow's components."""
+    job_namespace: pulumi.Input[str]
+    """Namespace of the jobs' pods."""
+    hmac: pulumi.Input[str]
+    """Secret that signs webhooks."""
+    bot_token: pulumi.Input[str]
+    """GitHub token of the bot."""
+    slack_token: pulumi.Input[str] | None = None
+    """Slack token; None: no Secret `slack-token`."""
+    build_cluster_kubeconfig: pulumi.Input[str] | None = None
+    """Kubeconfig of the build clusters; None: no Secret `kubeconfig`."""
+
+
+class Credentials(pulumi.ComponentResource):
+    """Secrets `hmac-token`, `github-token` (in both namespaces) and, where given, `slack-token`, `kubeconfig`.
+
+    `github-token` is in the jobs' namespace because clonerefs, which runs in a job's pod, reads it there
+    (`oauth_token_secret` of Prow's decoration configuration). Containers read all of them as mounted files.
+    """
+
+    hmac_token: pulumi.Output[str]
+    """Name of the Secret with key `hmac`."""
+    github_token: pulumi.Output[str]
+    """Name of the Secret with key `token`."""
+    slack_token: pulumi.Output[str] | None = None
+    """Name of the Secret with key `token`, or None."""
+    kubeconfig: pulumi.Output[str] | None = None
+    """Name of the Secret with key `config`, or None."""
+
+    def __init__(self, name: str, args: CredentialsArgs, opts: pulumi.ResourceOptions | None = None):
+        super().__init__("prow:index:Credentials", name, None, opts)
+
+        def secret(
+            resource: str, secret_name: str, namespace: pulumi.Input[str], key: str, value: pulumi.Input[str]
+        ) -> pulumi.Output[str]:
+            made = kubernetes.core.v1.Secret(
+                f"{name}-{resource}",
+                metadata={"name": secret_name, "namespace": namespace, "labels": labels()},
+                string_data={key: pulumi.Output.secret(value)},
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            return name_of(made)
+
+        tokens = pulumi.Output.secret(args.hmac).apply(hook_tokens)
+        self.hmac_token = secret("hmac-token", "hmac-token", args.namespace, "hmac", tokens)
+        self.github_token = secret("github-token", "github-token", args.namespace, "token", args.bot_token)
+        secret("github-token-jobs", "github-token", args.job_namespace, "token", args.bot_token)
+        if args.slack_token is not None:
+            self.slack_token = secret("slack-token", "slack-token", args.namespace, "token", args.slack_token)
+        if args.build_cluster_kubeconfig is not None:
+            self.kubeconfig = secret(
+                "kubeconfig", "kubeconfig", args.namespace, "config", args.build_cluster_kubeconfig
+            )
+        self.register_outputs({})
+
+
+def hook_tokens(hmac: str) -> str:
+    """The file that hook reads: tokens by repository, organisation or, as here, `*` for all.
+
+    JSON, which is YAML as well; quoted, since forty digits alone would be read as a number. Source: extractHMACs in
+    pkg/github/hmac.go of kubernetes-sigs/prow.
+    """
+    return json.dumps({"*": [{"value": hmac}]})

@@ -1,0 +1,31 @@
+"""What a stack tells its user: addresses, and what to do next."""
+
+from pathlib import Path
+
+import pulumi
+
+from components.services import Services
+from components.settings import Settings
+from components.webhook import Webhooks
+
+README = Path("Pulumi.README.md")
+
+
+def export(settings: Settings, services: Services, webhooks: Webhooks) -> None:
+    """Export the stack's outputs; none is a secret."""
+    pulumi.export("deckUrl", services.deck_url)
+    pulumi.export("hookUrl", services.hook_url)
+    pulumi.export("webhookUrls", webhooks.urls)
+    pulumi.export("namespace", settings.namespace)
+    pulumi.export("jobNamespace", settings.job_namespace)
+    pulumi.export(
+        "next",
+        pulumi.Output.concat(
+            "Open a pull request in ",
+            str(settings.repositories[0]),
+            ": its jobs run and report. Watch them at ",
+            services.deck_url,
+            " and edit prow/jobs/ for jobs of your own.",
+        ),
+    )
+    pulumi.export("readme", README.read_text(encoding="utf-8"))

@@ -1,0 +1,72 @@
+"""Where Prow lives: its namespace, the namespace of the jobs' pods, and the ProwJob type."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+import yaml
+
+from components.objects import labels, name_of
+
+CRD_FILE = Path(__file__).parent / "prowjob_crd.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamespacesArgs:
+    """Names of the two namespaces."""
+
+    namespace: str = "prow"
+    """Of Prow's components and of the ProwJobs."""
+    job_namespace: str = "test-pods"
+    """Of the pods that run jobs."""
+
+
+class Namespaces(pulumi.ComponentResource):
+    """Both namespaces and the ProwJob CustomResourceDefinition.
+
+    Deleting them deletes what is in them: ProwJobs and the pods of jobs too, which the stack did not make itself.
+    """
+
+    namespace: pulumi.Output[str]
+    """Name of Prow's namespace, known once it exists."""
+    job_namespace: pulumi.Output[str]
+    """Name of the jobs' namespace, known once it exists."""
+    prowjob_crd: kubernetes.apiextensions.v1.CustomResourceDefinition
+    """The type that every component watches."""
+
+    def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None):
+        super().__init__("prow:index:Namespaces", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        prow = kubernetes.core.v1.Namespace(
+            f"{name}-prow",
+            metadata={
+                "name": args.namespace,
+                # Every component satisfies the strictest Pod Security Standard; nothing else may move in.
+                "labels": labels() | {"pod-security.kubernetes.io/enforce": "restricted"},
+            },
+            opts=child,
+        )
+        jobs = kubernetes.core.v1.Namespace(
+            f"{name}-jobs",
+            # No standard is enforced here: what a job's pod may do is for whoever writes the job to say.
+            metadata={"name": args.job_namespace, "labels": labels()},
+            opts=child,
+        )
+        self.prowjob_crd = kubernetes.apiextensions.v1.CustomResourceDefinition(
+            f"{name}-prowjob", **_crd(), opts=child
+        )
+        self.namespace = name_of(prow)
+        self.job_namespace = name_of(jobs)
+        self.register_outputs({"namespace": self.namespace, "jobNamespace": self.job_namespace})
+
+
+def _crd() -> dict:
+    """`metadata` and `spec` of the CustomResourceDefinition.
+
+    The file is upstream's with the schemas of the embedded pods and Tekton pipelines left open: they are 97 % of
+    its 1.7 MB, more than etcd stores by default, and the API server checks those parts again when the pod is made.
+    """
+    crd = yaml.load(CRD_FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    crd["metadata"]["labels"] = labels()
+    return {"metadata": crd["metadata"], "spec": crd["spec"]}

@@ -1,0 +1,83 @@
+"""The Services of Prow's components, and the addresses that follow from them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.catalog import Component
+from components.objects import labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServicesArgs:
+    """Whose Services, and where."""
+
+    namespace: pulumi.Input[str]
+    """Namespace of Prow's components."""
+    components: Iterable[Component]
+    """Components; those without a service port are passed over."""
+    node_address: pulumi.Input[str]
+    """Address at which NodePorts answer."""
+
+
+class Services(pulumi.ComponentResource):
+    """A Service for each component that others reach.
+
+    They come before the components' Deployments: the configuration that the pods mount holds deck's NodePort.
+    """
+
+    deck_url: pulumi.Output[str]
+    """`http://<node>:<NodePort of deck>/`; unknown while a preview cannot tell the port."""
+    hook_url: pulumi.Output[str]
+    """`http://<node>:<NodePort of hook>/hook`; unknown while a preview cannot tell the port."""
+
+    def __init__(self, name: str, args: ServicesArgs, opts: pulumi.ResourceOptions | None = None):
+        super().__init__("prow:index:Services", name, None, opts)
+        services = {
+            component.name: kubernetes.core.v1.Service(
+                f"{name}-{component.name}",
+                metadata={
+                    "name": component.name,
+                    "namespace": args.namespace,
+                    "labels": labels(component.name),
+                    # An awaited Service waits while its pods are unready, and they stay so until they can mount
+                    # the configuration, which waits for this Service's port.
+                    "annotations": {"pulumi.com/skipAwait": "true"},
+                },
+                spec={
+                    "type": "NodePort" if component.service.node_port else "ClusterIP",
+                    "selector": {"app": component.name},
+                    "ports": [
+                        {
+                            "name": "http",
+                            "port": component.service.port,
+                            "target_port": component.service.target,
+                        }
+                    ],
+                },
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for component in args.components
+            if component.service
+        }
+        self.deck_url = node_port_url(args.node_address, services["deck"], "/")
+        self.hook_url = node_port_url(args.node_address, services["hook"], "/hook")
+        self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})
+
+
+def node_port_url(
+    address: pulumi.Input[str], service: kubernetes.core.v1.Service, path: str
+) -> pulumi.Output[str]:
+    """URL of a NodePort Service; unknown while the port is."""
+
+    def url(parts: list) -> str:
+        host, spec = parts
+        port = spec.ports[0].node_port
+        if port is None:
+            # A preview on a cluster without the namespace returns the inputs as they are, with no port yet.
+            return pulumi.UNKNOWN  # ty: ignore[invalid-explicit-return]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}{path}"
+
+    return pulumi.Output.all(address, service.spec).apply(url)
