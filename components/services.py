@@ -72,12 +72,14 @@ def node_port_url(
 ) -> pulumi.Output[str]:
     """URL of a NodePort Service; unknown while the port is."""
 
+    # Output.all would turn the typed spec into a plain dict, so the port is taken first.
+    port = service.spec.apply(lambda spec: next((p.node_port for p in spec.ports or ()), None))
+
     def url(parts: list) -> str:
-        host, spec = parts
-        port = spec.ports[0].node_port
-        if port is None:
+        host, number = parts
+        if number is None:
             # A preview on a cluster without the namespace returns the inputs as they are, with no port yet.
             return pulumi.UNKNOWN  # ty: ignore[invalid-explicit-return]
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}{path}"
+        return f"http://{f'[{host}]' if ':' in host else host}:{int(number)}{path}"
 
-    return pulumi.Output.all(address, service.spec).apply(url)
+    return pulumi.Output.all(address, port).apply(url)

@@ -1,0 +1,126 @@
+"""Pulumi's mocks, fresh for each test, and a view of what a program registered."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import rpc
+from pulumi.runtime.mocks import MockMonitor
+from pulumi.runtime.settings import SETTINGS
+from pulumi.runtime.stack import run_pulumi_func
+
+SECRET_SIG = "1b47061264138c4ac30d75fd1eb44270"  # sdk/python/lib/pulumi/runtime/rpc.py, _special_secret_sig
+
+
+def is_secret(value: Any) -> bool:
+    """Whether a registered input was sent to the engine as a secret."""
+    return isinstance(value, dict) and value.get(rpc._special_sig_key) == SECRET_SIG
+
+
+def reveal(value: Any) -> Any:
+    """A registered input without its secret marks."""
+    if is_secret(value):
+        return reveal(value["value"])
+    if isinstance(value, dict):
+        return {key: reveal(item) for key, item in value.items()}
+    return [reveal(item) for item in value] if isinstance(value, list) else value
+
+
+def secrets_of(value: Any) -> list[Any]:
+    """Every value below this one that is marked as a secret."""
+    if is_secret(value):
+        return [reveal(value)]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [found for item in items for found in secrets_of(item)]
+
+
+@dataclass
+class Registered:
+    """One resource that the program registered."""
+
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    provider: str
+
+
+@dataclass
+class Recorder(pulumi.runtime.Mocks):
+    """Answers as the providers would, and records what was asked."""
+
+    node_port: int | None = 30080
+    monitor: MockMonitor | None = None
+    resources: list[Registered] = field(default_factory=list)
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        self.resources.append(Registered(args.typ, args.name, args.inputs, args.provider or ""))
+        outputs = reveal(args.inputs)
+        if args.typ == "kubernetes:core/v1:Service":
+            for port in outputs["spec"]["ports"]:
+                port["nodePort"] = self.node_port
+        elif args.typ == "kubernetes:core/v1:Node":
+            address = {"type": "InternalIP", "address": "192.0.2.7"}
+            outputs["status"] = {"addresses": [{"type": "Hostname", "address": "node"}, address]}
+        elif args.typ == "random:index/randomBytes:RandomBytes":
+            outputs |= {"hex": "0f" * int(outputs["length"]), "base64": "Dw=="}
+        elif args.typ == "github:index/repositoryWebhook:RepositoryWebhook":
+            outputs["url"] = f"https://api.github.com/repos/x/{outputs['repository']}/hooks/1"
+        return f"{args.name}-id", outputs
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        raise NotImplementedError(args.token)
+
+    def of(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Inputs of the resources whose type ends in `:kind`, by `namespace/name` or by resource name."""
+        found = {}
+        for resource in self.resources:
+            if resource.type.endswith(f":{kind}"):
+                metadata = reveal(resource.inputs).get("metadata") or {}
+                parts = (metadata.get("namespace"), metadata.get("name"))
+                found["/".join(part for part in parts if part) or resource.name] = resource.inputs
+        return found
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    """Mocks of a project `prow`, stack `test`, set before the components are made."""
+    made = Recorder()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    made.monitor = MockMonitor(made)
+    pulumi.runtime.set_mocks(made, project="prow", stack="test", preview=False, monitor=made.monitor)
+    # Pulumi keeps these for the process; what one test left pending is not another's.
+    SETTINGS.rpc_manager.clear()
+    SETTINGS.outputs.clear()
+    yield made
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+
+@pytest.fixture
+def run(recorder: Recorder) -> Callable[[Callable[[], Any]], Recorder]:
+    """Runs a program on the mocks, to its end; errors of resources and outputs are raised."""
+
+    def execute(program: Callable[[], Any]) -> Recorder:
+        async def main() -> None:
+            await run_pulumi_func(program)
+
+        asyncio.get_event_loop().run_until_complete(main())
+        return recorder
+
+    return execute
+
+
+def known(output: pulumi.Output[Any]) -> Any:
+    """The value of an output, after `run`; pulumi.UNKNOWN where a preview could not tell it."""
+    return asyncio.get_event_loop().run_until_complete(output.future(with_unknowns=True))
+
+
+def marked_secret(output: pulumi.Output[Any]) -> bool:
+    """Whether an output is secret, after `run`."""
+    return asyncio.get_event_loop().run_until_complete(output.is_secret())

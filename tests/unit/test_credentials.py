@@ -1,0 +1,48 @@
+import yaml
+
+from components.credentials import Credentials, CredentialsArgs, hook_tokens
+
+from .conftest import known, reveal, secrets_of
+
+SECRETS = {
+    "hmac": "0" * 40,
+    "bot_token": "ghp_known",
+    "slack_token": "xoxb-known",
+    "build_cluster_kubeconfig": "{}",
+}
+
+
+def make(run, **given):
+    made = []
+    args = CredentialsArgs(namespace="prow", job_namespace="test-pods", **given)
+    return run(lambda: made.append(Credentials("credentials", args))), made[0]
+
+
+def test_each_secret_is_where_prow_reads_it(run):
+    recorder, credentials = make(run, **SECRETS)
+    data = {key: reveal(inputs)["stringData"] for key, inputs in recorder.of("Secret").items()}
+    assert data == {
+        "prow/hmac-token": {"hmac": hook_tokens("0" * 40)},
+        "prow/github-token": {"token": "ghp_known"},
+        "test-pods/github-token": {"token": "ghp_known"},
+        "prow/slack-token": {"token": "xoxb-known"},
+        "prow/kubeconfig": {"config": "{}"},
+    }
+    assert known(credentials.hmac_token) == "hmac-token"
+
+
+def test_every_value_is_sent_to_the_engine_as_a_secret(run):
+    recorder, _ = make(run, **SECRETS)
+    for key, inputs in recorder.of("Secret").items():
+        assert secrets_of(inputs["stringData"]) == [reveal(inputs["stringData"])], key
+
+
+def test_without_optional_tokens_no_secret_is_made_for_them(run):
+    recorder, credentials = make(run, hmac="0" * 40, bot_token="ghp_known")
+    assert set(recorder.of("Secret")) == {"prow/hmac-token", "prow/github-token", "test-pods/github-token"}
+    assert credentials.slack_token is None
+    assert credentials.kubeconfig is None
+
+
+def test_hook_reads_a_token_of_digits_as_a_string():
+    assert yaml.safe_load(hook_tokens("1234567890")) == {"*": [{"value": "1234567890"}]}

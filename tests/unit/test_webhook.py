@@ -1,0 +1,57 @@
+import pulumi
+
+from components.settings import Repository
+from components.webhook import Webhooks, WebhooksArgs
+
+from .conftest import known, reveal, secrets_of
+
+REPOSITORIES = [
+    Repository(owner="acme", name="one"),
+    Repository(owner="zeta", name="two"),
+    Repository(owner="acme", name="three"),
+]
+
+
+def make(run):
+    pulumi.runtime.set_all_config({"github:token": "ghp_admin"}, ["github:token"])
+    made = []
+    args = WebhooksArgs(repositories=REPOSITORIES, url="http://192.0.2.7:30080/hook", secret="0f" * 20)
+    return run(lambda: made.append(Webhooks("webhook", args))), made[0]
+
+
+def test_every_repository_has_one_webhook_for_every_event_as_signed_json(run):
+    recorder, webhooks = make(run)
+    hooks = recorder.of("RepositoryWebhook")
+    assert set(hooks) == {"webhook-acme/one", "webhook-acme/three", "webhook-zeta/two"}
+    for name, inputs in hooks.items():
+        plain = reveal(inputs)
+        assert plain["repository"] == name.split("/")[1]
+        assert plain["events"] == ["*"]
+        assert plain["active"] is True
+        assert plain["configuration"] == {
+            "url": "http://192.0.2.7:30080/hook",
+            "contentType": "json",
+            "secret": "0f" * 20,
+            "insecureSsl": False,
+        }
+    assert set(known(webhooks.urls)) == {"acme/one", "acme/three", "zeta/two"}
+
+
+def test_the_webhooks_secret_is_a_secret(run):
+    recorder, _ = make(run)
+    for inputs in recorder.of("RepositoryWebhook").values():
+        assert "0f" * 20 in str(secrets_of(inputs["configuration"]) or secrets_of(inputs))
+
+
+def test_each_owner_has_one_provider_with_the_admins_token_as_a_secret(run):
+    recorder, _ = make(run)
+    providers = [r for r in recorder.resources if r.type == "pulumi:providers:github"]
+    assert sorted((p.name, reveal(p.inputs)["owner"]) for p in providers) == [
+        ("webhook-acme", "acme"),
+        ("webhook-zeta", "zeta"),
+    ]
+    for provider in providers:
+        assert secrets_of(provider.inputs["token"]) == ["ghp_admin"]
+    by_hook = {r.name: r.provider for r in recorder.resources if r.type.endswith(":RepositoryWebhook")}
+    assert "::webhook-zeta::" in by_hook["webhook-zeta/two"]
+    assert "::webhook-acme::" in by_hook["webhook-acme/three"]
