@@ -1,0 +1,44 @@
+# `make` without a target says what there is.
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+INSTALLED := .venv/.installed
+
+.PHONY: help demo demo-down test test-unit lint format minikube schema clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+$(INSTALLED): requirements.txt requirements-dev.txt testbed/venv.sh
+	@testbed/venv.sh
+	@touch $@
+
+demo: $(INSTALLED) ## Show the whole thing on this machine: cluster, GitHub stand-in, pull request, status
+	@$(PYTHON) -m testbed demo
+
+demo-down: $(INSTALLED) ## Destroy the demo's stack and end all that the demo started
+	@$(PYTHON) -m testbed demo-down
+
+test: lint ## Run every test: unit, stack and end to end (builds what it needs first)
+	@$(PYTHON) -m testbed tools
+	@$(PYTHON) -m pytest
+
+test-unit: lint ## Run the tests that need nothing but Python
+	@$(PYTHON) -m pytest tests/unit
+
+lint: $(INSTALLED) ## Check style and types
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ty check
+
+format: $(INSTALLED) ## Mend style
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+minikube: ## Start the minikube profile that the stack `dev` runs on
+	minikube start --memory 4096 --cpus 4 --profile prow-cluster
+
+schema: ## Generate components/prow_schema.json from Prow's own types
+	cd testbed/tools/prow-schema && go run . > ../../../components/prow_schema.json
+
+clean: ## Remove the virtual environment and what tests left in the checkout
+	rm -rf .venv .testbed .pytest_cache .ruff_cache
