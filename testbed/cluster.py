@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed import images, tools
-from testbed.processes import ProcessError, Processes
+from testbed.processes import ProcessError, Processes, running
 from testbed.tools import Report
 
 CONTEXT = "prow-cluster"
@@ -128,7 +128,9 @@ def load(folder: Path) -> Cluster:
     folder = folder.absolute()
     path = folder / "node" / "cluster.json"
     if not path.exists() or not Processes(folder / "node").alive("node"):
-        raise ClusterError(f"no cluster runs in {folder}: start one with `python -m testbed up --name {folder.name}`")
+        raise ClusterError(
+            f"no cluster runs in {folder}: start one with `python -m testbed up --name {folder.name}`"
+        )
     values = json.loads(path.read_text())
     return Cluster(**values | {"folder": Path(values["folder"]), "kubeconfig": Path(values["kubeconfig"])})
 
@@ -219,7 +221,7 @@ def leftovers(folder: Path) -> list[str]:
         for process in Path("/proc").glob("[0-9]*"):
             for kind, identity in state.namespaces.items():
                 with contextlib.suppress(OSError):
-                    if os.readlink(process / "ns" / kind) == identity:
+                    if os.readlink(process / "ns" / kind) == identity and running(int(process.name)):
                         found.append(f"process {process.name} in its {kind} namespace")
                         break
     mounts = Path("/proc/self/mounts").read_text().splitlines()
@@ -246,7 +248,9 @@ def load_images(cluster: Cluster, wanted: Iterable[images.Image]) -> None:
     if cluster.external:
         return
     command = inside(cluster, ["ctr", "--namespace=k8s.io", "images", "import", "--no-unpack", "-"])
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as ctr:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as ctr:
         assert ctr.stdin is not None
         assert ctr.stdout is not None
         with contextlib.suppress(BrokenPipeError):  # its own message is more to the point
@@ -272,7 +276,9 @@ class _Steps:
         try:
             yield
         except BaseException:
-            self.report(f"[{self.number}/{self.total}] {what} … failed after {time.monotonic() - began:.1f} s")
+            self.report(
+                f"[{self.number}/{self.total}] {what} … failed after {time.monotonic() - began:.1f} s"
+            )
             raise
         self.report(f"[{self.number}/{self.total}] {what} … {time.monotonic() - began:.1f} s")
 
@@ -378,8 +384,12 @@ class _Node:
         service = "kubernetes.default.svc"
         first = ipaddress.ip_network(_SERVICES)[1]
         names = f"{node},IP:{first},DNS:kubernetes,DNS:kubernetes.default,DNS:{service},DNS:{service}.cluster.local"
-        self.openssl("apiserver", "/CN=kube-apiserver", f"subjectAltName={names}", "extendedKeyUsage=serverAuth")
-        self.openssl("kubelet-server", f"/CN={NODE_NAME}", f"subjectAltName={node}", "extendedKeyUsage=serverAuth")
+        self.openssl(
+            "apiserver", "/CN=kube-apiserver", f"subjectAltName={names}", "extendedKeyUsage=serverAuth"
+        )
+        self.openssl(
+            "kubelet-server", f"/CN={NODE_NAME}", f"subjectAltName={node}", "extendedKeyUsage=serverAuth"
+        )
         key = ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]
         _run([*key, "-out", str(self.pki / "service-accounts.key")])
         for user in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"):
@@ -388,14 +398,28 @@ class _Node:
 
     def openssl(self, name: str, subject: str, *extensions: str, signed_by: str | None = "ca") -> None:
         key, certificate = self.pki / f"{name}.key", self.pki / f"{name}.crt"
-        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
+        command = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-noenc",
+        ]
         # A configuration of our own, without the extensions that the distribution's file would add.
         command += ["-config", str(self.pki / "openssl.cnf"), "-days", "3650", "-subj", subject]
         command += ["-keyout", str(key), "-out", str(certificate)]
         for extension in extensions:
             command += ["-addext", extension]
         if signed_by:
-            command += ["-CA", str(self.pki / f"{signed_by}.crt"), "-CAkey", str(self.pki / f"{signed_by}.key")]
+            command += [
+                "-CA",
+                str(self.pki / f"{signed_by}.crt"),
+                "-CAkey",
+                str(self.pki / f"{signed_by}.key"),
+            ]
         _run(command)
 
     def client(self, name: str, subject: str) -> None:
@@ -522,14 +546,20 @@ class _Node:
         plugins = [
             {
                 "type": "ptp",
-                "ipam": {"type": "host-local", "ranges": [[{"subnet": _PODS}]], "routes": [{"dst": "0.0.0.0/0"}]},
+                "ipam": {
+                    "type": "host-local",
+                    "ranges": [[{"subnet": _PODS}]],
+                    "routes": [{"dst": "0.0.0.0/0"}],
+                },
             },
             {"type": "portmap", "capabilities": {"portMappings": True}},
         ]
         config = {"cniVersion": "0.4.0", "name": "testbed", "plugins": plugins}
         (cni / "testbed.conflist").write_text(json.dumps(config))
         # A folder that lies on an overlay itself (a checkout in a container) cannot carry another.
-        overlay = subprocess.run(["stat", "-fc", "%T", root], capture_output=True, text=True, check=True).stdout
+        overlay = subprocess.run(
+            ["stat", "-fc", "%T", root], capture_output=True, text=True, check=True
+        ).stdout
         snapshotter = "native" if overlay.strip() == "overlayfs" else "overlayfs"
         (root / "config.toml").write_text(
             _CONTAINERD.format(
@@ -597,7 +627,9 @@ class _Node:
                         f"{name} ended while {what} was waited for; {log} ends:\n{self.processes.log_tail(name)}"
                     )
             if time.monotonic() > end:
-                tails = "\n".join(f"{self.processes.log(name)} ends:\n{self.processes.log_tail(name)}" for name in needs)
+                tails = "\n".join(
+                    f"{self.processes.log(name)} ends:\n{self.processes.log_tail(name)}" for name in needs
+                )
                 raise ClusterError(f"{what} was not ready after {seconds:.0f} s; {tails}")
             time.sleep(0.1)
 
@@ -613,7 +645,15 @@ class _Node:
             return False
 
     def containerd_ready(self) -> bool:
-        command = ["nsenter", f"--target={self.processes.pid('node')}", "--mount", "--wd=/", "--", "ctr", "version"]
+        command = [
+            "nsenter",
+            f"--target={self.processes.pid('node')}",
+            "--mount",
+            "--wd=/",
+            "--",
+            "ctr",
+            "version",
+        ]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def node_ready(self) -> bool:
@@ -629,7 +669,9 @@ class _Node:
     def dns_ready(self) -> bool:
         from kubernetes import client
 
-        deployment = client.AppsV1Api(self.client_of_admin()).read_namespaced_deployment("coredns", "kube-system")
+        deployment = client.AppsV1Api(self.client_of_admin()).read_namespaced_deployment(
+            "coredns", "kube-system"
+        )
         return bool(deployment.status.available_replicas)
 
     def client_of_admin(self) -> Any:
@@ -742,8 +784,16 @@ def _dns_manifests(host_ip: str) -> list[dict[str, Any]]:
             "kind": "ClusterRole",
             "metadata": {"name": "system:coredns"},
             "rules": [
-                {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]},
-                {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
+                {
+                    "apiGroups": [""],
+                    "resources": ["services", "pods", "namespaces"],
+                    "verbs": ["list", "watch"],
+                },
+                {
+                    "apiGroups": ["discovery.k8s.io"],
+                    "resources": ["endpointslices"],
+                    "verbs": ["list", "watch"],
+                },
             ],
         },
         {
@@ -805,14 +855,18 @@ def _check_machine() -> None:
 
 def _cni_folder(report: Report) -> str:
     def found() -> str | None:
-        return next((path for path in _CNI_FOLDERS if all(Path(path, name).exists() for name in _CNI_PLUGINS)), None)
+        return next(
+            (path for path in _CNI_FOLDERS if all(Path(path, name).exists() for name in _CNI_PLUGINS)), None
+        )
 
     if (folder := found()) is None:
         needs = {f"{_CNI_FOLDERS[0]}/{name}": "containernetworking-plugins" for name in _CNI_PLUGINS}
         tools.ensure_packages(needs, report)
         folder = found()
     if folder is None:
-        raise ClusterError(f"no folder of {', '.join(_CNI_FOLDERS)} has the CNI plugins {', '.join(_CNI_PLUGINS)}")
+        raise ClusterError(
+            f"no folder of {', '.join(_CNI_FOLDERS)} has the CNI plugins {', '.join(_CNI_PLUGINS)}"
+        )
     return folder
 
 
@@ -840,7 +894,9 @@ def _claim_number(node: Path) -> _State:
         for root in roots:
             _enable_controllers(root, state.link)
         return state
-    raise ClusterError("no network of 10.200.1.0/24 … 10.200.254.0/24 is free: `ip -4 route` shows who uses them")
+    raise ClusterError(
+        "no network of 10.200.1.0/24 … 10.200.254.0/24 is free: `ip -4 route` shows who uses them"
+    )
 
 
 def _cgroup_roots() -> list[Path]:
@@ -852,7 +908,11 @@ def _cgroup_roots() -> list[Path]:
 def _enable_controllers(root: Path, name: str) -> None:
     """Give the group what kubelet looks for: version 1's cpuset values, version 2's controllers."""
     for file in ("cpuset.cpus", "cpuset.mems"):
-        if (root / file).exists() and (root / name / file).exists() and not (root / name / file).read_text().strip():
+        if (
+            (root / file).exists()
+            and (root / name / file).exists()
+            and not (root / name / file).read_text().strip()
+        ):
             (root / name / file).write_text((root / file).read_text())
     if (root / "cgroup.controllers").exists():
         for controller in (root / "cgroup.controllers").read_text().split():
@@ -905,4 +965,15 @@ def _run(command: Sequence[str]) -> str:
     return done.stdout
 
 
-__all__ = ["Cluster", "ClusterError", "ProcessError", "down", "external", "inside", "leftovers", "load", "load_images", "up"]
+__all__ = [
+    "Cluster",
+    "ClusterError",
+    "ProcessError",
+    "down",
+    "external",
+    "inside",
+    "leftovers",
+    "load",
+    "load_images",
+    "up",
+]

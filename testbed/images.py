@@ -148,13 +148,18 @@ def archive(images: Iterable[Image]) -> Iterator[bytes]:
                 "architecture": _architecture(),
                 "os": "linux",
                 "config": {"Entrypoint": image.entrypoint, "Env": image.env},
-                "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digests[layer]}" for layer in image.layers]},
+                "rootfs": {
+                    "type": "layers",
+                    "diff_ids": [f"sha256:{digests[layer]}" for layer in image.layers],
+                },
             },
             sort_keys=True,
         ).encode()
         path = f"{hashlib.sha256(config).hexdigest()}.json"
         yield from _file(path, config)
-        manifest.append({"Config": path, "RepoTags": [image.name], "Layers": [names[layer] for layer in image.layers]})
+        manifest.append(
+            {"Config": path, "RepoTags": [image.name], "Layers": [names[layer] for layer in image.layers]}
+        )
     yield from _file("manifest.json", json.dumps(manifest).encode())
     yield b"\0" * (2 * _BLOCK)
 
@@ -196,7 +201,18 @@ def jobs() -> list[Image]:
 def _system_files() -> Layer:
     """What every program may look for: users, name service, certificates, folders to write to."""
     users = "root:x:0:0:root:/root:/bin/sh\nnonroot:x:65532:65532:nonroot:/home/nonroot:/bin/sh\n"
-    folders = ["etc", "etc/ssl", "etc/ssl/certs", "usr", "usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "var", "var/run"]
+    folders = [
+        "etc",
+        "etc/ssl",
+        "etc/ssl/certs",
+        "usr",
+        "usr/bin",
+        "usr/sbin",
+        "usr/lib",
+        "usr/lib64",
+        "var",
+        "var/run",
+    ]
     links = {name: f"usr/{name}" for name in ("bin", "sbin", "lib", "lib64")}
     bundle = [Entry(path=str(_CA_BUNDLE)[1:], source=_CA_BUNDLE, mode=0o644)] if _CA_BUNDLE.exists() else []
     return Layer(
@@ -210,7 +226,11 @@ def _system_files() -> Layer:
             Entry(path="home/nonroot", mode=0o777),
             Entry(path="etc/passwd", content=users.encode(), mode=0o644),
             Entry(path="etc/group", content=b"root:x:0:\nnonroot:x:65532:\n", mode=0o644),
-            Entry(path="etc/nsswitch.conf", content=b"passwd: files\ngroup: files\nhosts: files dns\n", mode=0o644),
+            Entry(
+                path="etc/nsswitch.conf",
+                content=b"passwd: files\ngroup: files\nhosts: files dns\n",
+                mode=0o644,
+            ),
             *bundle,
         )
     )
@@ -229,14 +249,20 @@ def _shell() -> Layer:
 def _git() -> Layer:
     """git with its helpers, ssh, and the libraries of them all."""
     git, ssh = _program("git"), _program("ssh")
-    core = Path(subprocess.run([git, "--exec-path"], capture_output=True, text=True, check=True).stdout.strip())
+    core = Path(
+        subprocess.run([git, "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
+    )
     entries = {entry.path: entry for entry in _tree(core, str(core)[1:])}
     templates = Path("/usr/share/git-core/templates")
     if templates.exists():
         entries |= {entry.path: entry for entry in _tree(templates, str(templates)[1:])}
-    entries |= {f"usr/bin/{path.name}": Entry(path=f"usr/bin/{path.name}", source=path) for path in (git, ssh)}
+    entries |= {
+        f"usr/bin/{path.name}": Entry(path=f"usr/bin/{path.name}", source=path) for path in (git, ssh)
+    }
     # busybox's sh ends at /usr/bin/sh, and Debian's git scripts want /bin/sh, which is the same folder.
-    programs = [entry.source for entry in entries.values() if entry.source and os.access(entry.source, os.X_OK)]
+    programs = [
+        entry.source for entry in entries.values() if entry.source and os.access(entry.source, os.X_OK)
+    ]
     for library in _libraries([path for path in programs if path.open("rb").read(4) == b"\x7fELF"]):
         # /lib and /lib64 are links into /usr in the image, as on every current distribution.
         path = str(library)[1:] if str(library).startswith("/usr/") else f"usr{library}"
@@ -274,7 +300,9 @@ def _tree(folder: Path, path: str) -> list[Entry]:
 def _program(name: str) -> Path:
     path = tools.which(name)
     if path is None:
-        raise ImageError(f"{name} is missing, which goes into images; on Debian: apt-get install {PACKAGES[name]}")
+        raise ImageError(
+            f"{name} is missing, which goes into images; on Debian: apt-get install {PACKAGES[name]}"
+        )
     return Path(path)
 
 

@@ -206,6 +206,12 @@ class Processes:
             new.replace(path)
 
 
+def running(pid: int) -> bool:
+    """Whether a process of this id exists; one that has ended and waits to be reaped does not count."""
+    stat = _stat(pid)
+    return stat is not None and stat.state not in "ZX"
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Stat:
     state: str
