@@ -1,0 +1,60 @@
+"""Runs the stand-in: `python -m testbed.github --state FOLDER`."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from .seed import DEFAULT, SeedError
+from .server import run
+
+
+def main() -> None:
+    """Serve until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m testbed.github", description="A stand-in for GitHub.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
+    parser.add_argument(
+        "--state", type=Path, required=True, metavar="FOLDER", help="where everything is kept"
+    )
+    parser.add_argument(
+        "--seed",
+        type=Path,
+        default=DEFAULT,
+        metavar="FILE",
+        help="what an empty state is filled with (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--base-url", metavar="URL", help="the address that others use (default: http://HOST:PORT)"
+    )
+    options = parser.parse_args()
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+
+    async def serve() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        await run(
+            host=options.host,
+            port=options.port,
+            folder=options.state,
+            seed_file=options.seed,
+            base=options.base_url.rstrip("/") if options.base_url else None,
+            report=lambda address: print(address, flush=True),
+        )
+
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(serve())
+    except (SeedError, OSError) as error:
+        parser.exit(1, f"python -m testbed.github: {error}\n")
+
+
+if __name__ == "__main__":
+    main()

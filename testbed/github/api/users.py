@@ -1,0 +1,112 @@
+"""Users and organisations: https://docs.github.com/en/rest/users and https://docs.github.com/en/rest/orgs."""
+
+from typing import Any
+
+from ..model import Account
+from . import NOT_FOUND, Call, Reply, route
+
+
+def _account(call: Call, key: str, kind: str | None = None) -> Account:
+    found = call.github.account(call.args[key])
+    if found is None or (kind is not None and found.type != kind):
+        raise NOT_FOUND
+    return found
+
+
+@route("GET", "/user", login=True)
+def me(call: Call) -> Any:
+    return call.github.shapes.profile(call.actor)
+
+
+@route("GET", "/users/{login}")
+def user(call: Call) -> Any:
+    return call.github.shapes.profile(_account(call, "login"))
+
+
+@route("GET", "/users/{login}/repos")
+def user_repositories(call: Call) -> Any:
+    return _repositories(call, _account(call, "login"))
+
+
+@route("GET", "/orgs/{org}/repos")
+def organization_repositories(call: Call) -> Any:
+    return _repositories(call, _account(call, "org", "Organization"))
+
+
+def _repositories(call: Call, owner: Account) -> Any:
+    github = call.github
+    visible = [repo for repo in github.repositories(owner) if github.permission(repo, call.user) != "none"]
+    return [github.shapes.repository(repo, permissions(call, repo)) for repo in call.page(visible)]
+
+
+def permissions(call: Call, repo: Any) -> dict[str, bool] | None:
+    """The reader's permissions on a repository, as repositories show them to those who log in."""
+    from ..service import LEVELS, at_least
+
+    if call.user is None:
+        return None
+    have = call.github.permission(repo, call.user)
+    return {level: at_least(have, level) for level in reversed(LEVELS) if level != "none"}
+
+
+@route("GET", "/orgs/{org}")
+def organization(call: Call) -> Any:
+    account = _account(call, "org", "Organization")
+    return call.github.shapes.organization(account) | {
+        "name": account.name,
+        "email": None,
+        "html_url": f"{call.github.shapes.base}/{account.login}",
+        "type": "Organization",
+        "has_organization_projects": True,
+        "has_repository_projects": True,
+        "default_repository_permission": "read",
+        "members_can_create_repositories": False,
+        "public_repos": len(call.github.repositories(account)),
+        "created_at": account.created_at,
+        "updated_at": account.updated_at,
+    }
+
+
+@route("GET", "/orgs/{org}/members")
+def members(call: Call) -> Any:
+    github, account = call.github, _account(call, "org", "Organization")
+    # Those who are not members see the public ones only, and here every membership is private.
+    found = github.members(account) if github.role(account, call.user) else []
+    wanted = call.query.get("role", "all")
+    return [github.shapes.user(m) for m in call.page(found) if wanted in ("all", github.role(account, m))]
+
+
+@route("GET", "/orgs/{org}/members/{login}")
+def is_member(call: Call) -> Any:
+    """204, 404, or for those outside 302, see
+    https://docs.github.com/en/rest/orgs/members#check-organization-membership-for-a-user.
+    """
+    github, account = call.github, _account(call, "org", "Organization")
+    if github.role(account, call.user) is None:
+        url = f"{github.shapes.api}/orgs/{account.login}/public_members/{call.args['login']}"
+        return Reply(status=302, headers={"Location": url})
+    if github.role(account, github.account(call.args["login"])) is None:
+        raise NOT_FOUND
+    return None
+
+
+@route("GET", "/orgs/{org}/public_members/{login}")
+def is_public_member(call: Call) -> Any:
+    raise NOT_FOUND  # memberships are private unless their holder publishes them, which the stand-in has no way to do
+
+
+@route("GET", "/orgs/{org}/memberships/{login}", login=True)
+def membership(call: Call) -> Any:
+    github, account = call.github, _account(call, "org", "Organization")
+    member = github.account(call.args["login"])
+    role = github.role(account, member)
+    if github.role(account, call.user) is None or role is None or member is None:
+        raise NOT_FOUND
+    return {
+        "url": f"{github.shapes.api}/orgs/{account.login}/memberships/{member.login}",
+        "state": "active",
+        "role": role,
+        "organization_url": f"{github.shapes.api}/orgs/{account.login}",
+        "organization": github.shapes.organization(account),
+        "user": github.shapes.user(member),
+    }

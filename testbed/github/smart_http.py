@@ -1,0 +1,137 @@
+"""git over HTTP, by git's own `git http-backend` (https://git-scm.com/docs/git-http-backend)."""
+
+import asyncio
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+from aiohttp import web
+
+from .model import Account, Repository
+from .service import GitHub, at_least
+
+log = logging.getLogger(__name__)
+
+# Pushes tell what they moved by a hook of git's own, so that pushes at the same time are not mixed up.
+_POST_RECEIVE = '#!/bin/sh\ncat >"$STANDIN_PUSHED"\n'
+_SETTINGS = {
+    "safe.directory": "*",
+    "http.receivepack": "true",
+    # GitHub lets one fetch any commit by its sha, and partial clones.
+    "uploadpack.allowAnySHA1InWant": "true",
+    "uploadpack.allowFilter": "true",
+    "receive.hideRefs": "refs/pull/",
+    "transfer.hideRefs": "refs/standin/",
+}
+
+
+def install_hooks(folder: Path) -> Path:
+    """Write the hooks that all repositories share; the folder for `core.hooksPath`."""
+    hooks = folder / "git-hooks"
+    hooks.mkdir(exist_ok=True)
+    hook = hooks / "post-receive"
+    hook.write_text(_POST_RECEIVE)
+    hook.chmod(0o755)
+    return hooks
+
+
+async def serve(
+    request: web.Request, github: GitHub, user: Account | None, authorised: bool
+) -> web.StreamResponse:
+    """Answer one request of git. `authorised` is False when a token was sent that nobody has.
+
+    As on GitHub: everyone may clone what is public; whoever may not read a repository is asked to log in and then told
+    that it is not there; a push needs push permission.
+    """
+    owner, name, tail = (request.match_info[key] for key in ("owner", "name", "tail"))
+    repo = github.repository(owner, name.removesuffix(".git"))
+    pushing = "git-receive-pack" in (tail, request.query.get("service"))
+    level = "none" if repo is None else github.permission(repo, user)
+    if not authorised or (user is None and (pushing or not at_least(level, "pull"))):
+        return web.Response(
+            status=401, text="Repository not found.\n", headers={"WWW-Authenticate": 'Basic realm="GitHub"'}
+        )
+    if repo is None or not at_least(level, "pull"):
+        return web.Response(status=404, text="Repository not found.\n")
+    if pushing and (not at_least(level, "push") or repo.archived):
+        text = f"Permission to {repo.full_name}.git denied to {user.login if user else ''}.\n"
+        return web.Response(status=403, text=text)
+    with tempfile.NamedTemporaryFile(prefix="pushed-", dir=github.folder) as pushed:
+        response = await _backend(request, github, repo, tail, user, Path(pushed.name))
+        if pushing and user is not None:
+            for line in Path(pushed.name).read_text().splitlines():
+                before, after, ref = line.split(" ", 2)
+                github.ref_moved(repo, ref, before, after, user)
+            github.commit()
+    await response.write_eof()  # so that a push has ended only when its events are queued
+    return response
+
+
+async def _backend(
+    request: web.Request, github: GitHub, repo: Repository, tail: str, user: Account | None, pushed: Path
+) -> web.StreamResponse:
+    settings = _SETTINGS | {"core.hooksPath": str(github.folder / "git-hooks")}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_COUNT": str(len(settings)),
+        "GIT_PROJECT_ROOT": str(github.git_path(repo).resolve().parent),
+        "GIT_HTTP_EXPORT_ALL": "1",
+        "PATH_INFO": f"/{repo.id}.git/{tail}",
+        "REQUEST_METHOD": request.method,
+        "QUERY_STRING": request.query_string,
+        "CONTENT_TYPE": request.headers.get("Content-Type", ""),
+        "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
+        "REMOTE_USER": user.login if user else "",
+        "REMOTE_ADDR": request.remote or "",
+        "STANDIN_PUSHED": str(pushed.resolve()),
+    }
+    for number, (key, value) in enumerate(settings.items()):
+        environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    process = await asyncio.create_subprocess_exec(
+        "git",
+        "http-backend",
+        env={key: value for key, value in environment.items() if value},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    errors = asyncio.create_task(process.stderr.read())
+    feeding = asyncio.create_task(_feed(request, process.stdin))
+    try:
+        response = web.StreamResponse()
+        while line := (await process.stdout.readline()).decode().rstrip("\r\n"):
+            name, _, value = line.partition(": ")
+            if name == "Status":
+                response.set_status(int(value.split()[0]))
+            else:
+                response.headers[name] = value
+        await response.prepare(request)
+        while chunk := await process.stdout.read(1 << 16):
+            await response.write(chunk)
+        await process.wait()
+    finally:
+        feeding.cancel()
+        if process.returncode is None:  # the client went away
+            process.kill()
+            await process.wait()
+        if text := (await errors).decode(errors="replace").strip():
+            log.warning("git http-backend: %s", text)
+    return response
+
+
+async def _feed(request: web.Request, stdin: asyncio.StreamWriter) -> None:
+    """The body as it comes, already unpacked by aiohttp; its end is the end of the input."""
+    try:
+        async for chunk in request.content.iter_any():
+            stdin.write(chunk)
+            await stdin.drain()
+    except ConnectionError:
+        pass  # git has read enough
+    finally:
+        stdin.close()
