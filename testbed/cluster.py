@@ -147,7 +147,7 @@ def external(context: str) -> Cluster:
     kubeconfig = Path(path) if path else Path.home() / ".kube" / "config"
     try:
         client = kubernetes.config.new_client_from_config(str(kubeconfig), context=context)
-        node = kubernetes.client.CoreV1Api(client).list_node(_request_timeout=20).items[0]
+        node: Any = kubernetes.client.CoreV1Api(client).list_node(_request_timeout=20).items[0]
     except Exception as error:
         raise ClusterError(
             f"the cluster of PROW_TESTBED_CONTEXT={context} in {kubeconfig} cannot be used: {error}; "
@@ -380,6 +380,7 @@ class _Node:
         self.client("kubelet", f"/O=system:nodes/CN=system:node:{NODE_NAME}")
         self.client("admin", "/O=system:masters/CN=admin")
         self.client("kube-apiserver-kubelet-client", "/O=system:masters/CN=kube-apiserver-kubelet-client")
+        self.client("front-proxy-client", "/CN=front-proxy-client")
         node = f"IP:{self.state.node_ip},IP:127.0.0.1,DNS:{NODE_NAME},DNS:localhost"
         service = "kubernetes.default.svc"
         first = ipaddress.ip_network(_SERVICES)[1]
@@ -493,6 +494,13 @@ class _Node:
             f"--kubelet-client-certificate={pki / 'kube-apiserver-kubelet-client.crt'}",
             f"--kubelet-client-key={pki / 'kube-apiserver-kubelet-client.key'}",
             "--kubelet-preferred-address-types=InternalIP",
+            f"--requestheader-client-ca-file={pki / 'ca.crt'}",
+            "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            f"--proxy-client-cert-file={pki / 'front-proxy-client.crt'}",
+            f"--proxy-client-key-file={pki / 'front-proxy-client.key'}",
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
             f"--service-account-key-file={pki / 'service-accounts.key'}",
             f"--service-account-signing-key-file={pki / 'service-accounts.key'}",
@@ -662,7 +670,7 @@ class _Node:
     def node_ready(self) -> bool:
         from kubernetes import client
 
-        nodes = client.CoreV1Api(self.client_of_admin()).list_node(_request_timeout=5).items
+        nodes: Any = client.CoreV1Api(self.client_of_admin()).list_node(_request_timeout=5).items
         return any(
             condition.type == "Ready" and condition.status == "True"
             for node in nodes
@@ -672,7 +680,7 @@ class _Node:
     def dns_ready(self) -> bool:
         from kubernetes import client
 
-        deployment = client.AppsV1Api(self.client_of_admin()).read_namespaced_deployment(
+        deployment: Any = client.AppsV1Api(self.client_of_admin()).read_namespaced_deployment(
             "coredns", "kube-system"
         )
         return bool(deployment.status.available_replicas)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed import tools
+from testbed.tools import Report, deck
 
 PAUSE = "registry.k8s.io/pause:3.10"
 COREDNS = "registry.k8s.io/coredns/coredns:v1.12.4"
@@ -174,6 +175,18 @@ def coredns(binary: Path) -> Image:
     """The cluster's DNS server."""
     layer = Layer((Entry(path="coredns", source=binary),))
     return Image(name=COREDNS, layers=(_system_files(), layer), entrypoint=("/coredns",))
+
+
+def everything(tag: str = PROW_TAG, report: Report = print) -> list[Image]:
+    """What the stack and its jobs run: every Prow component with this tag, and the images of jobs.
+
+    Builds what is not in the cache yet. Raises ToolError or ImageError.
+    """
+    tools.ensure_packages(PACKAGES, report)
+    return [
+        *prow(tools.ensure(list(PROW_COMPONENTS), report), tag=tag, deck_files=deck.files(report)),
+        *jobs(),
+    ]
 
 
 def prow(binaries: Mapping[str, Path], *, tag: str = PROW_TAG, deck_files: Path | None = None) -> list[Image]:

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 Report = Callable[[str], None]
@@ -127,9 +127,14 @@ def ensure(names: Sequence[str], report: Report = print) -> dict[str, Path]:
 def build_dir(tool: Tool) -> Path:
     """Where the tool's build is or would be: named by its sources, its flags and the version of Go."""
     digest = hashlib.sha256("\0".join([go_version(), tool.package or "", tool.ldflags]).encode())
-    for path in sorted(path for path in (SOURCES / tool.name).iterdir() if path.is_file()):
-        digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
+    hash_folder(digest, SOURCES / tool.name)
     return cache_dir() / "tools" / f"{tool.name}-{digest.hexdigest()[:16]}"
+
+
+def hash_folder(digest: "hashlib._Hash", folder: Path) -> None:
+    """Add the names and contents of the files directly in folder."""
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
 
 
 @functools.cache
@@ -224,40 +229,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _built(tool: Tool, report: Report, step: str) -> Path:
-    folder = build_dir(tool)
-    if folder.exists():
-        return folder
-
-    def waiting() -> None:
-        report(f"{step} waiting for another process that builds {tool.name}")
-
-    with locked(cache_dir() / "tools" / f"{tool.name}.lock", waiting):
-        if not folder.exists():
-            _build(tool, folder, report, step)
-    return folder
-
-
-@dataclass
-class _Ticker:
-    """Says every half minute that something is still going on."""
-
-    report: Report
-    text: str
-    began: float = field(default_factory=time.monotonic)
-    told: float = 0
-
-    def tick(self) -> None:
-        if (seconds := time.monotonic() - self.began) >= self.told + _STILL_EVERY:
-            self.told = seconds
-            self.report(f"{self.text}, {seconds:.0f} s")
-
-
-def _build(tool: Tool, folder: Path, report: Report, step: str) -> None:
-    go_version()
-    report(f"{step} building {tool.name} ({', '.join(tool.binaries)}); the first time takes minutes")
-    with tempfile.TemporaryDirectory(prefix=f".{tool.name}-", dir=folder.parent) as scratch:
-        out = Path(scratch) / "bin"
-        out.mkdir()
+    def make(out: Path) -> None:
         flags = [
             "-mod=readonly",
             "-ldflags",
@@ -267,47 +239,72 @@ def _build(tool: Tool, folder: Path, report: Report, step: str) -> None:
             command = ["go", "install", *flags, "tool"]
         else:
             command = ["go", "build", *flags, "-o", str(out / tool.binaries[0]), tool.package]
-        log = cache_dir() / "logs" / f"build-{tool.name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        environment = os.environ | {
-            "CGO_ENABLED": "0",
-            "GOTOOLCHAIN": "local",
-            "GOWORK": "off",
-            "GOBIN": str(out),
-        }
-        ticker = _Ticker(report, f"{step} still building {tool.name}")
-        with log.open("wb") as output:
-            child = subprocess.Popen(
-                command,
-                cwd=SOURCES / tool.name,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            try:
-                while (code := _poll(child)) is None:
-                    ticker.tick()
-            except BaseException:
-                os.killpg(child.pid, signal.SIGKILL)  # the compilers too
-                child.wait()
-                raise
-        seconds = time.monotonic() - ticker.began
-        absent = [name for name in tool.binaries if not (out / name).exists()]
-        if code != 0 or absent:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-            what = (
-                f"`{' '.join(command)}` exited with {code}"
-                if code
-                else f"the build made no {', '.join(absent)}"
-            )
-            raise ToolError(f"cannot build {tool.name} in {SOURCES / tool.name}: {what}; {log} ends:\n{tail}")
-        out.rename(folder)
-    report(f"{step} built {tool.name} in {seconds:.0f} s")
+        environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOBIN": str(out)}
+        run_logged(f"{step} building {tool.name}", command, SOURCES / tool.name, environment, report)
+        if absent := [name for name in tool.binaries if not (out / name).exists()]:
+            raise ToolError(f"`{' '.join(command)}` in {SOURCES / tool.name} made no {', '.join(absent)}")
+
+    return built(build_dir(tool), f"{step} building {tool.name}", make, report)
+
+
+def built(folder: Path, what: str, make: Callable[[Path], None], report: Report = print) -> Path:
+    """The folder of the cache, which make fills if it is not there.
+
+    make gets an empty folder that takes its place only when it is complete. One process at a time makes it.
+    """
+    if folder.exists():
+        return folder
+    with locked(
+        folder.with_name(f".{folder.name}.lock"), lambda: report(f"{what}: waiting for another process")
+    ):
+        if folder.exists():
+            return folder
+        report(f"{what}; the first time takes a while")
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+            out = Path(scratch) / "out"
+            out.mkdir()
+            make(out)
+            out.rename(folder)
+        report(f"{what} … {time.monotonic() - began:.0f} s")
+    return folder
+
+
+def run_logged(
+    what: str, command: Sequence[str], folder: Path, environment: dict[str, str], report: Report
+) -> None:
+    """Run a command that takes long, saying every half minute that it still does.
+
+    Its output goes to a file of the cache, whose end is in the ToolError of a failure.
+    """
+    log = cache_dir() / "logs" / f"{re.sub(r'[^a-z0-9]+', '-', what.lower()).strip('-')}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    began = told = time.monotonic()
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            while (code := _poll(child)) is None:
+                if (now := time.monotonic()) >= told + _STILL_EVERY:
+                    told = now
+                    report(f"{what}: still going on, {now - began:.0f} s")
+        except BaseException:
+            os.killpg(child.pid, signal.SIGKILL)  # the compilers that it started too
+            child.wait()
+            raise
+    if code != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise ToolError(f"{what}: `{' '.join(command)}` in {folder} exited with {code}; {log} ends:\n{tail}")
 
 
 def _poll(child: subprocess.Popen[bytes]) -> int | None:
     with contextlib.suppress(subprocess.TimeoutExpired):
-        return child.wait(timeout=1)
+        return child.wait(timeout=0.5)
     return None
