@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from .model import Account, Issue
-from .service import GitHub, Refusal
+from .model import Account, Issue, Review
+from .service import GitHub, Refusal, at_least
 
 _TERM = re.compile(r'(?P<minus>-?)(?:(?P<key>[a-z]+):)?(?P<value>(?:"[^"]*"|[^\s"]+)+)')
 
@@ -112,9 +112,6 @@ def _within(time: str, span: str) -> bool:
 
 def review_decision(github: GitHub, pull: Issue) -> str | None:
     """APPROVED, CHANGES_REQUESTED, or None when nobody with write access reviewed."""
-    from .model import Review
-    from .service import at_least
-
     latest: dict[int, str] = {}
     for review in github.session.scalars(
         select(Review).where(Review.issue_id == pull.id).order_by(Review.id)

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import socket
 import time
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping
@@ -45,6 +46,7 @@ class Budget:
     """What is left of one reader's hour."""
 
     limit: int
+    resource: str = "core"
     used: int = 0
     reset: int = field(default_factory=lambda: int(time.time()) + HOUR)
 
@@ -55,7 +57,7 @@ class Budget:
             "X-RateLimit-Remaining": str(max(self.limit - self.used, 0)),
             "X-RateLimit-Reset": str(self.reset),
             "X-RateLimit-Used": str(self.used),
-            "X-RateLimit-Resource": "core",
+            "X-RateLimit-Resource": self.resource,
         }
 
 
@@ -66,7 +68,7 @@ class Server:
         self.github = github
         self.faults = Faults()
         self.deliverer = Deliverer(github)
-        self._budgets: dict[int | None, Budget] = {}
+        self._budgets: dict[tuple[int | None, str], Budget] = {}
 
     # --- the application --------------------------------------------------------------------------------------
 
@@ -154,11 +156,11 @@ class Server:
         found = self.github.login_of(value.strip())
         return Reader(known=False) if found is None else Reader(user=found[0], scopes=tuple(found[1]))
 
-    def _budget(self, reader: Reader) -> Budget:
-        key = None if reader.user is None else reader.user.id
+    def _budget(self, reader: Reader, resource: str = "core") -> Budget:
+        key = None if reader.user is None else reader.user.id, resource
         budget = self._budgets.get(key)
         if budget is None or budget.reset <= time.time():
-            budget = self._budgets[key] = Budget(limit=HOURLY[reader.user is not None])
+            budget = self._budgets[key] = Budget(limit=HOURLY[reader.user is not None], resource=resource)
         return budget
 
     def _operation(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -244,16 +246,17 @@ class Server:
         reader = self._reader(request)
         if not reader.known:
             return self._error(401, "Bad credentials")
-        budget = self._budget(reader)
-        left = {
-            "limit": budget.limit,
-            "used": budget.used,
-            "remaining": max(budget.limit - budget.used, 0),
-            "reset": budget.reset,
-        }
-        return web.json_response(
-            {"resources": {"core": left, "search": left, "graphql": left}, "rate": left}, dumps=dumps
-        )
+        left = {}
+        for resource in ("core", "graphql"):
+            budget = self._budget(reader, resource)
+            remaining = max(budget.limit - budget.used, 0)
+            left[resource] = {
+                "limit": budget.limit,
+                "used": budget.used,
+                "remaining": remaining,
+                "reset": budget.reset,
+            }
+        return web.json_response({"resources": left, "rate": left["core"]}, dumps=dumps)
 
     async def _graphql(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -264,7 +267,11 @@ class Server:
             content = json.loads(body)
         except ValueError:
             return self._error(400, "Problems parsing JSON")
-        return web.json_response(graphql.execute(self.github, reader.user, content), dumps=dumps)
+        budget = self._budget(reader, "graphql")
+        budget.used += 1
+        left = {"limit": budget.limit, "used": budget.used, "reset": budget.reset}
+        answer = graphql.execute(self.github, reader.user, content, **left)
+        return web.json_response(answer, headers=budget.headers(), dumps=dumps)
 
     async def _git(self, request: web.Request) -> web.StreamResponse:
         reader = self._reader(request)
@@ -329,7 +336,5 @@ async def run(
             await runner.cleanup()
 
 
-def _listen(host: str, port: int) -> Any:
-    import socket
-
+def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)

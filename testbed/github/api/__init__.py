@@ -13,6 +13,8 @@ NOT_FOUND = Refusal(status=404, message="Not Found")
 # What a classic token needs to change a repository; a private one needs `repo` to be read as well.
 WRITE = ("public_repo", "repo")
 
+_NAMES: dict[type, str] = {str: "a string", bool: "a boolean", list: "an array", dict: "an object"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
@@ -60,7 +62,7 @@ class Call:
             self.headers["Link"] = ", ".join(links)
         return items[(page - 1) * size : page * size]
 
-    def link(self, rel: str, change: Mapping[str, str]) -> str:
+    def link(self, rel: str, change: dict[str, str]) -> str:
         """One entry of a Link header: this request with other query values."""
         return f'<{self.url}?{urlencode(dict(self.query) | change)}>; rel="{rel}"'
 
@@ -68,21 +70,13 @@ class Call:
         value = self.query.get(name, "")
         return int(value) if re.fullmatch("[0-9]{1,9}", value) else default
 
-    def field(self, name: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
+    def field(self, name: str, kind: type, default: Any = None) -> Any:
         """A field of the JSON body. A wrong type is refused in GitHub's words."""
         value = self.body.get(name, default) if isinstance(self.body, dict) else default
         if value is not None and not isinstance(value, kind):
-            names = {
-                str: "a string",
-                bool: "a boolean",
-                list: "an array",
-                dict: "an object",
-                int: "an integer",
-            }
-            wanted = kind if isinstance(kind, type) else kind[0]
             raise Refusal(
                 status=422,
-                message=f"Invalid request.\n\nFor 'properties/{name}', {value!r} is not {names[wanted]}.",
+                message=f"Invalid request.\n\nFor 'properties/{name}', {value!r} is not {_NAMES[kind]}.",
             )
         return value
 

@@ -80,7 +80,7 @@ EVENTS = frozenset(
 )
 
 
-def _owner(call: Call, repo: Repository | None) -> dict[str, int]:
+def _owner(call: Call, repo: Repository | None) -> dict[str, Any]:
     """The column that says whose hook it is."""
     return {"organization_id": _organization(call).id} if repo is None else {"repository_id": repo.id}
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ..model import Account
+from ..model import Account, Repository
+from ..service import LEVELS, at_least
 from . import NOT_FOUND, Call, Reply, route
 
 
@@ -39,10 +40,8 @@ def _repositories(call: Call, owner: Account) -> Any:
     return [github.shapes.repository(repo, permissions(call, repo)) for repo in call.page(visible)]
 
 
-def permissions(call: Call, repo: Any) -> dict[str, bool] | None:
+def permissions(call: Call, repo: Repository) -> dict[str, bool] | None:
     """The reader's permissions on a repository, as repositories show them to those who log in."""
-    from ..service import LEVELS, at_least
-
     if call.user is None:
         return None
     have = call.github.permission(repo, call.user)
