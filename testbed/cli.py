@@ -182,10 +182,10 @@ class Pulumi:
     def config_set_all(
         self, plain: Mapping[str, str] | None = None, secret: Mapping[str, str] | None = None
     ) -> None:
-        """Set many settings: the plain ones in one command, each secret by stdin."""
+        """Set many settings: the plain ones in one command (a key may be a path, `a[0]`), each secret by stdin."""
         if plain:
             args = [a for k, v in plain.items() for a in ("--plaintext", f"{k}={v}")]
-            self.run("config", "set-all", *args, *self._config, *self._stack, quiet=True)
+            self.run("config", "set-all", "--path", *args, *self._config, *self._stack, quiet=True)
         for key, value in (secret or {}).items():
             self.config_set(key, value, secret=True)
 

@@ -1,143 +1,321 @@
-"""Stand-in for pulumi-resource-github: RepositoryWebhook over the GitHub REST API."""
+"""Stand-in for pulumi-resource-github: RepositoryWebhook and OrganizationWebhook over GitHub's REST API.
+
+Rules of integrations/terraform-provider-github, which pulumi-github 6.15 wraps: github/config.go ("config.go"),
+github/transport.go, github/resource_github_{repository,organization}_webhook.go ("webhook.go") and
+github/schema_webhook_configuration.go; what is secret follows pulumi/pulumi-terraform-bridge
+pkg/tfbridge/schema.go MakeTerraformOutput (an attribute that is Sensitive upstream is a secret).
+Authentication by token only; GitHub Apps (`appAuth`) are not known.
+"""
 
 import json
 import os
+import re
+import threading
+import time
 import urllib.error
 import urllib.request
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from email.message import Message
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2 as pb
 
-from .plugin import UNKNOWN, Provider, Secret, decode, diff, diff_response, encode, main, mark_secrets, reveal
+from .plugin import (
+    ADD,
+    DELETE,
+    UNKNOWN,
+    UPDATE,
+    DiffKind,
+    Provider,
+    ProviderError,
+    Secret,
+    decode,
+    diff_response,
+    encode,
+    has_unknown,
+    main,
+    mark_secrets,
+    reveal,
+)
 
-WEBHOOK = "github:index/repositoryWebhook:RepositoryWebhook"
+REPOSITORY = "github:index/repositoryWebhook:RepositoryWebhook"
+ORGANIZATION = "github:index/organizationWebhook:OrganizationWebhook"
+MASKED = "********"  # GitHub answers every secret so
+RETRIED = (500, 502, 503, 504)  # util.go getDefaultRetriableErrors
+TIMEOUT_SECONDS = 30
+SENSITIVE = ("url", "secret")  # schema_webhook_configuration.go
+
+
+def api_url(base_url: str) -> str:
+    """The REST API's URL, without a slash at its end (config.go getBaseURL, NewRESTClient).
+
+    Every host but github.com and *.ghe.com is taken for an Enterprise Server, whose API is at /api/v3. Raises
+    ValueError for a URL that is not absolute, or for github.com with another scheme than https or with a path.
+    """
+    url = urlsplit(base_url or "https://api.github.com/")
+    if not url.scheme or not url.netloc:
+        raise ValueError("base url must be absolute")
+    host, path = url.netloc, url.path.rstrip("/") + "/"
+    if host == "github.com" or (host.endswith(".ghe.com") and not host.startswith("api.")):
+        host = f"api.{host}"
+    if host != "api.github.com" and not re.fullmatch(r"api\.[a-zA-Z0-9-]+\.ghe\.com", host):
+        return urlunsplit((url.scheme, host, path.removesuffix("api/v3/") + "api/v3", "", ""))
+    if url.scheme != "https":
+        raise ValueError("base url for github.com or ghe.com must use the https scheme")
+    if path != "/":
+        raise ValueError(f"base url for github.com or ghe.com must not contain a path, got {url.path}")
+    return f"https://{host}"
+
+
+class GitHubError(Exception):
+    """GitHub's refusal of a request, in the words of go-github's ErrorResponse.Error."""
+
+    def __init__(self, method: str, url: str, code: int, body: bytes):
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            answer = {}
+        self.code, self.message = code, str(answer.get("message", "")) if isinstance(answer, dict) else ""
+        errors = answer.get("errors") or [] if isinstance(answer, dict) else []
+        detail = " ".join(json.dumps(e) if isinstance(e, dict) else str(e) for e in errors)
+        super().__init__(f"{method} {url}: {code} {self.message} [{detail}]")
 
 
 class GitHub(Provider):
+    """The provider for one owner (user or organization) with one token."""
+
     def Configure(self, request, context):
+        """Take the settings; find the owner out if none is given (config.go ConfigureOwner)."""
         args = reveal(decode(request.args))
-        base = args.get("baseUrl") or os.environ.get("GITHUB_BASE_URL") or "https://api.github.com/"
-        base = base.rstrip("/")
-        # The official provider takes every host but github.com and *.ghe.com for an Enterprise Server.
-        if urlsplit(base).hostname not in ("api.github.com",) and not base.endswith("/api/v3"):
-            base += "/api/v3"
-        self.base = base
-        self.owner = args.get("owner") or os.environ.get("GITHUB_OWNER") or ""
+        if has_unknown(args):
+            return super().Configure(request, context)
+
+        def number(name: str, default: int) -> int:
+            return int(args.get(name, default))
+
+        if args.get("appAuth") not in (None, {}, "{}"):
+            raise ProviderError("the github stand-in knows no appAuth: give a token")
+        try:
+            self.base = api_url(args.get("baseUrl") or os.environ.get("GITHUB_BASE_URL") or "")
+        except ValueError as e:
+            raise ProviderError(str(e)) from None
         self.token = args.get("token") or os.environ.get("GITHUB_TOKEN") or ""
+        # provider.go: the environment's owner overrides the given one, `organization` overrides both
+        env_owner = os.environ.get("GITHUB_ORGANIZATION") or os.environ.get("GITHUB_OWNER")
+        self.owner = args.get("organization") or env_owner or args.get("owner") or ""
+        self.retries = number("maxRetries", 3)
+        self.retry_seconds = number("retryDelayMs", 1000) / 1000
+        self.lock = threading.Lock()  # transport.go: one request at a time, unless parallelRequests
+        if not self.owner and self.token:
+            try:
+                self.owner = self.call("GET", "/user")["login"]
+            except GitHubError as e:
+                raise ProviderError(str(e)) from None
         return super().Configure(request, context)
 
-    def call(self, method: str, path: str, body=None):
-        request = urllib.request.Request(
-            f"{self.base}/repos/{self.owner}/{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={
-                "Accept": "application/vnd.github+json",
-                "User-Agent": "pulumi-github-stand-in",
-                "Content-Type": "application/json",
-            }
-            | ({"Authorization": f"Bearer {self.token}"} if self.token else {}),
-        )
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """One request, again after a server's failure or when the rate limit is over. Raises GitHubError."""
+        headers = {
+            "Accept": "application/vnd.github+json",
+            "User-Agent": f"pulumi-github-stand-in/{version('pulumi-github')}",
+        }
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        data = None if body is None else json.dumps(body).encode()
+        if data:
+            headers["Content-Type"] = "application/json"
+        url, tries = self.base + path, 0
+        while True:
+            request = urllib.request.Request(url, data=data, headers=headers, method=method)
+            try:
+                with self.lock, urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+                    return json.loads(response.read() or b"null")
+            except urllib.error.HTTPError as e:
+                error = GitHubError(method, url, e.code, e.read())
+                pause = _limited(e.code, e.headers)
+                if pause is None and e.code in RETRIED and tries < self.retries:
+                    pause, tries = self.retry_seconds, tries + 1
+            except (urllib.error.URLError, OSError) as e:
+                raise ProviderError(f"{method} {url}: {getattr(e, 'reason', e)}") from None
+            if pause is None or self.cancelled.wait(pause):
+                raise error
+
+    def _path(self, kind: str, properties: Mapping[str, Any], id: str = "") -> str:
+        place = f"repos/{quote(self.owner)}/{quote(properties['repository'])}"
+        if kind == ORGANIZATION:
+            place = f"orgs/{quote(self.owner)}"
+        return f"/{place}/hooks" + (f"/{quote(id)}" if id else "")
+
+    def _sent(self, method: str, path: str, body: Any = None) -> Any:
         try:
-            with urllib.request.urlopen(request, timeout=30) as response:
-                return json.loads(response.read() or b"null")
-        except urllib.error.HTTPError as e:
-            if e.code == 404:
-                return None
-            raise ProviderError(f"{method} {request.full_url}: {e.code} {e.read()[:300]!r}") from None
+            return self.call(method, path, body)
+        except GitHubError as e:
+            raise ProviderError(f"1 error occurred:\n\t* {e}\n\n") from None
+
+    # -- a hook as Pulumi and as GitHub sees it ------------------------------------------------------------------
 
     @staticmethod
-    def hook(inputs: dict) -> dict:
-        config = inputs.get("configuration") or {}
-        body = {
-            "url": config["url"],
-            "content_type": config.get("contentType", "form"),
-            "insecure_ssl": "1" if config.get("insecureSsl") else "0",
-        }
-        if config.get("secret"):
-            body["secret"] = config["secret"]
-        return {
-            "name": "web",
-            "events": inputs["events"],
-            "active": inputs.get("active", True),
-            "config": body,
-        }
+    def _hook(properties: Mapping[str, Any]) -> dict[str, Any]:
+        """What is sent to GitHub (webhook.go webhookConfigFromInterface)."""
+        given = properties.get("configuration")
+        if not given:
+            raise ProviderError("configuration: a webhook needs one")  # upstream panics
+        config = {"url": given["url"], "insecure_ssl": "1" if given.get("insecureSsl") else "0"}
+        config |= {"content_type": given["contentType"]} if given.get("contentType") else {}
+        config |= {"secret": given["secret"]} if given.get("secret") else {}
+        active = properties.get("active", True)
+        return {"name": "web", "events": properties["events"], "active": active, "config": config}
 
     @staticmethod
-    def outputs(inputs: dict, live: dict) -> dict:
-        """Live values in the shape of the inputs; the secret, which GitHub masks, is kept."""
-        config, given = live["config"], reveal(inputs).get("configuration") or {}
-        seen = {
-            "url": config.get("url"),
-            "contentType": config.get("content_type"),
-            "insecureSsl": str(config.get("insecure_ssl", "0")) == "1",
+    def _outputs(kind: str, live: Mapping[str, Any], known: Mapping[str, Any], inputs: Any) -> dict[str, Any]:
+        """The hook as GitHub has it; its secret, which GitHub masks, as `known` has it (webhook.go Read)."""
+        config = live["config"]
+        seen: dict[str, Any] = {"url": config.get("url"), "contentType": config.get("content_type")}
+        seen["insecureSsl"] = str(config.get("insecure_ssl", "0")) == "1"
+        if config.get("secret") is not None:
+            before = known.get("configuration")
+            seen["secret"] = before.get("secret", "") if isinstance(before, dict) else config["secret"]
+        outputs = {
+            "events": live["events"],
+            "active": live["active"],
+            "url": live["url"],
+            "etag": "",
+            "configuration": _mark_sensitive(seen),
         }
-        if config.get("secret"):
-            seen["secret"] = Secret(given.get("secret", ""))
-        return mark_secrets(
-            {
-                "repository": reveal(inputs)["repository"],
-                "events": sorted(live["events"]),
-                "active": live["active"],
-                "url": live["url"],
-                "configuration": seen,
-            },
-            inputs,
-        )
+        if kind == REPOSITORY:
+            outputs["repository"] = known["repository"]
+        return mark_secrets(outputs, inputs)
+
+    # -- operations ----------------------------------------------------------------------------------------------
 
     def Check(self, request, context):
-        if request.type != WEBHOOK:
-            raise NotImplementedError(f"the github stand-in has no {request.type}")
+        if request.type not in (REPOSITORY, ORGANIZATION):
+            raise NotImplementedError(f"{request.type} is not known to the github stand-in")
         news = decode(request.news)
+        required = ("events", "repository") if request.type == REPOSITORY else ("events",)
+        failures = [
+            pb.CheckFailure(property=name, reason=f"Missing required property '{name}'")
+            for name in required
+            if name not in news
+        ]
         news.setdefault("active", True)
-        if isinstance(news.get("events"), list):
-            news["events"] = sorted(news["events"])
-        config = news.get("configuration")
-        inner = config.value if isinstance(config, Secret) else config
-        if isinstance(inner, dict) and isinstance(inner.get("secret"), str):
-            inner["secret"] = Secret(inner["secret"])
-        return pb.CheckResponse(inputs=encode(news))
+        if isinstance(config := news.get("configuration"), dict):
+            news["configuration"] = _mark_sensitive(config)
+            if "url" not in config:
+                failures.append(
+                    pb.CheckFailure(property="configuration.url", reason="Missing required property 'url'")
+                )
+        return pb.CheckResponse(inputs=encode(news), failures=failures)
 
     def Diff(self, request, context):
-        changes = diff(reveal(decode(request.old_inputs)), reveal(decode(request.news)))
+        """Compare the hook, as last seen, with the program's: upstream's Terraform plan."""
+        old, new = reveal(decode(request.olds)), reveal(decode(request.news))
+        changes: dict[str, DiffKind] = {}
+
+        def compare(path: str, before: Any, after: Any) -> None:
+            if before != after and path not in request.ignoreChanges:
+                changes[path] = ADD if before is None else DELETE if after is None else UPDATE
+
+        compare("repository", old.get("repository"), new.get("repository"))
+        compare("active", old.get("active"), new.get("active", True))
+        events = new.get("events")
+        if not isinstance(events, list) or sorted(old.get("events") or []) != sorted(
+            events
+        ):  # a set upstream
+            compare("events", old.get("events"), events)
+        before, after = old.get("configuration") or {}, new.get("configuration") or {}
+        if isinstance(after, dict):
+            for key in ("url", "contentType", "secret", "insecureSsl"):
+                compare(f"configuration.{key}", before.get(key) or None, after.get(key) or None)
+        else:
+            compare("configuration", before, after)
         return diff_response(changes, replaces=[p for p in changes if p == "repository"])
 
     def Create(self, request, context):
         inputs = decode(request.properties)
         if request.preview:
-            return pb.CreateResponse(properties=encode(inputs | {"url": UNKNOWN, "etag": UNKNOWN}))
+            outputs = inputs | {"url": UNKNOWN, "etag": UNKNOWN}
+            return pb.CreateResponse(properties=encode(outputs))
         plain = reveal(inputs)
-        live = self.call("POST", f"{plain['repository']}/hooks", self.hook(plain))
-        if live is None:
-            raise ProviderError(f"repository {self.owner}/{plain['repository']} not found")
-        return pb.CreateResponse(id=str(live["id"]), properties=encode(self.outputs(inputs, live)))
+        path = self._path(request.type, plain)
+        created = self._sent("POST", path, self._hook(plain))
+        live = self._sent("GET", f"{path}/{created['id']}")
+        return pb.CreateResponse(
+            id=str(created["id"]), properties=encode(self._outputs(request.type, live, plain, inputs))
+        )
 
     def Read(self, request, context):
-        inputs = decode(request.inputs) or decode(request.properties)
-        live = self.call("GET", f"{reveal(inputs)['repository']}/hooks/{request.id}")
-        if live is None:
-            return pb.ReadResponse(id="")
-        outputs = self.outputs(inputs, live)
-        seen = {k: outputs[k] for k in inputs if k in outputs}
-        given, config = reveal(inputs).get("configuration"), seen.get("configuration")
-        if isinstance(given, dict) and isinstance(config, dict):
-            seen["configuration"] = {k: v for k, v in config.items() if k in given}
-        return pb.ReadResponse(id=request.id, properties=encode(outputs), inputs=encode(seen))
+        """Refresh; `get` and import by REPOSITORY/ID (webhook.go Importer), where the secret stays masked."""
+        inputs, state, id = decode(request.inputs), decode(request.properties), request.id
+        known = reveal(state) or reveal(inputs)
+        if request.type == REPOSITORY and "repository" not in known:
+            repository, _, id = id.rpartition("/")
+            if not repository or "/" in repository:
+                raise ProviderError(
+                    "invalid ID specified: supplied ID must be written as <repository>/<webhook_id>"
+                )
+            known = {"repository": repository}
+        if not id.isdigit():
+            raise ProviderError(f'Unexpected ID format ("{id}"), expected numerical ID.')
+        try:
+            live = self.call("GET", self._path(request.type, known, id))
+        except GitHubError as e:
+            if e.code == 404:
+                return pb.ReadResponse(id="")
+            raise ProviderError(f"1 error occurred:\n\t* {e}\n\n") from None
+        outputs = self._outputs(request.type, live, known, state or inputs)
+        seen = {k: outputs[k] for k in ("repository", "events", "active", "configuration") if k in outputs}
+        if inputs:
+            seen = {k: v for k, v in seen.items() if k in inputs}
+            given, config = reveal(inputs).get("configuration"), seen.get("configuration")
+            if isinstance(given, dict) and isinstance(config, dict):
+                seen["configuration"] = {k: v for k, v in config.items() if k in given}
+        return pb.ReadResponse(id=id, properties=encode(outputs), inputs=encode(seen))
 
     def Update(self, request, context):
         inputs = decode(request.news)
         if request.preview:
             return pb.UpdateResponse(properties=encode(decode(request.olds) | inputs))
         plain = reveal(inputs)
-        live = self.call("PATCH", f"{plain['repository']}/hooks/{request.id}", self.hook(plain))
-        if live is None:
-            raise ProviderError(f"hook {request.id} is gone")
-        return pb.UpdateResponse(properties=encode(self.outputs(inputs, live)))
+        path = self._path(request.type, plain, request.id)
+        self._sent("PATCH", path, self._hook(plain))
+        live = self._sent("GET", path)
+        return pb.UpdateResponse(properties=encode(self._outputs(request.type, live, plain, inputs)))
 
     def Delete(self, request, context):
-        self.call("DELETE", f"{reveal(decode(request.properties))['repository']}/hooks/{request.id}")
+        """Delete the hook; that it is gone already is an error, as upstream (after a refresh it is not)."""
+        path = self._path(request.type, reveal(decode(request.properties)), request.id)
+        try:
+            self.call("DELETE", path)
+        except GitHubError as e:
+            # util.go handleArchivedRepoDelete: an archived repository cannot be changed
+            if e.code == 403 and "archived" in e.message.lower():
+                return empty_pb2.Empty()
+            raise ProviderError(f"1 error occurred:\n\t* {e}\n\n") from None
         return empty_pb2.Empty()
+
+
+def _mark_sensitive(config: dict[str, Any]) -> dict[str, Any]:
+    return {
+        k: Secret(v) if k in SENSITIVE and v is not None and not isinstance(v, Secret) else v
+        for k, v in config.items()
+    }
+
+
+def _limited(code: int, headers: Message) -> float | None:
+    """Seconds until GitHub's rate limit is over; None if it is not what the answer says (transport.go)."""
+    if code not in (403, 429):
+        return None
+    if after := headers.get("Retry-After"):
+        return float(after)
+    if headers.get("X-RateLimit-Remaining") == "0":
+        return max(0.0, float(headers.get("X-RateLimit-Reset", "0")) - time.time())
+    return None
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ _SIGNATURE = rpc._special_sig_key
 _SECRET = rpc._special_secret_sig
 _OUTPUT = rpc._special_output_value_sig
 
+DiffKind = provider_pb2.PropertyDiff.Kind.ValueType
 ADD = provider_pb2.PropertyDiff.ADD
 DELETE = provider_pb2.PropertyDiff.DELETE
 UPDATE = provider_pb2.PropertyDiff.UPDATE
@@ -61,7 +62,7 @@ class Secret:
 def _decode(value: struct_pb2.Value) -> Any:
     kind = value.WhichOneof("kind")
     if kind == "number_value":  # a Struct has only doubles; Kubernetes refuses 8888.0 for an int32
-        number = value.number_value
+        number = float(value.number_value)
         return int(number) if number.is_integer() else number
     if kind == "list_value":
         return [_decode(v) for v in value.list_value.values]
@@ -179,13 +180,15 @@ def _strings(value: Any) -> Iterable[str]:
             yield from _strings(v)
 
 
-def diff(old: Any, new: Any, path: str = "") -> dict[str, int]:
+def diff(old: Any, new: Any, path: str = "") -> "dict[str, DiffKind]":
     """Property path -> ADD, DELETE or UPDATE for every leaf that differs; the values must be revealed."""
-    found: dict[str, int] = {}
+    found: dict[str, DiffKind] = {}
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
-            plain = key.replace("_", "").isalnum()
-            where = (f"{path}.{key}" if path else key) if plain else f'{path}["{key}"]'
+            if set(key) & set('."[]'):
+                where = f'{path}["{key.replace(chr(34), chr(92) + chr(34))}"]'
+            else:
+                where = f"{path}.{key}" if path else key
             if key not in new:
                 found[where] = DELETE
             elif key not in old:
@@ -205,20 +208,22 @@ def diff(old: Any, new: Any, path: str = "") -> dict[str, int]:
     return found
 
 
-def diff_response(
-    changes: Mapping[str, int], replaces: Iterable[str] = (), delete_before_replace: bool = False
-) -> provider_pb2.DiffResponse:
+def to_replacing(kind: DiffKind) -> DiffKind:
+    """The kind of a change that needs a new resource, from ADD, DELETE or UPDATE."""
+    return _REPLACING[kind]
+
+
+def diff_response(changes: Mapping[str, DiffKind], replaces: Iterable[str] = ()) -> provider_pb2.DiffResponse:
     """The engine's form of `diff`: `replaces` names those of its paths that need a new resource."""
     replaces = list(replaces)
     response = provider_pb2.DiffResponse
     return response(
         changes=response.DIFF_SOME if changes else response.DIFF_NONE,
         replaces=replaces,
-        deleteBeforeReplace=delete_before_replace,
         hasDetailedDiff=True,
         detailedDiff={
             path: provider_pb2.PropertyDiff(
-                kind=_REPLACING[kind] if path in replaces else kind, inputDiff=True
+                kind=to_replacing(kind) if path in replaces else kind, inputDiff=True
             )
             for path, kind in changes.items()
         },
