@@ -16,6 +16,7 @@ import socket
 import ssl
 import subprocess
 import textwrap
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -107,14 +108,15 @@ def up(folder: Path, report: Report = print) -> Cluster:
         cluster = load(folder)
         report(f"the node of {folder} runs already at {cluster.node_ip}")
         return cluster
-    _check_machine()
+    check_machine()
     if (folder / "node").exists():
         down(folder, lambda line: None)
     try:
         return _Node(folder, _Steps(report, total=8)).up()
     except BaseException:
-        report("ending what was started")
-        down(folder, lambda line: None, keep_logs=True)
+        with _uninterrupted():
+            report("ending what was started")
+            down(folder, lambda line: None, keep_logs=True)
         raise
 
 
@@ -848,9 +850,25 @@ def _dns_manifests(host_ip: str) -> list[dict[str, Any]]:
     ]
 
 
-def _check_machine() -> None:
-    """Whether this machine lets us make a node, said before anything is started."""
-    still = "unit tests and `pulumi preview` work without a cluster, and PROW_TESTBED_CONTEXT names one of your own"
+@contextlib.contextmanager
+def _uninterrupted() -> Generator[None]:
+    """A second Ctrl-C must not stop the cleaning up after the first. Signals are the main thread's alone to set."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def check_machine() -> None:
+    """Raise ClusterError, saying what is missing and what works all the same, if no node can be made here."""
+    if os.environ.get("PROW_TESTBED_CONTEXT"):
+        return
+    still = "the unit tests and `pulumi preview` need no cluster, and PROW_TESTBED_CONTEXT can name one of your own"
     if os.uname().sysname != "Linux":
         raise ClusterError(f"the testbed's node needs Linux, and this is {os.uname().sysname}; {still}")
     if os.geteuid() != 0:

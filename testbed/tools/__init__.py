@@ -21,8 +21,6 @@ Report = Callable[[str], None]
 SOURCES = Path(__file__).parent
 MINIMUM_GO = (1, 26)
 _STILL_EVERY = 30.0  # seconds between two lines of a build that takes long
-# Root's programs, which the PATH of an ordinary login may lack.
-SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
 
 class ToolError(RuntimeError):
@@ -191,7 +189,8 @@ def ensure_packages(needs: dict[str, str], report: Report = print) -> None:
 
 def which(program: str) -> str | None:
     """The program's path, looked for in the folders of root's programs as well; None if it is not there."""
-    return shutil.which(program, path=SEARCH_PATH)
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    return shutil.which(program, path=path)
 
 
 @contextlib.contextmanager
@@ -252,13 +251,21 @@ def built(folder: Path, what: str, make: Callable[[Path], None], report: Report 
 
     make gets an empty folder that takes its place only when it is complete. One process at a time makes it.
     """
-    if folder.exists():
-        return folder
+    try:
+        if folder.exists():
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except PermissionError as error:
+        raise ToolError(
+            f"the cache cannot be used: {error}; PROW_TESTBED_CACHE can name another folder"
+        ) from error
     with locked(
         folder.with_name(f".{folder.name}.lock"), lambda: report(f"{what}: waiting for another process")
     ):
         if folder.exists():
             return folder
+        for stale in folder.parent.glob(f".{folder.name}-*"):
+            shutil.rmtree(stale)  # of one that was killed: who holds the lock is the only one
         report(f"{what}; the first time takes a while")
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
@@ -277,7 +284,8 @@ def run_logged(
 
     Its output goes to a file of the cache, whose end is in the ToolError of a failure.
     """
-    log = cache_dir() / "logs" / f"{re.sub(r'[^a-z0-9]+', '-', what.lower()).strip('-')}.log"
+    name = re.sub(r"[^a-z]+", "-", what.lower()).strip("-")
+    log = cache_dir() / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     began = told = time.monotonic()
     with log.open("wb") as output:

@@ -7,6 +7,7 @@ tsc, rollup and terser.
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -97,18 +98,18 @@ def _make(out: Path, report: Report) -> None:
     ]
     tools.run_logged("bundling deck's styles", [*bundle, *fonts], work, {}, report)
     shutil.copy(work / "node_modules/material-design-lite/dist/material.min.js", out / "static")
-    _use_own_files(out / "template" / "base.html")
+    for page in out.rglob("*.html"):
+        _use_own_files(page)
 
 
-def _use_own_files(base: Path) -> None:
-    """Replace the addresses of other sites by files of deck's own, and fail if upstream's page has other ones."""
-    page = base.read_text()
-    own = {_STYLESHEETS[0]: "/static/vendor.css", _SCRIPT: "/static/material.min.js"}
-    for address in (*_STYLESHEETS, _SCRIPT):
-        if page.count(f'"{address}"') != 1:
-            raise ToolError(f"deck's base.html does not load {address} as expected")
-        if address in own:
-            page = page.replace(address, own[address])
-        else:
-            page = page.replace(f'<link rel="stylesheet" href="{address}">', "")
-    base.write_text(page)
+def _use_own_files(page: Path) -> None:
+    """Replace the addresses of other sites by those of the same files in static."""
+    text = page.read_text()
+    if page.name == "base.html" and (
+        absent := [site for site in (*_STYLESHEETS, _SCRIPT) if site not in text]
+    ):
+        raise ToolError(f"deck's base.html does not load {', '.join(absent)} as expected")
+    text = text.replace(_SCRIPT, "/static/material.min.js").replace(_STYLESHEETS[0], "/static/vendor.css")
+    for stylesheet in _STYLESHEETS[1:]:  # all of them are in vendor.css
+        text = re.sub(rf'<link[^>]* href="{re.escape(stylesheet)}"[^>]*>', "", text)
+    page.write_text(text)
