@@ -358,7 +358,8 @@ def _foreign_jobs(file: YamlFile, repositories: tuple[str, ...]) -> Iterator[Pro
     for section in ("presubmits", "postsubmits"):
         for key in as_map(file.data.get(section)):
             if key not in (EVERY, *repositories):
-                reason = f"{section} of {key}, which prow:repositories does not have{_add(key, repositories)}"
+                what = "prow:repositories does not have" if "/" in key else "is not of the form owner/name"
+                reason = f"{section} of {key}, which {what}{_add(key, repositories)}"
                 yield file.problem((section, key), reason)
 
 

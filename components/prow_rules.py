@@ -92,7 +92,7 @@ class Job:
         return self.file.line(self.path)
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}" if self.name else f"a {self.kind} without a name"
+        return f"{self.kind} {self.name}".rstrip()
 
     def problem(self, path: Path, reason: str, *, warning: bool = False) -> Problem:
         return self.file.problem((*self.path, *path), f"{self}: {reason}", warning=warning)
@@ -164,7 +164,7 @@ def _agent(body: dict[str, Any], agent: str, around: Surroundings) -> Rule:  # v
     elif agent != "kubernetes" and _decoration(body, "", around) is not None:
         yield ("agent",), f"decoration belongs to agent kubernetes, not {agent}"
     elif body.get("error_on_eviction") and agent != "kubernetes":
-        yield ("error_on_eviction",), f"it belongs to agent kubernetes, not {agent}"
+        yield ("error_on_eviction",), f"`error_on_eviction` belongs to agent kubernetes, not {agent}"
     namespace = as_text(body.get("namespace")) or around.job_namespace
     if namespace != around.job_namespace and agent != "tekton-pipeline":
         reason = (
@@ -197,7 +197,7 @@ def _qualified(name: str) -> bool:  # k8s.io/apimachinery/pkg/util/validation, I
 def _various(body: dict[str, Any], around: Surroundings) -> Rule:  # validateJobBase
     concurrency = body.get("max_concurrency")
     if isinstance(concurrency, int) and concurrency < 0:
-        yield ("max_concurrency",), "it must not be below 0 (0: no limit)"
+        yield ("max_concurrency",), "`max_concurrency` must not be below 0 (0: no limit)"
     queue = as_text(body.get("job_queue_name"))
     queues = as_map(inside(around.config, "plank", "job_queue_capacities"))
     if queue and queue not in queues:
@@ -210,7 +210,7 @@ def _various(body: dict[str, Any], around: Surroundings) -> Rule:  # validateJob
 def _rerun_auth(value: Any) -> str | None:  # prowjobs/v1/types.go, RerunAuthConfig.Validate
     lists = ("github_users", "github_team_ids", "github_team_slugs", "github_orgs")
     if inside(value, "allow_anyone") and any(as_list(inside(value, name)) for name in lists):
-        return "`allow_anyone` together with users, teams or organisations"
+        return "`allow_anyone: true` and a list of users, teams or organisations exclude each other"
     return None
 
 
@@ -360,7 +360,7 @@ def _decorated(body: dict[str, Any], spec: dict[str, Any], decoration: dict[str,
                 f"path_strategy {strategy} of gcs_configuration ({where}) needs default_org and default_repo",
             )
     if decoration.get("oauth_token_secret") and decoration.get("ssh_key_secrets"):
-        yield here, "oauth_token_secret together with ssh_key_secrets"
+        yield here, "oauth_token_secret and ssh_key_secrets exclude each other"
     for index, container in enumerate(as_list(spec.get("containers"))):
         command = [*texts(inside(container, "command")), *texts(inside(container, "args"))]
         if not command or not command[0]:
@@ -613,7 +613,7 @@ def check_plugins(plugins: Mapping[str, Any]) -> Rule:
                 yield ("plugins", key, *within, at), f"Prow has no plugin {name!r}{hint}"
     sizes = [inside(plugins, "size", name) or 0 for name in ("s", "m", "l", "xl", "xxl")]
     if all(isinstance(size, int) for size in sizes) and sizes != sorted(sizes):  # validateSizes
-        yield ("size",), "s, m, l, xl and xxl must all be given, each no smaller than the one before"
+        yield ("size",), "size: s, m, l, xl and xxl must all be given, each no smaller than the one before"
     count = inside(plugins, "blunderbuss", "request_count")
     if isinstance(count, int) and count < 1:  # validateBlunderbuss
         yield ("blunderbuss", "request_count"), "request_count must be above 0"

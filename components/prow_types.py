@@ -145,7 +145,11 @@ def _expected(error: Any) -> str:
         types = [kind for kind in types if kind not in ("number", "boolean")]
     expected = " or ".join(_WORDS[kind] for kind in dict.fromkeys(types))
     simple = isinstance(error.instance, bool | int | float)
-    return f"{expected}; here it is {found}{'; put it in quotes' if types == ['string'] and simple else ''}"
+    if types != ["string"] or not simple:
+        return f"{expected}; here it is {found}"
+    read = ", as YAML reads y, yes and on" if error.instance is True else ""
+    read = ", as YAML reads n, no and off" if error.instance is False else read
+    return f"{expected}; here it is {found}{read}; put it in quotes"
 
 
 def _types(option: dict[str, Any]) -> list[str]:

@@ -1,0 +1,577 @@
+"""Files of prow/ for tests: sound ones, and for each rule some that break it."""
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORIES = ("me/app", "me/lib")
+
+CONFIG = "log_level: info\n"
+PLUGINS = "plugins:\n  me/app:\n    plugins: [trigger]\n"
+POD = "spec: {containers: [{image: busybox, command: [date]}]}"
+STORAGE = """\
+plank:
+  default_decoration_configs:
+    "*":
+      gcs_configuration: {bucket: "s3://logs", path_strategy: explicit}
+      utility_images: {clonerefs: c, initupload: i, entrypoint: e, sidecar: s}
+"""
+
+
+def write(folder: Path, files: Mapping[str, str]) -> Path:
+    """A folder `prow` with the files, and with sound ones where none is given."""
+    top = folder / "prow"
+    (top / "jobs").mkdir(parents=True)
+    for name, text in {"config.yaml": CONFIG, "plugins.yaml": PLUGINS, **files}.items():
+        path = top / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return top
+
+
+def jobs(text: str) -> dict[str, str]:
+    return {"jobs/a.yaml": textwrap.dedent(text)}
+
+
+def presubmit(*fields: str, pod: str = POD) -> dict[str, str]:
+    """A job file with one presubmit `a`; its fields begin at line 4, its pod comes last."""
+    lines = ["presubmits:", "  me/app:", "  - name: a", *fields, pod]
+    return {
+        "jobs/a.yaml": "\n    ".join(lines)
+        .replace("\n      me/app", "\n  me/app")
+        .replace("\n      - n", "\n  - n")
+    }
+
+
+def periodic(*fields: str) -> dict[str, str]:
+    return {"jobs/a.yaml": "\n  ".join(["periodics:", "- name: a", *fields, POD]).replace("\n  - n", "\n- n")}
+
+
+def pod(*lines: str) -> str:
+    """A pod of a presubmit whose container's fields begin at line 6."""
+    return "\n      ".join(["spec:", "containers:", "- image: busybox", *(f"  {line}" for line in lines)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """Files that break a rule, where that must be said and with what words."""
+
+    rule: str
+    files: Mapping[str, str]
+    where: str
+    words: tuple[str, ...]
+    by_prow: bool = True
+    """Prow refuses them as well (else the rule is Kubernetes', YAML's or the stack's)."""
+
+    def __str__(self) -> str:
+        return self.rule
+
+
+def broken(rule: str, files: Mapping[str, str], where: str, *words: str, by_prow: bool = True) -> Broken:
+    return Broken(rule=rule, files=files, where=where, words=words, by_prow=by_prow)
+
+
+def own(rule: str, files: Mapping[str, str], where: str, *words: str) -> Broken:
+    return broken(rule, files, where, *words, by_prow=False)
+
+
+A = "prow/jobs/a.yaml"
+C = "prow/config.yaml"
+P = "prow/plugins.yaml"
+
+BROKEN = [
+    # YAML
+    broken("no YAML", jobs("periodics: [\n"), f"{A}:2", "no valid YAML"),
+    broken("tab", jobs("periodics:\n\t- name: a\n"), f"{A}:2", "tab", "spaces"),
+    own(
+        "key twice",
+        {"config.yaml": "log_level: info\nsinker: {}\nlog_level: debug\n"},
+        f"{C}:3",
+        "log_level",
+        "line 1",
+    ),
+    own("two documents", {"config.yaml": "log_level: info\n---\nsinker: {}\n"}, f"{C}:2", "second document"),
+    broken("no map", {"plugins.yaml": "- trigger\n"}, f"{P}:1", "must be a map"),
+    broken("control character", {"config.yaml": "log_level: info\n# \x01\n"}, f"{C}:2", "control characters"),
+    broken("anchor in itself", {"config.yaml": "tide: &a\n  priority: *a\n"}, f"{C}:1", "contains itself"),
+    # Types
+    broken(
+        "number for text",
+        presubmit("branches: [1.10]"),
+        f"{A}:4",
+        "branches",
+        "must be text",
+        "1.1",
+        "quotes",
+    ),
+    broken("text for truth", presubmit('always_run: "yes"'), f"{A}:4", "true or false", '"yes"', "(a)"),
+    broken("text for number", presubmit("max_concurrency: two"), f"{A}:4", "a whole number", '"two"'),
+    broken(
+        "map for list",
+        jobs("presubmits:\n  me/app: {name: a}\n"),
+        f"{A}:2",
+        "presubmits → me/app",
+        "a list",
+        "a map",
+    ),
+    broken(
+        "number in env",
+        presubmit(pod=pod("env: [{name: V, value: 80}]")),
+        f"{A}:7",
+        "value must be text",
+        "80",
+    ),
+    broken(
+        "no duration", {"config.yaml": "sinker:\n  max_pod_age: 2d\n"}, f"{C}:2", "max_pod_age", "10m", '"2d"'
+    ),
+    broken(
+        "no quantity",
+        presubmit(pod=pod("resources: {limits: {cpu: 1 m}}")),
+        f"{A}:7",
+        "cpu",
+        "256Mi",
+        '"1 m"',
+    ),
+    broken("plugins as text", {"plugins.yaml": "plugins:\n  me/app: trigger\n"}, f"{P}:2", "a list or a map"),
+    own("wrong case", presubmit("Always_Run: true"), f"{A}:4", "`Always_Run`", "written `always_run`"),
+    # Jobs
+    broken("no name", jobs(f"periodics:\n- interval: 1h\n  {POD}\n"), f"{A}:2", "`name` is missing"),
+    broken(
+        "bad name", jobs(f"periodics:\n- name: a b\n  interval: 1h\n  {POD}\n"), f"{A}:2", "letters, digits"
+    ),
+    broken("no spec", presubmit(pod=""), f"{A}:3", "presubmit a", "`spec` is missing"),
+    broken("no containers", presubmit(pod="spec: {}"), f"{A}:4", "at least one container"),
+    own("no image", presubmit(pod="spec: {containers: [{command: [date]}]}"), f"{A}:4", "`image` is missing"),
+    broken(
+        "init containers",
+        presubmit(pod=f"{POD[:-1]}, initContainers: [{{image: x}}]}}"),
+        f"{A}:4",
+        "init containers",
+    ),
+    broken(
+        "two undecorated containers",
+        presubmit(pod="spec: {containers: [{image: x}, {image: z}]}"),
+        f"{A}:4",
+        "decorate",
+    ),
+    broken("env twice", presubmit(pod=pod("env:", "- name: V", "- name: V")), f"{A}:9", "V is given twice"),
+    broken("env of Prow", presubmit(pod=pod("env:", "- name: JOB_SPEC")), f"{A}:8", "JOB_SPEC", "Prow sets"),
+    broken(
+        "mount without volume",
+        presubmit(pod=pod("volumeMounts:", "- {name: v, mountPath: /v}")),
+        f"{A}:8",
+        "no volume v",
+    ),
+    broken(
+        "volume twice",
+        presubmit(pod=f"{POD[:-1]}, volumes: [{{name: v}}, {{name: v}}]}}"),
+        f"{A}:4",
+        "two volumes",
+    ),
+    broken(
+        "volume of Prow",
+        presubmit(pod=f"{POD[:-1]}, volumes: [{{name: logs}}]}}"),
+        f"{A}:4",
+        "logs",
+        "Prow's own",
+    ),
+    broken(
+        "mount of Prow",
+        presubmit(pod=pod("volumeMounts:", "- {name: tools, mountPath: /v}")),
+        f"{A}:8",
+        "Prow's own",
+    ),
+    broken("other agent", presubmit("agent: jenkins"), f"{A}:4", "agent kubernetes, not jenkins"),
+    broken("namespace", presubmit("namespace: other"), f"{A}:4", "test-pods", "prow:jobNamespace"),
+    broken("below 0", presubmit("max_concurrency: -1"), f"{A}:4", "below 0"),
+    broken("label of Prow", presubmit("labels:", "  created-by-prow: x"), f"{A}:5", "Prow sets"),
+    broken("label name", presubmit("labels: {a b: x}"), f"{A}:4", "'a b' is no name"),
+    broken("label value", presubmit("labels: {a: x y}"), f"{A}:4", "'x y'", "letters"),
+    broken("annotation name", presubmit("annotations: {a/b/c: x}"), f"{A}:4", "annotation"),
+    broken("no such queue", presubmit("job_queue_name: q"), f"{A}:4", "job_queue_capacities"),
+    broken(
+        "rerun by all and some",
+        presubmit("rerun_auth_config: {allow_anyone: true, github_users: [me]}"),
+        f"{A}:4",
+        "allow_anyone",
+    ),
+    broken(
+        "always and when changed",
+        presubmit("always_run: true", "run_if_changed: x"),
+        f"{A}:5",
+        "exclude each other",
+    ),
+    broken(
+        "two conditions",
+        presubmit("run_if_changed: x", "skip_if_only_changed: z"),
+        f"{A}:5",
+        "exclude each other",
+    ),
+    broken(
+        "bad run_if_changed",
+        presubmit("run_if_changed: '*.go'"),
+        f"{A}:4",
+        "run_if_changed",
+        "nothing to repeat",
+    ),
+    broken("bad skip_if_only_changed", presubmit("skip_if_only_changed: '(docs'"), f"{A}:4", "unterminated"),
+    broken("look-ahead", presubmit("branches: [main, '^(?!x)']"), f"{A}:4", "looks ahead", "Go's"),
+    broken("bad skip_branches", presubmit("skip_branches: ['[']"), f"{A}:4", "skip_branches"),
+    broken("bad trigger", presubmit("trigger: '/test ('", "rerun_command: /test a"), f"{A}:4", "`trigger`"),
+    broken("trigger alone", presubmit("trigger: /test a"), f"{A}:4", "needs `rerun_command`"),
+    broken(
+        "rerun_command no match",
+        presubmit("trigger: ^/go$", "rerun_command: /test a"),
+        f"{A}:5",
+        "does not match",
+    ),
+    broken("no schedule", periodic(), f"{A}:2", "`interval`, `cron` and `minimum_interval` is missing"),
+    broken("two schedules", periodic("interval: 1h", "cron: '@daily'"), f"{A}:3", "only one of"),
+    broken("bad interval", periodic("interval: 5 minutes"), f"{A}:3", "'5 minutes'", "10m"),
+    broken("cron fields", periodic("cron: 0 6 * *"), f"{A}:3", "4 fields instead of 5"),
+    broken("cron range", periodic("cron: 0 25 * * *"), f"{A}:3", "hours", "'25'", "0-23"),
+    broken("cron name", periodic("cron: '@fortnightly'"), f"{A}:3", "@daily"),
+    own(
+        "cron step 0", periodic("cron: '*/0 * * * *'"), f"{A}:3", "the step of '*/0'"
+    ),  # checkconfig does not end
+    broken(
+        "decorated without storage",
+        presubmit("decorate: true"),
+        f"{A}:4",
+        "default_decoration_configs",
+        "gcs_configuration",
+    ),
+    broken(
+        "decorated without command",
+        {**presubmit("decorate: true", pod=pod()), "config.yaml": STORAGE},
+        f"{A}:7",
+        "`command` or `args`",
+    ),
+    broken(
+        "bad path strategy",
+        {**presubmit("decorate: true"), "config.yaml": STORAGE.replace("explicit", "flat")},
+        f"{A}:4",
+        "path_strategy",
+        "explicit",
+    ),
+    broken(
+        "containers without names",
+        {
+            **presubmit(
+                "decorate: true",
+                pod="spec: {containers: [{image: x, args: [x]}, {image: z, args: [z], name: sidecar}]}",
+            ),
+            "config.yaml": STORAGE,
+        },
+        f"{A}:5",
+        "must have a `name`",
+    ),
+    # Jobs together
+    broken(
+        "job twice",
+        jobs(f"presubmits:\n  me/app:\n  - name: a\n    {POD}\n  - name: a\n    {POD}\n"),
+        f"{A}:5",
+        "a.yaml:3",
+    ),
+    broken(
+        "job twice in two files",
+        {
+            "jobs/x/b.yaml": f"postsubmits:\n  me/app:\n  - name: a\n    branches: [main]\n    {POD}\n",
+            **jobs(f"postsubmits:\n  me/app:\n  - name: a\n    {POD}\n"),
+        },
+        "prow/jobs/x/b.yaml:3",
+        "a.yaml:3",
+        "me/app",
+    ),
+    broken(
+        "periodic twice",
+        jobs(f"periodics:\n- &a\n  name: a\n  interval: 1h\n  {POD}\n- *a\n"),
+        f"{A}:3",
+        "the name is taken",
+    ),
+    broken(
+        "one context",
+        jobs(f"presubmits:\n  me/app:\n  - name: a\n    {POD}\n  - name: b\n    context: a\n    {POD}\n"),
+        f"{A}:6",
+        "reports as 'a'",
+    ),
+    broken("preset twice", jobs("presets:\n- labels: {x: z}\n- labels: {x: z}\n"), f"{A}:3", "a.yaml:2"),
+    broken(
+        "preset adds what is there",
+        {
+            **presubmit("labels: {x: z}", pod=pod("env: [{name: V}]")),
+            "jobs/b.yaml": "presets:\n- labels: {x: z}\n  env: [{name: V}]\n",
+        },
+        f"{A}:5",
+        "preset",
+        "V",
+    ),
+    own(
+        "same base name",
+        {"jobs/x/a.yaml": "", **jobs("")},
+        "prow/jobs/x/a.yaml",
+        "prow/jobs/a.yaml has the same name",
+    ),
+    own("bad file name", {"jobs/a b.yaml": ""}, "prow/jobs/a b.yaml", "letters, digits"),
+    own("not UTF-8", {"jobs/b.yaml": "", "jobs/c.yaml": "# \udce9\n"}, "prow/jobs/c.yaml:1", "UTF-8"),
+    # config.yaml
+    broken("log level", {"config.yaml": "log_level: inof\n"}, f"{C}:1", "'inof'", "`info`"),
+    broken(
+        "job types",
+        {"config.yaml": "github_reporter:\n  job_types_to_report:\n  - periodic\n"},
+        f"{C}:3",
+        "'periodic'",
+    ),
+    broken(
+        "slack channel",
+        {"config.yaml": "slack_reporter_configs:\n  '*': {}\n"},
+        f"{C}:2",
+        "`channel` is missing",
+    ),
+    broken(
+        "tide query for nothing",
+        {"config.yaml": "tide:\n  queries:\n  - labels: [lgtm]\n"},
+        f"{C}:3",
+        "`repos` are both empty",
+    ),
+    broken(
+        "label wanted and not",
+        {"config.yaml": "tide:\n  queries:\n  - repos: [me/app]\n    labels: [x]\n    missingLabels: [x]\n"},
+        f"{C}:5",
+        "label x",
+    ),
+    broken(
+        "query twice the same",
+        {"config.yaml": "tide:\n  queries:\n  - repos:\n    - me/app\n    - me/app\n"},
+        f"{C}:5",
+        "twice",
+    ),
+    broken(
+        "repository of a named owner",
+        {"config.yaml": "tide:\n  queries:\n  - orgs: [me]\n    repos: [me/app]\n"},
+        f"{C}:4",
+        "included by the owner me",
+    ),
+    broken(
+        "merge method",
+        {"config.yaml": "tide:\n  merge_method:\n    me/app: fast\n"},
+        f"{C}:3",
+        "'fast'",
+        "squash",
+    ),
+    broken(
+        "two defaults",
+        {"config.yaml": f"{STORAGE}  default_decoration_config_entries: [{{repo: me}}]\n"},
+        f"{C}:6",
+        "exclude each other",
+    ),
+    broken(
+        "two report templates",
+        {"config.yaml": "plank:\n  report_template: a\n  report_templates: {'*': b}\n"},
+        f"{C}:3",
+        "exclude each other",
+    ),
+    broken(
+        "lens",
+        {"config.yaml": "deck:\n  spyglass:\n    lenses:\n    - required_files: ['*.xml']\n"},
+        f"{C}:4",
+        "'*.xml'",
+    ),
+    own(
+        "prefix",
+        {"config.yaml": "plank:\n  job_url_prefix_config: {'*': 'http://x/'}\n"},
+        f"{C}:2",
+        "left out",
+        "the stack writes it",
+    ),
+    own("template", {"config.yaml": "plank:\n  job_url_template: x\n"}, f"{C}:2", "deck Service"),
+    own(
+        "namespaces",
+        {"config.yaml": "prowjob_namespace: x\npod_namespace: y\n"},
+        f"{C}:2",
+        "prow:jobNamespace",
+    ),
+    own(
+        "tide's address",
+        {"config.yaml": "tide:\n  target_url: http://x/tide\n"},
+        f"{C}:2",
+        "changes with the cluster",
+    ),
+    # plugins.yaml
+    broken(
+        "unknown plugin",
+        {"plugins.yaml": "plugins:\n  me/app:\n    plugins:\n    - triger\n"},
+        f"{P}:4",
+        "'triger'",
+        "`trigger`",
+    ),
+    broken(
+        "unknown plugin, old form",
+        {"plugins.yaml": "plugins:\n  me/app: [lgtm, holt]\n"},
+        f"{P}:2",
+        "'holt'",
+        "`hold`",
+    ),
+    broken(
+        "plugin of owner and repository",
+        {"plugins.yaml": "plugins:\n  me: [size]\n  me/app: [size]\n"},
+        f"{P}:3",
+        "its owner me",
+    ),
+    broken(
+        "two entries",
+        {"plugins.yaml": "approve:\n- repos: [me/app]\n- repos: [me/app]\n"},
+        f"{P}:3",
+        "two entries of `approve`",
+    ),
+    broken("sizes", {"plugins.yaml": "size: {s: 10}\n"}, f"{P}:1", "xxl"),
+    broken("reviewers", {"plugins.yaml": "blunderbuss:\n  request_count: 0\n"}, f"{P}:2", "above 0"),
+    broken(
+        "blockade",
+        {"plugins.yaml": "blockades:\n- repos: [me/app]\n  branchregexp: '('\n"},
+        f"{P}:3",
+        "no regular expression",
+    ),
+    broken(
+        "label rule",
+        {"plugins.yaml": "require_matching_label:\n- {org: me, regexp: x, missing_label: y}\n"},
+        f"{P}:2",
+        "`prs: true`",
+    ),
+    # Repositories that the settings do not have
+    own(
+        "jobs of another",
+        jobs(f"presubmits:\n  you/app:\n  - name: a\n    {POD}\n"),
+        f"{A}:2",
+        "you/app",
+        "pulumi config set --path 'prow:repositories[2]' you/app",
+    ),
+    own(
+        "jobs of an owner",
+        jobs("postsubmits:\n  me: []\n"),
+        f"{A}:2",
+        "not of the form owner/name",
+        "prow:repositories[2]",
+    ),
+    own(
+        "plugins of another",
+        {"plugins.yaml": "plugins:\n  me/ap: [size]\n"},
+        f"{P}:2",
+        "me/ap",
+        "`me/app`",
+        "prow:repositories[2]",
+    ),
+    own(
+        "plugins of another owner",
+        {"plugins.yaml": "plugins:\n  you: [size]\n"},
+        f"{P}:2",
+        "prow:repositories",
+    ),
+    own(
+        "trigger of another",
+        {"plugins.yaml": "triggers:\n- repos:\n  - me\n  - you\n"},
+        f"{P}:4",
+        "triggers for you",
+    ),
+    own(
+        "tide for another",
+        {"config.yaml": "tide:\n  queries:\n  - repos: [you/app]\n"},
+        f"{C}:3",
+        "tide query 1",
+        "prow:repositories[2]",
+    ),
+    own(
+        "tide for another owner",
+        {"config.yaml": "tide:\n  queries:\n  - orgs: [you]\n"},
+        f"{C}:3",
+        "tide query 1",
+    ),
+]
+
+
+SOUND = {
+    "config.yaml": f"""\
+log_level: debug
+decorate_all_jobs: false
+{STORAGE}  job_queue_capacities: {{big: 2}}
+tide:
+  sync_period: 2m
+  merge_method: {{me/app: squash, me: {{lib: {{'release-.*': rebase}}}}}}
+  queries:
+  - {{repos: [me/app], labels: [lgtm], missingLabels: [do-not-merge/hold, do-not-merge/work-in-progress]}}
+slack_reporter_configs: {{'*': {{channel: ci}}}}
+deck: {{spyglass: {{lenses: [{{lens: {{name: junit}}, required_files: ['.*/junit.*\\.xml']}}]}}}}
+""",
+    "plugins.yaml": """\
+plugins:
+  me: {plugins: [trigger, lgtm], excluded_repos: [lib]}
+  me/app: {plugins: [hold, wip]}
+external_plugins: {me/app: [{name: needs-it, events: [push]}]}
+triggers: [{repos: [me], only_org_members: false}]
+label: {restricted_labels: {'*': [{label: tide/merge-blocker, allowed_users: [me]}]}}
+size: {s: 1, m: 2, l: 3, xl: 4, xxl: 5}
+""",
+    "jobs/all.yaml": f"""\
+presets:
+- labels: {{preset-v: "true"}}
+  env: [{{name: WHERE, value: /v}}]
+  volumes: [{{name: v, emptyDir: {{}}}}]
+  volumeMounts: [{{name: v, mountPath: /v}}]
+presubmits:
+  me/app:
+  - name: one
+    always_run: true
+    branches: [main]
+    {POD}
+  - name: one
+    branches: ['release-.*']
+    run_if_changed: '^(cmd|pkg)/.*\\.go$'
+    {POD}
+  - name: decorated
+    decorate: true
+    labels: {{preset-v: "true"}}
+    job_queue_name: big
+    skip_if_only_changed: '\\.md$'
+    trigger: '(?mi)^/(?:test|run)\\s+(?P<what>decorated|all)'
+    rerun_command: /test decorated
+    spec:
+      containers:
+      - {{name: a, image: x, command: [sh], ports: [{{containerPort: 80}}]}}
+      - {{name: b, image: x, args: [sh], resources: {{requests: {{cpu: 1, memory: 1.5Gi}}}}}}
+postsubmits:
+  me/app:
+  - name: one
+    skip_branches: ['^dev/']
+    max_concurrency: 1
+    reporter_config: {{slack: {{channel: ci}}}}
+    {POD}
+periodics:
+- {{name: a, cron: '*/5 0-6 1,15 jan-mar mon', {POD}}}
+- {{name: b, cron: '@every 1h30m', {POD}}}
+- {{name: c, minimum_interval: 1.5h, extra_refs: [{{org: you, repo: app, base_ref: main}}], {POD}}}
+""",
+    "jobs/deep/er/empty.yml": "# nothing yet\n",
+}
+
+
+def many_jobs(count: int) -> dict[str, str]:
+    job = """\
+  - name: job-{n}
+    run_if_changed: '^src/{n}/'
+    labels: {{a: b}}
+    branches: [main, 'release-.*']
+    spec:
+      containers:
+      - image: busybox
+        command: [sh, -c]
+        args: ['echo {n}']
+        env: [{{name: X, value: "1"}}]
+        resources: {{requests: {{cpu: 10m, memory: 16Mi}}}}
+        volumeMounts: [{{name: v, mountPath: /v}}]
+      volumes: [{{name: v, emptyDir: {{}}}}]
+"""
+    return {
+        "jobs/many.yaml": "presubmits:\n  '*':\n" + "".join(job.format(n=n) for n in range(count)),
+        "plugins.yaml": "plugins:\n  '*': [trigger]\n",
+    }
