@@ -1,6 +1,6 @@
 # `make` without a target says what there is.
 SHELL := /bin/bash
-PYTHON := .venv/bin/python
+VENV := .venv/bin/python
 INSTALLED := .venv/.installed
 
 .PHONY: help demo demo-down test test-unit lint format minikube schema clean
@@ -13,17 +13,17 @@ $(INSTALLED): requirements.txt requirements-dev.txt testbed/venv.sh
 	@touch $@
 
 demo: $(INSTALLED) ## Show the whole thing on this machine: cluster, GitHub stand-in, pull request, status
-	@$(PYTHON) -m testbed demo
+	@$(VENV) -m testbed demo
 
 demo-down: $(INSTALLED) ## Destroy the demo's stack and end all that the demo started
-	@$(PYTHON) -m testbed demo-down
+	@$(VENV) -m testbed demo-down
 
 test: lint ## Run every test: unit, stack and end to end (builds what it needs first)
-	@$(PYTHON) -m testbed tools
-	@$(PYTHON) -m pytest
+	@$(VENV) -m testbed tools
+	@$(VENV) -m pytest
 
 test-unit: lint ## Run the tests that need nothing but Python
-	@$(PYTHON) -m pytest tests/unit
+	@$(VENV) -m pytest tests/unit
 
 lint: $(INSTALLED) ## Check style and types
 	@.venv/bin/ruff check .

@@ -96,6 +96,9 @@ class Component:
     memory_limit: str = "512Mi"
 
 
+# Clones go to /var/tmp otherwise (NewClientFactory in pkg/git/v2), which is read-only here.
+_CLONES = "--cache-dir-base=/tmp"
+
 _PROWJOBS = {"groups": ("prow.k8s.io",), "resources": ("prowjobs",)}
 
 
@@ -114,7 +117,7 @@ _ALL = (
         inputs=frozenset(
             {Input.CONFIG, Input.PLUGINS, Input.GITHUB, Input.WEBHOOK_SECRET, Input.BUILD_CLUSTERS}
         ),
-        args=("--dry-run=false", "--hmac-secret-file=/etc/webhook/hmac"),
+        args=("--dry-run=false", "--hmac-secret-file=/etc/webhook/hmac", _CLONES),
         rules=(Rule(**_PROWJOBS, verbs=("create", "get", "list", "update")),),
         service=ServicePort(port=8888, target=8888, node_port=True),
         liveness=HEALTHZ,
@@ -126,7 +129,7 @@ _ALL = (
     Component(
         name="deck",
         inputs=frozenset({Input.CONFIG, Input.PLUGINS, Input.GITHUB, Input.BUILD_CLUSTERS}),
-        args=("--hook-url=http://hook:8888/plugin-help",),
+        args=("--hook-url=http://hook:8888/plugin-help", _CLONES),
         rules=(Rule(**_PROWJOBS, verbs=("get", "list", "watch")),),
         job_rules=(Rule(groups=("",), resources=("pods/log",), verbs=("get",)),),
         service=ServicePort(port=80, target=8080, node_port=True),
@@ -192,7 +195,7 @@ _ALL = (
     Component(
         name="tide",
         inputs=frozenset({Input.CONFIG, Input.GITHUB}),
-        args=("--dry-run=false",),
+        args=("--dry-run=false", _CLONES),
         rules=(Rule(**_PROWJOBS, verbs=("create", "get", "list", "watch")),),
         service=ServicePort(port=80, target=8888),
         liveness=METRICS,

@@ -1,0 +1,140 @@
+"""A whole place to run the stack in: a cluster, the GitHub stand-in and the Pulumi CLI, started and ended together."""
+
+import contextlib
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed import cluster, images, tools
+from testbed.cli import Pulumi
+from testbed.cluster import Cluster
+from testbed.github.client import Person
+from testbed.processes import Processes
+
+PROJECT = Path(__file__).resolve().parents[1]
+REPOSITORY = "acme/go-with-prow"
+"""The repository of the stand-in's seed."""
+OWNER, BOT, OUTSIDER = "alice", "prow-bot", "mallory"
+"""The repository's admin, Prow's account, and someone without any right."""
+IMAGE_TAG = images.PROW_TAG
+STACK_FILES = ("Pulumi.yaml", "Pulumi.README.md", "__main__.py", "requirements.txt", "components", "prow")
+"""What makes up the stack's program."""
+
+Report = Callable[[str], object]
+
+
+class StartError(RuntimeError):
+    """Something of the environment did not start; the message says what, with the end of its log."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """A running environment, all of its files below `folder`."""
+
+    folder: Path
+    cluster: Cluster
+    github: str
+    """Address of the GitHub stand-in, without a trailing slash."""
+
+    def person(self, login: str) -> Person:
+        """A user of the GitHub stand-in."""
+        return Person.load(self.folder / "github", login)
+
+    def pulumi(self, project: Path = PROJECT, *, report: Report | None = None) -> Pulumi:
+        """The CLI for a stack of this environment, whose settings `configure` makes."""
+        binary = tools.ensure(["pulumi"], lambda line: None)["pulumi"]
+        env = {"KUBECONFIG": str(self.cluster.kubeconfig)}
+        return Pulumi(binary, project, self.folder / "pulumi", env=env, report=report)
+
+    def configure(self, pulumi: Pulumi, repositories: Sequence[str] = (REPOSITORY,)) -> None:
+        """Make the stack and give it the settings that a user of this cluster and this GitHub would give it."""
+        pulumi.init()
+        plain = {f"prow:repositories[{index}]": name for index, name in enumerate(repositories)}
+        plain |= {
+            "prow:context": self.cluster.context,
+            "prow:node": self.cluster.node_name,
+            "prow:imageTag": IMAGE_TAG,
+            "prow:githubEndpoint": f"{self.github}/api/v3",
+            "github:baseUrl": f"{self.github}/",
+        }
+        secret = {"prow:botToken": self.person(BOT).token, "github:token": self.person(OWNER).token}
+        pulumi.config_set_all(plain, secret)
+
+
+def copy_project(folder: Path) -> Path:
+    """A copy of the stack's program, to be changed without touching the checkout; it shares the checkout's .venv."""
+    folder.mkdir(parents=True)
+    for name in STACK_FILES:
+        source = PROJECT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / name)
+    (folder / ".venv").symlink_to(PROJECT / ".venv")
+    return folder
+
+
+def up(folder: Path, report: Report = print) -> Environment:
+    """Start what does not run yet and return the environment. Raises what the parts raise, each saying what mends it."""
+    folder = folder.absolute()
+    tools.ensure(["pulumi", *images.PROW_COMPONENTS], report)
+    running = cluster.up(folder, report)
+    with timed("images of Prow and of the jobs onto the node", report):
+        _images(running, folder, report)
+    with timed("GitHub stand-in", report):
+        address = _github(folder, running.host_ip)
+    return Environment(folder=folder, cluster=running, github=address)
+
+
+def load(folder: Path) -> Environment:
+    """The environment that runs in `folder`. Raises ClusterError when there is none."""
+    folder = folder.absolute()
+    address = (folder / "github" / "address").read_text().strip()
+    return Environment(folder=folder, cluster=cluster.load(folder), github=address)
+
+
+def down(folder: Path, report: Report = print) -> None:
+    """End all that `up` started and remove its files. Does nothing where nothing runs."""
+    folder = folder.absolute()
+    if folder.exists():
+        Processes(folder).stop_all()
+    cluster.down(folder, report)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def timed(what: str, report: Report):
+    """Report a step when it is done, with its seconds."""
+    started = time.monotonic()
+    report(f"{what} …")
+    yield
+    report(f"{what}: {time.monotonic() - started:.1f} s")
+
+
+def _images(running: Cluster, folder: Path, report: Report) -> None:
+    """Put the images on the node once."""
+    done = folder / "images"
+    if running.external or done.exists():
+        return
+    cluster.load_images(running, images.everything(IMAGE_TAG, report))
+    done.touch()
+
+
+def _github(folder: Path, host: str) -> str:
+    """Start the stand-in on the address by which the cluster reaches this machine, unless it runs."""
+    processes, state = Processes(folder), folder / "github"
+    address = state / "address"
+    if not processes.alive("github"):
+        address.unlink(missing_ok=True)
+        argv = [sys.executable, "-m", "testbed.github", "--host", host, "--state", str(state)]
+        processes.start("github", argv, cwd=PROJECT)
+    deadline = time.monotonic() + 30
+    while not address.exists():
+        if not processes.alive("github") or time.monotonic() > deadline:
+            log = (folder / "logs" / "github.log").read_text()
+            raise StartError(f"the GitHub stand-in did not start:\n{log[-2000:]}")
+        time.sleep(0.1)
+    return address.read_text().strip()
