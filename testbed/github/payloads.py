@@ -691,9 +691,8 @@ class Shapes:
         commits: list[CommitInfo] = []
         if not deleted and ref.startswith("refs/heads/"):
             # A new branch lists what the default branch lacks, a moved one what its old tip lacks.
-            known = git.ref(f"refs/heads/{repo.default_branch}") if created else before
-            if known != after:
-                commits = list(reversed(list(git.history(after, without=known))))
+            known = None if short == repo.default_branch else git.ref(f"refs/heads/{repo.default_branch}")
+            commits = list(reversed(list(git.history(after, without=known if created else before))))
         span = f"{before[:12]}...{after[:12]}"
         return {
             "ref": ref,

@@ -79,7 +79,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def apply(github: GitHub, content: dict[str, Any]) -> dict[str, str]:
-    """Store what a seed says; the tokens by login. Raises SeedError for a login that nobody has."""
+    """Add what a seed says, for the caller to commit; the tokens by login. Raises SeedError for a login that nobody has."""
     tokens: dict[str, str] = {}
     for login, user in content.get("users", {}).items():
         account = Account(login=login, name=user.get("name"), site_admin=user.get("site_admin", False))
@@ -98,7 +98,6 @@ def apply(github: GitHub, content: dict[str, Any]) -> dict[str, str]:
             )
     for full_name, settings in content.get("repositories", {}).items():
         _repository(github, full_name, dict(settings))
-    github.commit()
     return tokens
 
 

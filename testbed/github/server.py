@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from sqlalchemy import select
 
 from . import graphql, pages, seed, smart_http
 from .api import Call, Reply, Route, load
@@ -311,8 +312,6 @@ async def run(
     `folder` is made and seeded when it is empty. `port` 0 picks a free one. The address is reported, and written to
     `address` in the folder, when the server answers; `base` is the address to tell others if it is not that one.
     """
-    new = not (folder / "github.sqlite").exists()
-    content = seed.read(seed_file) if new else {}
     folder.mkdir(parents=True, exist_ok=True)
     # The address is part of every answer, so the socket is bound first.
     loop = asyncio.get_running_loop()
@@ -320,8 +319,9 @@ async def run(
     with listener:
         address = base or f"http://{host}:{listener.getsockname()[1]}"
         github = GitHub(folder, address)
-        if new:
-            seed.write_tokens(folder / "tokens.json", seed.apply(github, content))
+        if github.session.scalars(select(Account)).first() is None:
+            seed.write_tokens(folder / "tokens.json", seed.apply(github, seed.read(seed_file)))
+            github.commit()
         runner = web.AppRunner(
             Server(github).application(), access_log_format='%a "%r" %s %b %Dus "%{User-Agent}i"'
         )
