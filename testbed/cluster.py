@@ -97,7 +97,8 @@ def up(folder: Path, report: Report = print) -> Cluster:
 
     One that runs already is left as it is; the rest of one that did not end well is removed first. When something
     fails or the user interrupts, all that was started is ended again, but folder/node/logs stays.
-    Raises ClusterError, or ToolError for what is missing on the machine.
+    Raises ClusterError or ProcessError, with the end of the log of what failed, or ToolError for what is missing on
+    the machine.
     """
     if context := os.environ.get("PROW_TESTBED_CONTEXT"):
         cluster = external(context)
@@ -201,7 +202,10 @@ def down(folder: Path, report: Report = print, *, keep_logs: bool = False) -> No
                 shutil.rmtree(path)
         elif path != node / "state.json":
             path.unlink(missing_ok=True)
-    if left := leftovers(folder):
+    end = time.monotonic() + 10
+    while (left := leftovers(folder)) and time.monotonic() < end:
+        time.sleep(0.05)  # what was killed takes a moment to be gone
+    if left:
         raise ClusterError(f"left behind by the node of {folder}: {'; '.join(left)}")
     (node / "state.json").unlink(missing_ok=True)
     if not keep_logs:
@@ -255,10 +259,14 @@ def load_images(cluster: Cluster, wanted: Iterable[images.Image]) -> None:
     ) as ctr:
         assert ctr.stdin is not None
         assert ctr.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # its own message is more to the point
-            for chunk in images.archive(wanted):
-                ctr.stdin.write(chunk)
-            ctr.stdin.close()
+        try:
+            with contextlib.suppress(BrokenPipeError):  # its own message is more to the point
+                for chunk in images.archive(wanted):
+                    ctr.stdin.write(chunk)
+                ctr.stdin.close()
+        except BaseException:
+            ctr.kill()
+            raise
         output = ctr.stdout.read().decode(errors="replace")
     if ctr.returncode != 0:
         raise ClusterError(f"the node refused images ({ctr.returncode}): {output[-1000:]}")
