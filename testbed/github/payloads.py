@@ -124,7 +124,7 @@ class Shapes:
             "login": account.login,
             "id": account.id,
             "node_id": _node(account),
-            "avatar_url": "",
+            "avatar_url": f"{self.base}/{account.login}.png",
             "gravatar_id": "",
             "url": url,
             "html_url": f"{self.base}/{account.login}",
@@ -176,7 +176,7 @@ class Shapes:
             "issues_url": f"{url}/issues",
             "members_url": f"{url}/members{{/member}}",
             "public_members_url": f"{url}/public_members{{/member}}",
-            "avatar_url": "",
+            "avatar_url": f"{self.base}/{account.login}.png",
             "description": None,
         }
 
@@ -364,7 +364,7 @@ class Shapes:
         """One status."""
         return {
             "url": f"{self.api}/repos/{repo.full_name}/statuses/{status.sha}",
-            "avatar_url": "",
+            "avatar_url": f"{self.base}/{status.creator.login}.png",
             "id": status.id,
             "node_id": _node(status),
             "state": status.state,

@@ -1,5 +1,6 @@
 """A stand-in on loopback for the whole session, a repository for each test, and a receiver of webhooks."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -120,10 +121,14 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
 _numbers = itertools.count()
 
 
-@pytest.fixture
-def repo() -> str:
+def new_repository() -> str:
     """The name of a repository that no other test uses."""
     return f"acme/r{next(_numbers)}"
+
+
+@pytest.fixture
+def repo() -> str:
+    return new_repository()
 
 
 @pytest.fixture
@@ -179,8 +184,9 @@ class Receiver:
         return [received for received in self.got if received.name == names[-1]][-1]
 
 
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
+@contextlib.contextmanager
+def listening() -> Generator[Receiver]:
+    """A receiver on a free port of loopback."""
     state = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -200,10 +206,18 @@ def receiver() -> Iterator[Receiver]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # seconds between looks for the end
     thread.start()
     state.url = f"http://127.0.0.1:{server.server_port}/hook"
-    yield state
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with listening() as state:
+        yield state
 
 
 @pytest.fixture
