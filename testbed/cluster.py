@@ -20,12 +20,12 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from testbed import images, tools
-from testbed.processes import ProcessError, Processes, running
+from testbed.processes import ProcessError, Processes
 from testbed.tools import Report
 
 CONTEXT = "prow-cluster"
@@ -77,7 +77,6 @@ class _State:
     """What exists on the machine on behalf of a node, written before it is made."""
 
     number: int
-    namespaces: dict[str, str] = field(default_factory=dict)
 
     @property
     def link(self) -> str:
@@ -104,21 +103,26 @@ def up(folder: Path, report: Report = print) -> Cluster:
         cluster = external(context)
         report(f"using the cluster of context {context}, node {cluster.node_name} at {cluster.node_ip}")
         return cluster
-    folder = folder.absolute()
-    with contextlib.suppress(ClusterError):
-        cluster = load(folder)
-        report(f"the node of {folder} runs already at {cluster.node_ip}")
-        return cluster
     check_machine()
-    if (folder / "node").exists():
-        down(folder, lambda line: None)
-    try:
-        return _Node(folder, _Steps(report, total=8)).up()
-    except BaseException:
-        with _uninterrupted():
-            report("ending what was started")
-            down(folder, lambda line: None, keep_logs=True)
-        raise
+    folder = folder.absolute()
+    with _alone(folder, report):
+        with contextlib.suppress(ClusterError):
+            cluster = load(folder)
+            processes = Processes(folder / "node")
+            ended = [name for name in processes.names() if not processes.alive(name)]
+            if not ended:
+                report(f"the node of {folder} runs already at {cluster.node_ip}")
+                return cluster
+            report(f"{', '.join(ended)} of the node ended: starting it afresh")
+        if (folder / "node").exists():
+            _down(folder)
+        try:
+            return _Node(folder, _Steps(report, total=8)).up()
+        except BaseException:
+            with _uninterrupted():
+                report("ending what was started")
+                _down(folder, keep_logs=True)
+            raise
 
 
 def load(folder: Path) -> Cluster:
@@ -183,11 +187,18 @@ def down(folder: Path, report: Report = print, *, keep_logs: bool = False) -> No
         report("the cluster is not the testbed's: left as it is")
         return
     folder = folder.absolute()
-    node = folder / "node"
-    if not node.exists():
+    if not (folder / "node").exists():
         report(f"no node in {folder}")
         return
     began = time.monotonic()
+    with _alone(folder, report):
+        if (folder / "node").exists():
+            _down(folder, keep_logs=keep_logs)
+    report(f"the node is gone ({time.monotonic() - began:.1f} s)")
+
+
+def _down(folder: Path, *, keep_logs: bool = False) -> None:
+    node = folder / "node"
     processes = Processes(node)
     # The kernel ends the whole node with its first process; the others' records are dropped after it.
     processes.stop("node")
@@ -212,7 +223,14 @@ def down(folder: Path, report: Report = print, *, keep_logs: bool = False) -> No
         node.rmdir()
         with contextlib.suppress(OSError):
             folder.rmdir()  # when nobody else keeps something there
-    report(f"the node is gone ({time.monotonic() - began:.1f} s)")
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, report: Report) -> Generator[None]:
+    """One command at a time brings this instance up or down."""
+    waiting = f"waiting for another command that brings {folder.name} up or down"
+    with tools.locked(folder.with_name(f".{folder.name}.lock"), lambda: report(waiting)):
+        yield
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -223,13 +241,8 @@ def leftovers(folder: Path) -> list[str]:
     if state:
         if Path(f"/sys/class/net/{state.link}").exists():
             found.append(f"network link {state.link}")
+        # Every process of the node is in one of them.
         found += [f"control group {path}" for path in _cgroups(state.link)]
-        for process in Path("/proc").glob("[0-9]*"):
-            for kind, identity in state.namespaces.items():
-                with contextlib.suppress(OSError):
-                    if os.readlink(process / "ns" / kind) == identity and running(int(process.name)):
-                        found.append(f"process {process.name} in its {kind} namespace")
-                        break
     mounts = Path("/proc/self/mounts").read_text().splitlines()
     found += [f"mount {line.split()[1]}" for line in mounts if line.split()[1].startswith(f"{folder}/")]
     return found
@@ -354,12 +367,7 @@ class _Node:
             (self.node / path).mkdir(parents=True, exist_ok=True)
         kept = [str(self.folder), str(tools.cache_dir())]
         script = _NODE_SCRIPT.replace("PAUSE", str(self.binaries["pause"]))
-        pid = self.processes.start_node("node", ["sh", "-euc", script, "node", *kept])
-        self.state = _State(
-            number=self.state.number,
-            namespaces={kind: os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("mnt", "net", "pid")},
-        )
-        _write_state(self.node, self.state)
+        pid = self.processes.start_node("node", self.in_cgroup("sh", "-euc", script, "node", *kept))
         link, host, node = self.state.link, self.state.host_ip, self.state.node_ip
         _run(["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(pid)])
         _run(["ip", "address", "add", f"{host}/24", "dev", link])
@@ -473,7 +481,13 @@ class _Node:
     # Processes
 
     def start(self, name: str, *flags: str, path: str | None = None) -> None:
-        self.processes.start(name, [path or self.binaries[name], *flags], inside="node")
+        self.processes.start(name, self.in_cgroup(path or self.binaries[name], *flags), inside="node")
+
+    def in_cgroup(self, *argv: str | Path) -> list[str]:
+        """argv in the node's control group, by which what is left of the node can be found."""
+        group = _tracking_root() / self.state.link / "node"
+        group.mkdir(exist_ok=True)
+        return ["sh", "-euc", 'echo 0 >"$0"; exec "$@"', str(group / "cgroup.procs"), *map(str, argv)]
 
     def start_control_plane(self) -> None:
         pki = self.pki
@@ -942,6 +956,12 @@ def _cgroup_roots() -> list[Path]:
     return sorted({Path(mount[1]) for mount in mounts if mount[2] in ("cgroup", "cgroup2")})
 
 
+def _tracking_root() -> Path:
+    """The hierarchy of version 2, which a machine with version 1 has beside it as a rule, or else any."""
+    roots = _cgroup_roots()
+    return next((root for root in roots if (root / "cgroup.controllers").exists()), roots[0])
+
+
 def _enable_controllers(root: Path, name: str) -> None:
     """Give the group what kubelet looks for: version 1's cpuset values, version 2's controllers."""
     for file in ("cpuset.cpus", "cpuset.mems"):
@@ -985,7 +1005,7 @@ def _remove_cgroups(name: str) -> None:
 
 def _read_state(node: Path) -> _State | None:
     path = node / "state.json"
-    return _State(**json.loads(path.read_text())) if path.exists() else None
+    return _State(number=json.loads(path.read_text())["number"]) if path.exists() else None
 
 
 def _write_state(node: Path, state: _State) -> None:

@@ -319,6 +319,16 @@ class TestNode:
 
         until(lambda: reason() in ("ErrImagePull", "ImagePullBackOff"), what="the failed pull")
 
+    def test_a_second_command_waits_for_the_first(self, node: Cluster) -> None:
+        said: list[str] = []
+        with tools.locked(node.folder.with_name(f".{node.folder.name}.lock")):
+            other = threading.Thread(target=cluster.up, args=(node.folder, said.append))
+            other.start()
+            until(lambda: said, seconds=5)
+            assert said == ["waiting for another command that brings test-node up or down"]
+        other.join(timeout=10)
+        assert said[1:] == [f"the node of {node.folder} runs already at {node.node_ip}"]
+
     def test_nothing_of_it_shows_on_the_machine(self, node: Cluster) -> None:
         assert str(node.folder) not in Path("/proc/self/mounts").read_text()
         for path in ("/run/containerd/containerd.sock", "/var/lib/kubelet/pods", "/var/log/pods/kube-system"):
@@ -360,6 +370,10 @@ class TestNode:
             os.kill(pid, signal.SIGKILL)
             until(lambda: not processes.alive("kube-scheduler"), seconds=5)
             assert commands.status(folder) == 1
+            said: list[str] = []
+            cluster.up(folder, said.append)
+            assert said[0] == "kube-scheduler of the node ended: starting it afresh"
+            assert commands.status(folder) == 0
         finally:
             began = time.monotonic()
             cluster.down(folder)
