@@ -1,0 +1,34 @@
+"""A headless browser, for pictures of pages and for tests that look at them."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+
+from playwright.sync_api import Browser, Playwright
+
+from testbed import tools
+
+# Without these Chromium calls home at every start.
+QUIET = (
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-gpu",
+)
+
+
+@contextlib.contextmanager
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    """Debian's Chromium, installed where it is missing and this is root. Raises ToolError where it cannot be had."""
+    if not shutil.which("chromium"):
+        tools.ensure_packages({"chromium": "chromium"}, print)
+    # As root Chromium refuses to start with its sandbox; the pages shown are our own.
+    browser = playwright.chromium.launch(
+        executable_path=shutil.which("chromium"), args=[*QUIET, "--no-sandbox"], headless=True
+    )
+    try:
+        yield browser
+    finally:
+        browser.close()

@@ -1,0 +1,58 @@
+"""What is on a cluster, as the tests and the demo look at it."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kubernetes import client, config
+from kubernetes.dynamic import DynamicClient
+
+T = TypeVar("T")
+
+
+class View:
+    """Reads (and for tests of drift, changes) the objects of a cluster."""
+
+    def __init__(self, kubeconfig: Path, context: str):
+        self.api = config.new_client_from_config(str(kubeconfig), context)
+        self.core = client.CoreV1Api(self.api)
+        self.apps = client.AppsV1Api(self.api)
+        self.rbac = client.RbacAuthorizationV1Api(self.api)
+        self.custom = client.CustomObjectsApi(self.api)
+
+    def prowjobs(self, namespace: str = "prow", **fields: Any) -> list[dict[str, Any]]:
+        """ProwJobs, oldest first, whose `spec` has these values."""
+        found = self.custom.list_namespaced_custom_object("prow.k8s.io", "v1", namespace, "prowjobs")
+        jobs = [
+            job
+            for job in found["items"]
+            if all(job["spec"].get(key) == value for key, value in fields.items())
+        ]
+        return sorted(jobs, key=lambda job: job["metadata"]["creationTimestamp"])
+
+    def namespaces(self) -> set[str]:
+        """Names of all namespaces."""
+        return {item.metadata.name for item in self.core.list_namespace().items}
+
+    def labelled(self, selector: str) -> list[str]:
+        """`Kind namespace/name` of every object of any type that has these labels."""
+        found = []
+        dynamic = DynamicClient(self.api)
+        for resource in dynamic.resources.search():
+            if "/" in resource.name or "list" not in resource.verbs or resource.kind.endswith("List"):
+                continue
+            for item in resource.get(label_selector=selector).items:
+                found.append(f"{resource.kind} {item.metadata.namespace or ''}/{item.metadata.name}")
+        return sorted(set(found))
+
+
+def wait_for(what: str, get: Callable[[], T | None], seconds: float = 60, every: float = 0.5) -> T:
+    """The first value of `get` that is true. Raises TimeoutError naming `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if value := get():
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"after {seconds:.0f} s there was no {what}")
+        time.sleep(every)

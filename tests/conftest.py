@@ -1,0 +1,59 @@
+"""The environment that the stack's and the end-to-end tests share: started once, ended whatever happens."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testbed import environment as environments
+from testbed.cluster_view import View
+from testbed.environment import PROJECT, Environment
+
+INSTANCES = PROJECT / ".testbed"
+
+
+def report(line: str) -> None:
+    """Show progress past pytest's capture."""
+    print(f"  {line}", file=sys.__stderr__, flush=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@pytest.fixture(scope="session")
+def environment() -> Iterator[Environment]:
+    """Cluster, GitHub stand-in and CLI; also removes what a killed run of the tests has left."""
+    for stale in INSTANCES.glob("test-*"):
+        if not _alive(int(stale.name.removeprefix("test-"))):
+            report(f"ending what {stale.name} left")
+            environments.down(stale, report)
+    folder = INSTANCES / f"test-{os.getpid()}"
+    # pytest turns Ctrl-C into teardown of its fixtures, but not SIGTERM.
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield environments.up(folder, report)
+    finally:
+        environments.down(folder, report)
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="session")
+def view(environment: Environment) -> View:
+    """What is on the cluster."""
+    return View(environment.cluster.kubeconfig, environment.cluster.context)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the stack's program for one module's tests to change."""
+    return environments.copy_project(tmp_path_factory.mktemp("project") / "prow")
