@@ -1,11 +1,11 @@
 """Who may do what, how errors look, caching, pages, and the operations that Prow reads with."""
 
 import pytest
-from conftest import Standin
 from github import GithubException, UnknownObjectException
 from github.ContentFile import ContentFile
 
 from testbed.github.client import Person
+from tests.testbed.github_standin.helpers import Standin
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v3"])

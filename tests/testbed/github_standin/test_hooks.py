@@ -11,13 +11,13 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
-from conftest import SEED, Receiver, Standin, wait_for
 from github import GithubException, UnknownObjectException
 
 from testbed.github import deliveries, seed
 from testbed.github.client import Person
 from testbed.github.model import Delivery, Hook
 from testbed.github.service import GitHub
+from tests.testbed.github_standin.helpers import SEED, Receiver, Standin, wait_for
 
 
 def _config(receiver: Receiver, **more: str) -> dict[str, str]:

@@ -17,7 +17,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from conftest import ROOT, Received, Standin, listening, new_repository, wait_for
+
+from tests.testbed.github_standin.helpers import ROOT, Received, Standin, listening, new_repository, wait_for
 
 # Documented, but newer than the recorded examples.
 NEWER = {"state_reason", "has_discussions", "allow_auto_merge", "allow_update_branch"}

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Receiver, Standin, wait_for
 from github import GithubException
 
 from testbed.github.client import Person
+from tests.testbed.github_standin.helpers import Receiver, Standin, wait_for
 
 
 def _git(*arguments: str | Path, cwd: Path | None = None) -> str:

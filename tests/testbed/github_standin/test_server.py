@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Receiver, Standin, wait_for
 
 from testbed.github import seed
 from testbed.github.client import Person
+from tests.testbed.github_standin.helpers import ROOT, Receiver, Standin, wait_for
 
 
 def test_state_survives_a_restart(tmp_path: Path, receiver: Receiver) -> None:

@@ -1,0 +1,181 @@
+"""A running stand-in and a receiver of webhooks, on loopback."""
+
+import contextlib
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from testbed.github.client import Person
+
+ROOT = Path(__file__).parents[3]
+_REPOSITORIES = 120  # enough for one a test
+_FILES = {"README.md": "# A repository\n", "src/main.sh": "#!/bin/sh\necho hello\n"}
+SEED: dict[str, Any] = {
+    "users": {
+        "alice": {
+            "name": "Alice",
+            "site_admin": True,
+            "token": "generate",
+            "scopes": ["repo", "admin:repo_hook", "admin:org_hook"],
+        },
+        "bob": {"token": "generate", "scopes": ["public_repo"]},  # a member of acme
+        "prow-bot": {"token": "generate", "scopes": ["repo", "read:org"]},
+        "mallory": {"token": "generate", "scopes": ["repo"]},
+        "weak": {"token": "generate", "scopes": []},  # an owner of acme whose token may do nothing
+    },
+    "organizations": {"acme": {"members": {"alice": "admin", "bob": "member", "weak": "admin"}}},
+    "repositories": {
+        f"acme/r{number}": {
+            "collaborators": {"prow-bot": "push"},
+            "protected_branches": ["release"],
+            "files": _FILES,
+        }
+        for number in range(_REPOSITORIES)
+    }
+    | {"acme/private": {"private": True, "files": _FILES}, "bob/own": {"files": _FILES}},
+}
+
+
+def wait_for(what: str, probe: Callable[[], Any], timeout: float = 10.0) -> Any:
+    """The first true answer of `probe`."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if answer := probe():
+            return answer
+        time.sleep(0.02)
+    raise AssertionError(f"not within {timeout} s: {what}")
+
+
+@dataclass(kw_only=True)
+class Standin:
+    """A running stand-in."""
+
+    folder: Path
+    address: str
+    process: subprocess.Popen[str]
+
+    @classmethod
+    def start(cls, folder: Path, seed: Path, port: int = 0) -> "Standin":
+        """Start it; the first line that it prints is its address."""
+        command = [
+            sys.executable,
+            "-m",
+            "testbed.github",
+            "--state",
+            str(folder),
+            "--seed",
+            str(seed),
+            "--port",
+            str(port),
+        ]
+        log = (folder.parent / f"{folder.name}.log").open("a")
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address, (folder.parent / f"{folder.name}.log").read_text()
+        return cls(folder=folder, address=address, process=process)
+
+    def stop(self, signum: int = signal.SIGTERM) -> int:
+        """End it, and its exit code."""
+        self.process.send_signal(signum)
+        return self.process.wait(20)
+
+    def person(self, login: str) -> Person:
+        """A user."""
+        return Person.load(self.folder, login)
+
+    def request(self, method: str, path: str, login: str | None = None, **options: Any) -> requests.Response:
+        """A plain request, as a user or as nobody. `options` are those of requests."""
+        headers = options.pop("headers", {})
+        if login is not None:
+            headers = {"Authorization": f"Bearer {self.person(login).token}"} | headers
+        return requests.request(
+            method, self.address + path, headers=headers, timeout=20, allow_redirects=False, **options
+        )
+
+
+_numbers = itertools.count()
+
+
+def new_repository() -> str:
+    """The name of a repository that no other test uses."""
+    return f"acme/r{next(_numbers)}"
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request that the receiver got."""
+
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def name(self) -> str:
+        """`event` or `event.action`."""
+        action = self.json.get("action")
+        return self.headers["X-GitHub-Event"] + (f".{action}" if action else "")
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The body."""
+        return json.loads(self.body)
+
+
+@dataclass(kw_only=True)
+class Receiver:
+    """A web server that takes webhooks and answers `status` after `delay` seconds."""
+
+    status: int = 200
+    delay: float = 0.0
+    got: list[Received] = field(default_factory=list)
+    url: str = ""
+
+    def names(self) -> list[str]:
+        """What was received, in order."""
+        return [received.name for received in self.got]
+
+    def wait(self, *names: str) -> Received:
+        """Wait until all of these came; the last one of them."""
+        wait_for(f"{names} among {self.names()}", lambda: set(names) <= set(self.names()))
+        return [received for received in self.got if received.name == names[-1]][-1]
+
+
+@contextlib.contextmanager
+def listening() -> Generator[Receiver]:
+    """A receiver on a free port of loopback."""
+    state = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(state.delay)
+            state.got.append(Received(dict(self.headers), body))
+            self.send_response(state.status)
+            self.send_header("X-Receiver", "test")
+            self.end_headers()
+            self.wfile.write(b"thank you")
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # seconds between looks for the end
+    thread.start()
+    state.url = f"http://127.0.0.1:{server.server_port}/hook"
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
