@@ -313,6 +313,7 @@ async def run(
     `address` in the folder, when the server answers; `base` is the address to tell others if it is not that one.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "address").unlink(missing_ok=True)  # a killed server leaves it
     # The address is part of every answer, so the socket is bound first.
     loop = asyncio.get_running_loop()
     listener = await loop.run_in_executor(None, _listen, host, port)
