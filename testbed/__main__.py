@@ -104,7 +104,9 @@ def main() -> int:
     def terminated(number: int, frame: object) -> NoReturn:
         raise KeyboardInterrupt  # what was started is ended as after Ctrl-C
 
-    signal.signal(signal.SIGTERM, terminated)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, terminated)
     try:
         return COMMANDS[arguments.command](CHECKOUT / ".testbed" / arguments.name)
     except (ClusterError, ToolError, ImageError, ProcessError) as error:

@@ -40,7 +40,6 @@ _NEEDS = {
     "nsenter": "util-linux",
     "nft": "nftables",
     "iptables": "iptables",
-    "conntrack": "conntrack",
     "containerd": "containerd",
     "ctr": "containerd",
     "runc": "runc",

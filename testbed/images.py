@@ -255,7 +255,8 @@ def _shell() -> Layer:
     busybox = _program("busybox")
     applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
     links = [Entry(path=f"usr/bin/{applet}", link="busybox") for applet in applets if applet != "busybox"]
-    return Layer((Entry(path="usr/bin/busybox", source=busybox), *links))
+    # No libraries for Debian's busybox-static, some for other builds of busybox.
+    return Layer((Entry(path="usr/bin/busybox", source=busybox), *links, *_library_entries([busybox])))
 
 
 @functools.cache
@@ -272,27 +273,28 @@ def _git() -> Layer:
     entries |= {
         f"usr/bin/{path.name}": Entry(path=f"usr/bin/{path.name}", source=path) for path in (git, ssh)
     }
-    # busybox's sh ends at /usr/bin/sh, and Debian's git scripts want /bin/sh, which is the same folder.
     programs = [
         entry.source for entry in entries.values() if entry.source and os.access(entry.source, os.X_OK)
     ]
-    for library in _libraries([path for path in programs if path.open("rb").read(4) == b"\x7fELF"]):
-        # /lib and /lib64 are links into /usr in the image, as on every current distribution.
-        path = str(library)[1:] if str(library).startswith("/usr/") else f"usr{library}"
-        entries[path] = Entry(path=path, source=library)
+    entries |= {entry.path: entry for entry in _library_entries(programs)}
     return Layer(tuple(entries.values()))
 
 
-def _libraries(programs: Iterable[Path]) -> list[Path]:
+def _library_entries(programs: Iterable[Path]) -> list[Entry]:
     """The shared libraries, and the loader, that the programs need (ldd follows them to the end)."""
-    done = subprocess.run(["ldd", *map(str, programs)], capture_output=True, text=True, check=False)
-    found: set[Path] = set()
+    binaries = [str(path) for path in programs if path.open("rb").read(4) == b"\x7fELF"]
+    done = subprocess.run(["ldd", *binaries], capture_output=True, text=True, check=False)
+    found: set[str] = set()
     for line in done.stdout.splitlines():
-        words = line.replace("=>", " ").split()
-        found.update(Path(word) for word in words if word.startswith("/") and not word.endswith(":"))
         if "not found" in line:
-            raise ImageError(f"a library that git needs is missing: {line.strip()}")
-    return sorted(found)
+            raise ImageError(f"a library is missing that goes into images: {line.strip()}")
+        if line.startswith("\t"):  # the others name the programs
+            found.update(word for word in line.split() if word.startswith("/"))
+    # /lib and /lib64 are links into /usr in the image, as on every current distribution.
+    return [
+        Entry(path=f"usr{path}" if path.startswith("/lib") else path[1:], source=Path(path))
+        for path in sorted(found)
+    ]
 
 
 def _tree(folder: Path, path: str) -> list[Entry]:

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import subprocess
+import sys
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -168,3 +169,12 @@ def test_the_image_has_users_and_certificates(root: Path) -> None:
     assert "nonroot:x:65532:65532:" in (root / "etc/passwd").read_text()
     assert "BEGIN CERTIFICATE" in (root / "etc/ssl/certs/ca-certificates.crt").read_text()
     assert os.readlink(root / "bin") == "usr/bin"
+
+
+def test_libraries_go_below_usr_whose_links_lead_there() -> None:
+    found = {entry.path: entry.source for entry in images._library_entries([Path(sys.executable).resolve()])}
+    assert any(path.endswith("/libc.so.6") for path in found)
+    for path, source in found.items():
+        assert not path.startswith("lib")
+        assert source is not None
+        assert source.samefile(f"/{path}")
