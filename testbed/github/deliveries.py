@@ -79,7 +79,10 @@ class Deliverer:
             delivery = self._github.session.get(Delivery, delivery_id)
             hook = None if delivery is None else self._github.session.get(Hook, delivery.hook_id)
             if delivery is not None and hook is not None:  # both may have been deleted since
-                await self._attempt(delivery, hook)
+                try:
+                    await self._attempt(delivery, hook)
+                except Exception:  # the next delivery is not to suffer
+                    log.exception("delivery %s of %s failed", delivery.id, delivery.event)
 
     async def _attempt(self, delivery: Delivery, hook: Hook) -> None:
         assert self._http is not None

@@ -324,7 +324,9 @@ async def run(
             seed.write_tokens(folder / "tokens.json", seed.apply(github, seed.read(seed_file)))
             github.commit()
         runner = web.AppRunner(
-            Server(github).application(), access_log_format='%a "%r" %s %b %Dus "%{User-Agent}i"'
+            Server(github).application(),
+            shutdown_timeout=5,
+            access_log_format='%a "%r" %s %b %Dus "%{User-Agent}i"',
         )
         await runner.setup()
         try:

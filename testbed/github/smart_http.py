@@ -58,12 +58,14 @@ async def serve(
         text = f"Permission to {repo.full_name}.git denied to {user.login if user else ''}.\n"
         return web.Response(status=403, text=text)
     with tempfile.NamedTemporaryFile(prefix="pushed-", dir=github.folder) as pushed:
-        response = await _backend(request, github, repo, tail, user, Path(pushed.name))
-        if pushing and user is not None:
-            for line in Path(pushed.name).read_text().splitlines():
-                before, after, ref = line.split(" ", 2)
-                github.ref_moved(repo, ref, before, after, user)
-            github.commit()
+        try:
+            response = await _backend(request, github, repo, tail, user, Path(pushed.name))
+        finally:  # also when the client went away before it heard of its success
+            if pushing and user is not None:
+                for line in Path(pushed.name).read_text().splitlines():
+                    before, after, ref = line.split(" ", 2)
+                    github.ref_moved(repo, ref, before, after, user)
+                github.commit()
     await response.write_eof()  # so that a push has ended only when its events are queued
     return response
 
