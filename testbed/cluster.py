@@ -5,6 +5,7 @@ is 10.200.N.1; nothing routes beyond. All its processes end with the first one o
 end with them; what else there is on the machine (a network link, control groups, one folder) is recorded.
 """
 
+import base64
 import contextlib
 import errno
 import ipaddress
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed import images, tools
-from testbed.processes import ProcessError, Processes
+from testbed.processes import Processes
 from testbed.tools import Report
 
 CONTEXT = "prow-cluster"
@@ -315,6 +316,7 @@ class _Node:
         self.processes = Processes(self.node)
         self.pki = self.node / "pki"
         self.binaries: dict[str, Path] = {}
+        self.cni = ""
         self.state = _State(number=0)
 
     def up(self) -> Cluster:
@@ -445,7 +447,6 @@ class _Node:
 
     def write_kubeconfig(self, path: Path, user: str) -> None:
         """JSON, which is YAML, with the certificates inside, so that the file alone is enough."""
-        import base64
 
         def data(file: str) -> str:
             return base64.b64encode((self.pki / file).read_bytes()).decode()
@@ -1019,17 +1020,3 @@ def _run(command: Sequence[str]) -> str:
     if done.returncode != 0:
         raise ClusterError(f"`{' '.join(command)}` failed ({done.returncode}): {done.stderr.strip()}")
     return done.stdout
-
-
-__all__ = [
-    "Cluster",
-    "ClusterError",
-    "ProcessError",
-    "down",
-    "external",
-    "inside",
-    "leftovers",
-    "load",
-    "load_images",
-    "up",
-]
