@@ -1,7 +1,7 @@
 """Runs the real Pulumi CLI for a project, apart from the user's own Pulumi.
 
-Everything the CLI writes is in one folder: its PULUMI_HOME with the plugins, a file backend with the stack's state,
-the stack's configuration file and the event logs. The project's own folder is only read.
+Everything the CLI writes is in one folder: its PULUMI_HOME with the plugins, a file backend with the stack's
+state, the stack's configuration file and the event logs. The project's own folder is only read.
 """
 
 import json
@@ -56,7 +56,7 @@ class Run:
     output: str
     seconds: float
     events: list[dict[str, Any]] = field(default_factory=list, repr=False)
-    """The engine's events (`apitype.EngineEvent`), for preview, up, refresh and destroy; secrets are masked."""
+    """The engine's events (`apitype.EngineEvent`) of preview, up, refresh and destroy; secrets masked."""
 
     @cached_property
     def steps(self) -> list[Change]:
@@ -64,9 +64,7 @@ class Run:
         found = []
         for event in self.events:
             if data := event.get("resourcePreEvent"):
-                step = data["metadata"]
-                paths = tuple(step.get("detailedDiff") or step.get("diffs") or ())
-                found.append(Change(op=step["op"], urn=step["urn"], type=step["type"], paths=paths))
+                found.append(_change(data["metadata"]))
         return found
 
     @property
@@ -77,13 +75,15 @@ class Run:
     @cached_property
     def drift(self) -> list[Change]:
         """The resources that a refresh found changed ("update") or gone ("delete")."""
-        found = []
+        found, refreshing = [], set()
         for event in self.events:
-            step = event.get("resOutputsEvent", {}).get("metadata", {})
-            if step.get("op") == "refresh" and (paths := tuple(step.get("detailedDiff") or ())):
-                found.append(Change(op="update", urn=step["urn"], type=step["type"], paths=paths))
-            elif step.get("op") == "refresh" and step.get("old") and not step.get("new"):
-                found.append(Change(op="delete", urn=step["urn"], type=step["type"]))
+            if data := event.get("resourcePreEvent"):
+                step = data["metadata"]
+                (refreshing.add if step["op"] == "refresh" else refreshing.discard)(step["urn"])
+            elif data := event.get("resOutputsEvent"):
+                step = data["metadata"]
+                if step["urn"] in refreshing and step["op"] not in ("same", "refresh"):
+                    found.append(_change(step))
         return found
 
     @cached_property
@@ -105,6 +105,11 @@ class Run:
         return found
 
 
+def _change(step: dict[str, Any]) -> Change:
+    paths = tuple(step.get("detailedDiff") or step.get("diffs") or ())
+    return Change(op=step["op"], urn=step["urn"], type=step["type"], paths=paths)
+
+
 class PulumiError(Exception):
     """A command that failed: the message has the end of its output, `run` all of it."""
 
@@ -117,10 +122,11 @@ class PulumiError(Exception):
 class Pulumi:
     """The Pulumi CLI for one stack of one project.
 
-    `binary` is the CLI, `project` the folder of Pulumi.yaml, `folder` where everything is kept (made, if missing; one
-    stack a folder). `passphrase` encrypts the stack's secrets; by default a random one is kept in `folder`, readable
-    by its owner alone. `env` is added to the environment, from which the user's own PULUMI_*, GITHUB_* and KUBE*
-    variables are taken out. `report` is called with every line of output as it comes.
+    `binary` is the CLI, `project` the folder of Pulumi.yaml, `folder` where everything is kept (made, if
+    missing; one stack a folder). `passphrase` encrypts the stack's secrets; by default a random one is kept
+    in `folder`, readable by its owner alone. `env` is added to the environment, from which the user's own
+    PULUMI_*, GITHUB_* and KUBE* variables are taken out. `report` is called with every line of output as it
+    comes.
     """
 
     def __init__(
@@ -149,10 +155,10 @@ class Pulumi:
         self._child: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
 
-    # -- the stack -----------------------------------------------------------------------------------------------
+    # -- the stack -------------------------------------------------------------------------------------------
 
     def init(self) -> dict[str, str]:
-        """Stage the plugins and make the stack, unless it is there; the origin of each plugin (see `stage`)."""
+        """Stage the plugins and make the stack if it is missing; the origin of each plugin (see `stage`)."""
         for path in (self.folder, self.home, self.folder / "state", self._shadow):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.origins = stage(self.home, cli=self.binary)
@@ -172,7 +178,7 @@ class Pulumi:
         """Forget the (destroyed) stack and delete all that this object keeps in its folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    # -- configuration -------------------------------------------------------------------------------------------
+    # -- configuration ---------------------------------------------------------------------------------------
 
     def config_set(self, key: str, value: str, *, secret: bool = False) -> None:
         """Set one setting; its value goes in by stdin, so that no process list shows it."""
@@ -182,7 +188,7 @@ class Pulumi:
     def config_set_all(
         self, plain: Mapping[str, str] | None = None, secret: Mapping[str, str] | None = None
     ) -> None:
-        """Set many settings: the plain ones in one command (a key may be a path, `a[0]`), each secret by stdin."""
+        """Set many settings: plain ones in one command (a key may be a path, `a[0]`), secrets by stdin."""
         if plain:
             args = [a for k, v in plain.items() for a in ("--plaintext", f"{k}={v}")]
             self.run("config", "set-all", "--path", *args, *self._config, *self._stack, quiet=True)
@@ -193,7 +199,7 @@ class Pulumi:
         """Take one setting out."""
         self.run("config", "rm", key, *self._config, *self._stack, quiet=True)
 
-    # -- operations ----------------------------------------------------------------------------------------------
+    # -- operations ------------------------------------------------------------------------------------------
 
     def preview(self, *args: str, check: bool = True) -> Run:
         """`pulumi preview`; further arguments as the CLI takes them, such as `--expect-no-changes`."""
@@ -204,7 +210,7 @@ class Pulumi:
         return self._operate("up", "--yes", "--skip-preview", *args, check=check)
 
     def refresh(self, *args: str, check: bool = True) -> Run:
-        """`pulumi refresh`: the state takes over what is really there. With `--preview-only` it only says so."""
+        """`pulumi refresh`: the state takes over what is really there; with `--preview-only` it only says so."""
         mode = [] if "--preview-only" in args else ["--yes", "--skip-preview"]
         return self._operate("refresh", *mode, *args, check=check)
 
@@ -234,7 +240,7 @@ class Pulumi:
         )
         return outputs if name is None else outputs[name]
 
-    # -- running -------------------------------------------------------------------------------------------------
+    # -- running ---------------------------------------------------------------------------------------------
 
     @property
     def _stack(self) -> Sequence[str]:
@@ -283,10 +289,10 @@ class Pulumi:
         quiet: bool = False,
         event_log: Path | None = None,
     ) -> Run:
-        """Any command of the CLI. Raises PulumiError on a failure unless `check` is false; `quiet` reports nothing.
+        """Any command of the CLI. Raises PulumiError if it fails, unless `check` is false; `quiet` reports nothing.
 
-        With `quiet` the output is stdout alone. An exception in this process (Ctrl-C included) interrupts the CLI,
-        gives it STOP_SECONDS to end what it has begun, and then kills it.
+        With `quiet` the output is stdout alone. An exception in this process (Ctrl-C included) interrupts the
+        CLI, gives it STOP_SECONDS to end what it has begun, and then kills it.
         """
         argv = [str(self.binary), *args, "--non-interactive", "--color", "never"]
         started = time.monotonic()

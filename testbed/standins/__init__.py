@@ -1,1 +1,1 @@
-"""Stand-ins for the Pulumi language host and provider plugins, for a machine that cannot download the official ones."""
+"""Stand-ins for the Pulumi language host and provider plugins, where the official ones cannot be had."""

@@ -1,8 +1,8 @@
 """Stand-in for pulumi-resource-github: RepositoryWebhook and OrganizationWebhook over GitHub's REST API.
 
-Rules of integrations/terraform-provider-github, which pulumi-github 6.15 wraps: github/config.go ("config.go"),
-github/transport.go, github/resource_github_{repository,organization}_webhook.go ("webhook.go") and
-github/schema_webhook_configuration.go; what is secret follows pulumi/pulumi-terraform-bridge
+Rules of integrations/terraform-provider-github, which pulumi-github 6.15 wraps: github/config.go
+("config.go"), github/transport.go, github/resource_github_{repository,organization}_webhook.go ("webhook.go")
+and github/schema_webhook_configuration.go; what is secret follows pulumi/pulumi-terraform-bridge
 pkg/tfbridge/schema.go MakeTerraformOutput (an attribute that is Sensitive upstream is a secret).
 Authentication by token only; GitHub Apps (`appAuth`) are not known.
 """
@@ -53,7 +53,8 @@ def api_url(base_url: str) -> str:
     """The REST API's URL, without a slash at its end (config.go getBaseURL, NewRESTClient).
 
     Every host but github.com and *.ghe.com is taken for an Enterprise Server, whose API is at /api/v3. Raises
-    ValueError for a URL that is not absolute, or for github.com with another scheme than https or with a path.
+    ValueError for a URL that is not absolute, or for github.com with another scheme than https or with a
+    path.
     """
     url = urlsplit(base_url or "https://api.github.com/")
     if not url.scheme or not url.netloc:
@@ -116,7 +117,7 @@ class GitHub(Provider):
                 raise ProviderError(str(e)) from None
         return super().Configure(request, context)
 
-    # -- requests ------------------------------------------------------------------------------------------------
+    # -- requests --------------------------------------------------------------------------------------------
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One request, again after a server's failure or when the rate limit is over. Raises GitHubError."""
@@ -157,7 +158,7 @@ class GitHub(Provider):
         except GitHubError as e:
             raise ProviderError(f"1 error occurred:\n\t* {e}\n\n") from None
 
-    # -- a hook as Pulumi and as GitHub sees it ------------------------------------------------------------------
+    # -- a hook as Pulumi and as GitHub sees it --------------------------------------------------------------
 
     @staticmethod
     def _hook(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,7 +192,7 @@ class GitHub(Provider):
             outputs["repository"] = known["repository"]
         return mark_secrets(outputs, inputs)
 
-    # -- operations ----------------------------------------------------------------------------------------------
+    # -- operations ------------------------------------------------------------------------------------------
 
     def Check(self, request, context):
         if request.type not in (REPOSITORY, ORGANIZATION):

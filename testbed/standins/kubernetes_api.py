@@ -1,4 +1,4 @@
-"""Requests to a Kubernetes API server for objects of any kind, with the official client's connection handling."""
+"""Requests to a Kubernetes API server for objects of any kind, connecting as the official client does."""
 
 import copy
 import json
@@ -47,7 +47,7 @@ class ApiError(Exception):
 
     @property
     def no_namespace(self) -> bool:
-        """The object's namespace is missing (pulumi-kubernetes provider/pkg/await/error.go IsNamespaceNotFoundErr)."""
+        """The object's namespace is missing (pulumi-kubernetes await/error.go IsNamespaceNotFoundErr)."""
         return self.code == 404 and self.details.get("kind") == "namespaces"
 
     @property
@@ -87,7 +87,7 @@ class Kind:
 
 
 def parse_kubeconfig(path_or_contents: str) -> dict[str, Any]:
-    """The kubeconfig at a path, or in a string (pulumi-kubernetes provider/pkg/provider/util.go parseKubeconfigString).
+    """The kubeconfig at a path, or in a string (pulumi-kubernetes provider/util.go parseKubeconfigString).
 
     Relative paths in a file are made absolute, as client-go does. Raises ValueError if it is neither.
     """
@@ -154,7 +154,7 @@ class Api:
         """Remove the key files made from the kubeconfig."""
         self._keys.cleanup()
 
-    # -- requests ------------------------------------------------------------------------------------------------
+    # -- requests --------------------------------------------------------------------------------------------
 
     def request(
         self,
@@ -190,7 +190,7 @@ class Api:
         """The server's version, such as "v1.36.1"."""
         return self.request("GET", "/version", read_seconds=CONNECT_SECONDS)[0]["gitVersion"]
 
-    # -- kinds ---------------------------------------------------------------------------------------------------
+    # -- kinds -----------------------------------------------------------------------------------------------
 
     def kind(self, api_version: str, kind: str) -> Kind:
         """How a kind is served; raises NoMatchError. What the server said is kept until `forget_kinds`."""
@@ -221,7 +221,7 @@ class Api:
         with self._lock:
             self._kinds.clear()
 
-    # -- objects -------------------------------------------------------------------------------------------------
+    # -- objects ---------------------------------------------------------------------------------------------
 
     def _path(self, obj: Object, *, collection: bool = False) -> str:
         kind, meta = self.kind(obj["apiVersion"], obj["kind"]), obj["metadata"]
@@ -256,7 +256,7 @@ class Api:
         return self.request("POST", self._path(obj, collection=True), obj, query=query)
 
     def apply(self, obj: Object, *, manager: str, force: bool, dry_run: bool) -> tuple[Object, list[str]]:
-        """Server-side apply as one field manager; without `force` a field of another manager is a conflict."""
+        """Server-side apply as one field manager; without `force` another's field is a conflict."""
         query = {"fieldManager": manager, "force": str(force).lower()}
         query |= {"dryRun": "All"} if dry_run else {}
         return self.request("PATCH", self._path(obj), obj, APPLY_PATCH, query)

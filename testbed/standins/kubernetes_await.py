@@ -1,8 +1,9 @@
 """When a Kubernetes object counts as ready, and why it does not yet.
 
-Rules of pulumi/pulumi-kubernetes provider/pkg/await: awaiters.go (which kinds, and the default times), deployment.go,
-service.go, job.go, pod.go, statefulset.go, daemonset.go, ingress.go and checker/{pod,job}/check.go; what a Service
-waits for is as of its pull request 3142. The same rules are in the doc strings of the `pulumi_kubernetes` classes.
+Rules of pulumi/pulumi-kubernetes provider/pkg/await: awaiters.go (which kinds, and the default times),
+deployment.go, service.go, job.go, pod.go, statefulset.go, daemonset.go, ingress.go and
+checker/{pod,job}/check.go; what a Service waits for is as of its pull request 3142. The same rules are in the
+doc strings of the `pulumi_kubernetes` classes.
 """
 
 import json
@@ -67,7 +68,7 @@ class Wait:
 
 @dataclass
 class State:
-    """What a rule found: ready, failed for good, or neither; `reasons` say why not, `status` is the status line."""
+    """What a rule found: ready, failed for good, or neither; why not, and the status line."""
 
     ready: bool
     status: str = ""
@@ -92,7 +93,7 @@ def is_true(obj: Object, kind: str) -> bool:
     return condition(obj, kind).get("status") == "True"
 
 
-# -- pods --------------------------------------------------------------------------------------------------------
+# -- pods ----------------------------------------------------------------------------------------------------
 
 
 def pod_messages(pod: Object) -> list[str]:
@@ -150,7 +151,7 @@ def _pod(wait: Wait) -> State:
     return State(ready, next(iter(reasons), f"Waiting for Pod {wait.name!r} to be ready"), reasons)
 
 
-# -- workloads ---------------------------------------------------------------------------------------------------
+# -- workloads -----------------------------------------------------------------------------------------------
 
 
 def _deployment(wait: Wait) -> State:
@@ -170,7 +171,8 @@ def _deployment(wait: Wait) -> State:
     progressing = condition(deployment, "Progressing")
     rolled_out = progressing.get("reason") == "NewReplicaSetAvailable" and progressing.get("status") == "True"
 
-    # deployment.go checkReplicaSetStatus: the ReplicaSet of this very revision has all of its own replicas ready.
+    # deployment.go checkReplicaSetStatus: the ReplicaSet of this very revision has all of its own replicas
+    # ready.
     wanted = current.get("spec", {}).get("replicas", 1) if current else 1
     ready_pods = (current or {}).get("status", {}).get("readyReplicas", 0)
     updated = current is not None and ready_pods >= wanted
@@ -262,7 +264,7 @@ def _job(wait: Wait) -> State:
     return State(False, line, [line, *_pods_messages(wait, wait.live)])
 
 
-# -- networking --------------------------------------------------------------------------------------------------
+# -- networking ----------------------------------------------------------------------------------------------
 
 
 def _service(wait: Wait) -> State:
@@ -323,7 +325,7 @@ def _ingress(wait: Wait) -> State:
     return State(not reasons, "Waiting for update of .status.loadBalancer with hostname/IP", reasons)
 
 
-# -- the rest ----------------------------------------------------------------------------------------------------
+# -- the rest ------------------------------------------------------------------------------------------------
 
 
 def _phase(wait: Wait) -> str:
@@ -355,7 +357,8 @@ def _secret(wait: Wait) -> State:
 
 
 def _definition(wait: Wait) -> State:
-    # The official provider does this with PULUMI_K8S_AWAIT_ALL only; without, it retries the custom resources.
+    # The official provider does this with PULUMI_K8S_AWAIT_ALL only; without, it retries the custom
+    # resources.
     names = condition(wait.live, "NamesAccepted")
     if names.get("status") == "False":
         reason = f"[{names.get('reason')}] {names.get('message')}"
@@ -411,7 +414,7 @@ def look(wait: Wait, inputs: Object) -> State:
 
 
 def seconds(obj: Object, custom: float) -> float:
-    """How long to wait: the `custom_timeouts` option, else pulumi.com/timeoutSeconds, else the kind's own time."""
+    """How long to wait: by `custom_timeouts`, else pulumi.com/timeoutSeconds, else the kind's own time."""
     text = annotation(obj, "timeoutSeconds")
     given = int(text) if text.lstrip("-").isdigit() else None
     return custom or (given if given is not None else _DEFAULTS.get(obj["kind"], DEFAULT_SECONDS))

@@ -1,7 +1,8 @@
 """What differs between a live Kubernetes object and the program's, and which differences need a new object.
 
-Rules of pulumi/pulumi-kubernetes: provider/pkg/provider/diff.go ("diff.go"), provider/pkg/provider/provider.go
-("provider.go"), provider/pkg/provider/util.go ("util.go") and provider/pkg/clients/unstructured.go.
+Rules of pulumi/pulumi-kubernetes: provider/pkg/provider/diff.go ("diff.go"),
+provider/pkg/provider/provider.go ("provider.go"), provider/pkg/provider/util.go ("util.go") and
+provider/pkg/clients/unstructured.go.
 """
 
 import base64
@@ -149,7 +150,7 @@ def force_new(obj: Object, *, config_map_mutable: bool, secret_mutable: bool) ->
     return (*identity, *FORCE_NEW.get(kind, ()))
 
 
-# -- normal forms ------------------------------------------------------------------------------------------------
+# -- normal forms --------------------------------------------------------------------------------------------
 
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(|[numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)$")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -170,7 +171,8 @@ _QUANTITY_FIELDS = ("sizeLimit", "divisor")
 def canonical_quantity(value: Any) -> Any:
     """A resource quantity in the form in which the API server answers it: "0.5" is "500m", "1024Mi" is "1Gi".
 
-    The rule of k8s.io/apimachinery pkg/api/resource Quantity.CanonicalizeBytes. What is no quantity stays as it is.
+    The rule of k8s.io/apimachinery pkg/api/resource Quantity.CanonicalizeBytes. What is no quantity stays as
+    it is.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return value
@@ -214,8 +216,9 @@ def _powers(number: Decimal) -> tuple[int, int]:
 def normalize(obj: Object) -> Object:
     """The program's object in the form in which the API server keeps it (provider.go normalizeInputs).
 
-    The official provider passes it through the Go types; here that is done for what differs in practice: quantities,
-    a Secret's stringData, read-only metadata. The object must have no unknown value and no secret mark.
+    The official provider passes it through the Go types; here that is done for what differs in practice:
+    quantities, a Secret's stringData, read-only metadata. The object must have no unknown value and no secret
+    mark.
     """
     obj = dict(obj)
     if isinstance(meta := obj.get("metadata"), dict):
@@ -264,10 +267,10 @@ def _quantities(value: Any) -> Any:
 
 
 def prune(live: Any, shape: Any) -> Any:
-    """The live value cut down to what the shape (the program's old object) speaks of (util.go pruneMap, pruneSlice).
+    """The live value cut down to what the shape, the program's old object, has (util.go pruneMap, pruneSlice).
 
-    A zero value of the shape that the server does not keep (`hostNetwork: False`, an empty list) counts as kept: the
-    official provider has dropped it before, with the Go types' `omitempty`.
+    A zero value of the shape that the server does not keep (`hostNetwork: False`, an empty list) counts as
+    kept: the official provider has dropped it before, with the Go types' `omitempty`.
     """
     if isinstance(live, dict) and isinstance(shape, dict):
         kept = {k: prune(live[k], v) for k, v in shape.items() if k in live}
@@ -283,11 +286,11 @@ def _is_zero(value: Any) -> bool:
     )
 
 
-# -- differences -------------------------------------------------------------------------------------------------
+# -- differences ---------------------------------------------------------------------------------------------
 
 
 def parse_path(path: str) -> Path:
-    """The steps of a property path such as `spec.ports[0].name` or `data["config.yaml"]`; `[*]` is the step "*"."""
+    """The steps of a path such as `spec.ports[0].name` or `data["config.yaml"]`; `[*]` is the step "*"."""
     steps: list[str | int] = []
     for name, quoted, index in re.findall(r'([^.\["\]]+)|\["((?:[^"\\]|\\.)*)"\]|\[(\*|\d+)\]', path):
         if index:

@@ -1,7 +1,9 @@
-"""Stand-in for pulumi-resource-kubernetes: objects of any kind on a real API server, as pulumi-kubernetes 4.34 has them.
+"""Stand-in for pulumi-resource-kubernetes 4.34: objects of any kind on a real API server.
 
-Rules of pulumi/pulumi-kubernetes: provider/pkg/provider/provider.go ("provider.go"), provider/pkg/await/await.go
-("await.go") and provider/pkg/metadata ("naming.go", "overrides.go"); creation by POST is as of its pull request 4278.
+Rules of pulumi/pulumi-kubernetes: provider/pkg/provider/provider.go ("provider.go"),
+provider/pkg/await/await.go ("await.go") and provider/pkg/metadata ("naming.go", "overrides.go"); creation by
+POST is as of its pull request 4278.
+
 Not known: Patch resources, Helm, Kustomize, ConfigFile and ConfigGroup, client-side apply, rendering to YAML.
 """
 
@@ -87,7 +89,7 @@ def rename(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def annotate_secrets(outputs: Any, inputs: Any) -> Any:
-    """`mark_secrets`, and what a Secret holds is secret whatever the program says (provider.go annotateSecrets)."""
+    """`mark_secrets`; all that a Secret holds is secret, too (provider.go annotateSecrets)."""
     if isinstance(outputs, dict) and outputs.get("kind") == "Secret":
         return {
             k: v if k not in ("data", "stringData") or isinstance(v, Secret) else Secret(v)
@@ -102,7 +104,7 @@ def annotate_secrets(outputs: Any, inputs: Any) -> Any:
 
 
 def object_of(inputs: Mapping[str, Any]) -> Object:
-    """The Kubernetes object of the program's properties: without secret marks, keys as Kubernetes has them."""
+    """The Kubernetes object of the program's properties: no secret marks, keys as Kubernetes has them."""
     return rename(reveal(dict(inputs)), DASHED)
 
 
@@ -113,7 +115,7 @@ def qualified(obj: Object) -> str:
 
 
 def checkpoint(live: Object, inputs: Mapping[str, Any], manager: str, api_version: str) -> dict[str, Any]:
-    """The resource's outputs: the live object, and what the next operation must know (provider.go checkpointObject)."""
+    """The outputs: the live object, and what the next operation must know (provider.go checkpointObject)."""
     return annotate_secrets(rename(live, UNDERSCORED), inputs) | {
         INPUTS: annotate_secrets(rename(reveal(dict(inputs)), UNDERSCORED), inputs),
         VERSION: api_version,
@@ -124,7 +126,8 @@ def checkpoint(live: Object, inputs: Mapping[str, Any], manager: str, api_versio
 def take_over(live: Object, manager: str) -> list[Object] | None:
     """managedFields with Pulumi's and kubectl's own entries given to this manager; None if there is none.
 
-    await/fluxssa/patch.go PatchReplaceFieldsManagers: so that what a POST or `kubectl edit` wrote is no conflict.
+    await/fluxssa/patch.go PatchReplaceFieldsManagers: so that what a POST or `kubectl edit` wrote is no
+    conflict.
     """
     entries, mine, edited = [], None, False
     for entry in live["metadata"].get("managedFields") or []:
@@ -165,7 +168,7 @@ class Kubernetes(Provider):
     unreachable = ""
     """Why the cluster cannot be spoken to; "" when it can."""
 
-    # -- the provider's own settings -----------------------------------------------------------------------------
+    # -- the provider's own settings -------------------------------------------------------------------------
 
     def DiffConfig(self, request, context):
         """Whether changed settings mean another cluster, and with it new objects (provider.go DiffConfig)."""
@@ -189,7 +192,7 @@ class Kubernetes(Provider):
         return pb.DiffResponse(changes=pb.DiffResponse.DIFF_SOME, diffs=changed, replaces=replaces)
 
     def Configure(self, request, context):
-        """Connect; a cluster that cannot be reached is an error only when it is needed (provider.go Configure)."""
+        """Connect; no cluster is an error only when it is needed (provider.go Configure)."""
         args = reveal(decode(request.args))
         if has_unknown(args):
             return super().Configure(request, context)
@@ -226,7 +229,7 @@ class Kubernetes(Provider):
         if self.api:
             self.api.close()
 
-    # -- helpers -------------------------------------------------------------------------------------------------
+    # -- helpers ---------------------------------------------------------------------------------------------
 
     @property
     def server(self) -> Api:
@@ -250,7 +253,7 @@ class Kubernetes(Provider):
             return False
 
     def _namespaced(self, obj: Object) -> bool:
-        """Whether objects of the kind are in namespaces; a kind that is not known is taken to be so (provider.go)."""
+        """Whether the kind's objects are in namespaces; an unknown kind's are taken to be (provider.go)."""
         if self.unreachable or self.api is None:
             return obj.get("kind") not in ("Namespace", "Node", "ClusterRole", "ClusterRoleBinding")
         try:
@@ -259,7 +262,7 @@ class Kubernetes(Provider):
             return True
 
     def _manager(self, obj: Object, state: Mapping[str, Any]) -> str:
-        """The field manager's name: by annotation, of the state, or a new one (provider.go fieldManagerName)."""
+        """The field manager: by annotation, of the state, or a new one (provider.go fieldManagerName)."""
         return (
             annotation(obj, "patchFieldManager")
             or state.get(MANAGER)
@@ -268,7 +271,7 @@ class Kubernetes(Provider):
 
     @staticmethod
     def _redacted(error: Exception, inputs: Any) -> str:
-        """The error's text without anything that is secret in the inputs: a server may quote what it refuses."""
+        """The error's text without the inputs' secrets: a server may quote what it refuses."""
         text = str(error)
         for value in sorted({v for v in secret_values(inputs) if len(v) > 3}, key=len, reverse=True):
             text = text.replace(value, "[secret]")
@@ -284,7 +287,7 @@ class Kubernetes(Provider):
             if text.startswith(("unknown field", "duplicate field")):
                 self.log(urn, text, engine_pb2.WARNING)
 
-    # -- Check ---------------------------------------------------------------------------------------------------
+    # -- Check -----------------------------------------------------------------------------------------------
 
     def Check(self, request, context):
         """Give the object a name and a namespace, and its normal form (provider.go Check)."""
@@ -341,7 +344,7 @@ class Kubernetes(Provider):
             meta["annotations"] = (meta.get("annotations") or {}) | {AUTONAMED: "true"}
         return ""
 
-    # -- Diff ----------------------------------------------------------------------------------------------------
+    # -- Diff ------------------------------------------------------------------------------------------------
 
     def Diff(self, request, context):
         """Compare the live object, as last seen, with the program's (provider.go Diff)."""
@@ -390,7 +393,7 @@ class Kubernetes(Provider):
             detailedDiff=detail,
         )
 
-    # -- Create --------------------------------------------------------------------------------------------------
+    # -- Create ----------------------------------------------------------------------------------------------
 
     def Create(self, request, context):
         """Create the object and wait until it is ready (provider.go Create, await.go Creation)."""
@@ -443,7 +446,7 @@ class Kubernetes(Provider):
         )
 
     def _create(self, urn: str, obj: Object, manager: str, preview: bool) -> Object:
-        """POST (or apply, where existing objects may be taken over), again while a kind or namespace is missing."""
+        """POST (or apply, to take over an existing object), again while a kind or namespace is missing."""
         server, pause = self.server, 1.0
         for attempt in range(CREATE_RETRIES + 1):
             try:
@@ -464,7 +467,7 @@ class Kubernetes(Provider):
         raise AssertionError("unreachable")
 
     def _force(self, obj: Object) -> bool:
-        """Whether to overwrite what other managers have set: by annotation, else by the provider's setting."""
+        """Whether to overwrite what other managers set: by annotation, else the provider's setting."""
         wish = annotation(obj, "patchForce")
         return wish == "true" if wish else self.patch_force
 
@@ -487,7 +490,7 @@ class Kubernetes(Provider):
         outputs = checkpoint(live, inputs, manager, api_version)
         return InitError(text, id=qualified(live), outputs=outputs, inputs=inputs, reasons=[text, *reasons])
 
-    # -- Read ----------------------------------------------------------------------------------------------------
+    # -- Read ------------------------------------------------------------------------------------------------
 
     def Read(self, request, context):
         """The live object, for `get`, import and refresh (provider.go Read)."""
@@ -559,7 +562,7 @@ class Kubernetes(Provider):
             'environment variable set to "true"'
         )
 
-    # -- Update --------------------------------------------------------------------------------------------------
+    # -- Update ----------------------------------------------------------------------------------------------
 
     def Update(self, request, context):
         """Apply the program's object and wait until it is ready (provider.go Update, await.go Update)."""
@@ -611,7 +614,7 @@ class Kubernetes(Provider):
         return pb.UpdateResponse(properties=encode(checkpoint(live, inputs, manager, version)))
 
     def _update(self, request: pb.UpdateRequest, obj: Object, live: Object, manager: str) -> Object:
-        """Send the update: a definition is replaced (PUT), everything else applied (await.go updateResource)."""
+        """Send the update: PUT of a definition, apply of everything else (await.go updateResource)."""
         server, preview = self.server, request.preview
         if obj["kind"] == "CustomResourceDefinition":
             meta = obj["metadata"] | {"resourceVersion": live["metadata"]["resourceVersion"]}
@@ -641,7 +644,7 @@ class Kubernetes(Provider):
 
     @staticmethod
     def _keep_ignored(obj: Object, live: Object, manager: str, ignored: Any) -> Object:
-        """`ignore_changes`: leave out another manager's field, else send the live value (handleSSAIgnoreFields)."""
+        """`ignore_changes`: leave out another's field, else send the live value (handleSSAIgnoreFields)."""
         obj = json.loads(json.dumps(obj))
         for path in map(parse_path, ignored):
             holder: Any = obj
@@ -659,7 +662,7 @@ class Kubernetes(Provider):
                 holder[last] = value[last]
         return obj
 
-    # -- Delete --------------------------------------------------------------------------------------------------
+    # -- Delete ----------------------------------------------------------------------------------------------
 
     def Delete(self, request, context):
         """Delete the object and wait until it is gone (await.go Deletion)."""
@@ -694,6 +697,8 @@ class Kubernetes(Provider):
             if not e.not_found:
                 raise ProviderError(str(e)) from None
         except AwaitError as e:
+            for reason in e.reasons:  # the engine shows no reasons of a deletion
+                self.log(request.urn, reason, engine_pb2.WARNING)
             live = server.find(live) or live
             raise self._init_error(
                 f'"{qualified(live)}" was not deleted',
@@ -707,7 +712,7 @@ class Kubernetes(Provider):
             server.forget_kinds()
         return empty_pb2.Empty()
 
-    # -- functions -----------------------------------------------------------------------------------------------
+    # -- functions -------------------------------------------------------------------------------------------
 
     def Invoke(self, request, context):
         """`kubernetes:yaml:decode` alone."""

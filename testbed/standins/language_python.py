@@ -39,7 +39,7 @@ class Python(language_pb2_grpc.LanguageRuntimeServicer):
 
     @staticmethod
     def environment(info: pb.ProgramInfo) -> tuple[str, Path | None, dict[str, str]]:
-        """The interpreter, the virtual environment and the environment variables of a program (pip.go Command)."""
+        """A program's interpreter, virtual environment and environment variables (pip.go Command)."""
         options, env = decode(info.options), dict(os.environ)
         for option, known in (("toolchain", "pip"), ("typechecker", None)):
             if options.get(option, known) != known:

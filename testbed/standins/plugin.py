@@ -1,7 +1,8 @@
 """What every stand-in plugin shares: Pulumi's value encoding, its errors and the gRPC server.
 
-The gRPC definitions are those of the installed Pulumi SDK (`pulumi.runtime.proto`); the SDK's own provider server
-(`pulumi.provider.experimental`) is not used, for it has no Handshake, no unknowns and no ErrorResourceInitFailed.
+The gRPC definitions are those of the installed Pulumi SDK (`pulumi.runtime.proto`); the SDK's own provider
+server (`pulumi.provider.experimental`) is not used, for it has no Handshake, no unknowns and no
+ErrorResourceInitFailed.
 """
 
 import os
@@ -46,7 +47,7 @@ _REPLACING = {
 }
 
 
-# -- values ------------------------------------------------------------------------------------------------------
+# -- values --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,7 @@ def diff_response(changes: Mapping[str, DiffKind], replaces: Iterable[str] = ())
     )
 
 
-# -- errors ------------------------------------------------------------------------------------------------------
+# -- errors --------------------------------------------------------------------------------------------------
 
 
 class ProviderError(Exception):
@@ -274,7 +275,7 @@ def guarded(method: Callable) -> Callable:
     return call
 
 
-# -- the plugin --------------------------------------------------------------------------------------------------
+# -- the plugin ----------------------------------------------------------------------------------------------
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):

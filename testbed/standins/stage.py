@@ -2,15 +2,15 @@
 
     python -m testbed.standins.stage FOLDER
 
-A plugin that this machine already has (in the user's plugin cache or, for the language host, on PATH or beside the
-CLI) is taken as it is; only a missing one gets a stand-in, under exactly the version that the installed SDK package
-asks the engine for (it looks for no other).
+A plugin that this machine already has (in the user's plugin cache or, for the language host, on PATH or
+beside the CLI) is taken as it is; only a missing one gets a stand-in, under exactly the version that the
+installed SDK package asks the engine for (it looks for no other).
 """
 
 import os
 import shutil
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PLUGINS = ("kubernetes", "github", "random", "python")
@@ -25,11 +25,22 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def stage(home: Path, *, cli: Path | None = None, users: Path | None = None) -> dict[str, str]:
-    """Fill `home`/plugins and say where each plugin came from: "stand-in", or "official (…)" with its place.
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        message = (
+            f"the SDK package {package} is not installed in {sys.prefix}: run pip install -r requirements.txt"
+        )
+        raise LookupError(message) from None
 
-    `cli` is the Pulumi binary that will be run (default: the one on PATH), `users` the PULUMI_HOME to take official
-    plugins from (default: $PULUMI_HOME, else ~/.pulumi). Raises ValueError if `home` is that folder.
+
+def stage(home: Path, *, cli: Path | None = None, users: Path | None = None) -> dict[str, str]:
+    """Fill `home`/plugins and say what each plugin is: "stand-in", or "official (…)" with its place.
+
+    `cli` is the Pulumi binary that will be run (default: the one on PATH), `users` the PULUMI_HOME to take
+    official plugins from (default: $PULUMI_HOME, else ~/.pulumi). Raises ValueError if `home` is that
+    folder, LookupError if an SDK package is missing.
     """
     users = users or Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     if home.resolve() == users.resolve():
@@ -39,7 +50,7 @@ def stage(home: Path, *, cli: Path | None = None, users: Path | None = None) -> 
     for name in PLUGINS:
         kind = "language" if name == "python" else "resource"
         package = "pulumi" if name == "python" else f"pulumi-{name}"
-        entry, binary = f"{kind}-{name}-v{version(package)}", f"pulumi-{kind}-{name}"
+        entry, binary = f"{kind}-{name}-v{_version(package)}", f"pulumi-{kind}-{name}"
         target, official = home / "plugins" / entry, users / "plugins" / entry
         shutil.rmtree(target, ignore_errors=True)
         # The engine looks for a language host on PATH, then beside itself, then in the cache.

@@ -1,4 +1,4 @@
-"""etcd, kube-apiserver and a few controllers on loopback: an API server without any node, for the stand-ins' tests."""
+"""etcd, kube-apiserver and a few controllers on loopback, without any node, for the stand-ins' tests."""
 
 import contextlib
 import socket
