@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -31,6 +32,10 @@ def main() -> None:
         "--base-url", metavar="URL", help="the address that others use (default: http://HOST:PORT)"
     )
     options = parser.parse_args()
+    if options.host in ("0.0.0.0", "::") and not options.base_url:
+        parser.error(f"--host {options.host} is no address that others can use: say which with --base-url")
+    if shutil.which("git") is None:
+        parser.exit(1, "python -m testbed.github: git is not installed: apt-get install git\n")
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from testbed.github.client import Person
-from tests.testbed.github_standin.helpers import SEED, Receiver, Standin, listening, new_repository
+from tests.testbed.github_standin.helpers import SEED, Receiver, Standin, listening, new_repository, running
 
 
 @pytest.fixture(scope="session")
@@ -14,9 +14,9 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
     folder = tmp_path_factory.mktemp("github")
     seed = folder / "seed.yaml"
     seed.write_text(yaml.safe_dump(SEED))
-    server = Standin.start(folder / "state", seed)
-    yield server
-    assert server.stop() == 0
+    with running(folder / "state", seed) as server:
+        yield server
+        assert server.stop() == 0
 
 
 @pytest.fixture

@@ -65,27 +65,6 @@ class Standin:
     address: str
     process: subprocess.Popen[str]
 
-    @classmethod
-    def start(cls, folder: Path, seed: Path, port: int = 0) -> "Standin":
-        """Start it; the first line that it prints is its address."""
-        command = [
-            sys.executable,
-            "-m",
-            "testbed.github",
-            "--state",
-            str(folder),
-            "--seed",
-            str(seed),
-            "--port",
-            str(port),
-        ]
-        log = (folder.parent / f"{folder.name}.log").open("a")
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        assert address, (folder.parent / f"{folder.name}.log").read_text()
-        return cls(folder=folder, address=address, process=process)
-
     def stop(self, signum: int = signal.SIGTERM) -> int:
         """End it, and its exit code."""
         self.process.send_signal(signum)
@@ -103,6 +82,32 @@ class Standin:
         return requests.request(
             method, self.address + path, headers=headers, timeout=20, allow_redirects=False, **options
         )
+
+
+def command(folder: Path, seed: Path, port: int = 0) -> list[str]:
+    """What starts a stand-in with its state in `folder`."""
+    options = {"--state": folder, "--seed": seed, "--port": port}
+    return [sys.executable, "-m", "testbed.github", *(str(word) for pair in options.items() for word in pair)]
+
+
+@contextlib.contextmanager
+def running(folder: Path, seed: Path, port: int = 0) -> Generator[Standin]:
+    """A stand-in, ended afterwards; its log is beside `folder`. The first line that it prints is its address."""
+    path = folder.parent / f"{folder.name}.log"
+    with (
+        path.open("a") as log,
+        subprocess.Popen(
+            command(folder, seed, port), cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            assert address, path.read_text()
+            yield Standin(folder=folder, address=address, process=process)
+        finally:
+            if process.poll() is None:
+                process.terminate()
 
 
 _numbers = itertools.count()

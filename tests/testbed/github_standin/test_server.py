@@ -3,37 +3,32 @@
 import json
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from testbed.github import seed
 from testbed.github.client import Person
-from tests.testbed.github_standin.helpers import ROOT, Receiver, Standin, wait_for
+from tests.testbed.github_standin.helpers import ROOT, Receiver, Standin, command, running, wait_for
 
 
 def test_state_survives_a_restart(tmp_path: Path, receiver: Receiver) -> None:
-    server = Standin.start(tmp_path / "state", seed.DEFAULT)
-    repo = "acme/go-with-prow"
-    alice = server.person("alice")
-    try:
-        tokens = tmp_path / "state" / "tokens.json"
+    folder, repo = tmp_path / "state", "acme/go-with-prow"
+    with running(folder, seed.DEFAULT) as server:
+        alice = server.person("alice")
+        tokens = folder / "tokens.json"
         assert tokens.stat().st_mode & 0o777 == 0o600
         secrets = list(json.loads(tokens.read_text()).values())
-        hook = alice.repository(repo).create_hook(
-            "web", {"url": receiver.url, "content_type": "json", "secret": "s3cret"}, ["*"]
-        )
+        config = {"url": receiver.url, "content_type": "json", "secret": "s3cret"}
+        hook = alice.repository(repo).create_hook("web", config, ["*"])
         pull = alice.open_pull_request(repo, branch="topic", files={"a": "1"}, title="A")
         alice.comment(repo, pull.number, "hello")
         receiver.wait("issue_comment.created")
         receiver.delay = 1  # the next delivery is under way when the server is killed
         alice.comment(repo, pull.number, "bye")
-    finally:
         server.stop(signal.SIGKILL)
     receiver.delay = 0
-    again = Standin.start(tmp_path / "state", seed.DEFAULT, port=int(server.address.rpartition(":")[2]))
-    try:
+    with running(folder, seed.DEFAULT, port=int(server.address.rpartition(":")[2])) as again:
         assert again.address == server.address
         assert again.person("alice").token == alice.token
         assert [one.body for one in alice.comments(repo, pull.number)] == ["hello", "bye"]
@@ -42,10 +37,9 @@ def test_state_survives_a_restart(tmp_path: Path, receiver: Receiver) -> None:
         alice.merge(repo, pull.number)
         receiver.wait("pull_request.closed")
         assert receiver.got[-1].headers["X-Hub-Signature-256"]
-    finally:
         assert again.stop(signal.SIGINT) == 0
-    assert not (tmp_path / "state" / "address").exists()
-    state = (tmp_path / "state" / "github.sqlite").read_bytes() + (tmp_path / "state.log").read_bytes()
+    assert not (folder / "address").exists()
+    state = (folder / "github.sqlite").read_bytes() + (tmp_path / "state.log").read_bytes()
     assert not any(token.encode() in state for token in secrets)
 
 
@@ -58,39 +52,26 @@ def test_state_survives_a_restart(tmp_path: Path, receiver: Receiver) -> None:
     ],
 )
 def test_wrong_seed(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "seed.yaml").write_text(text)
-    command = [
-        sys.executable,
-        "-m",
-        "testbed.github",
-        "--state",
-        str(tmp_path / "state"),
-        "--seed",
-        str(tmp_path / "seed.yaml"),
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    path = tmp_path / "seed.yaml"
+    path.write_text(text)
+    refused = _refused(command(tmp_path / "state", path))
+    assert message in refused
+    assert "Traceback" not in refused
     # A mended seed is taken at the next start.
-    (tmp_path / "seed.yaml").write_text("users: {alice: {token: generate}}")
-    server = Standin.start(tmp_path / "state", tmp_path / "seed.yaml")
-    assert server.person("alice").api.get_user().login == "alice"
-    server.stop()
+    path.write_text("users: {alice: {token: generate}}")
+    with running(tmp_path / "state", path) as server:
+        assert server.person("alice").api.get_user().login == "alice"
+
+
+def _refused(words: list[str]) -> str:
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    return done.stderr
 
 
 def test_port_taken(standin: Standin, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "testbed.github",
-        "--state",
-        str(tmp_path),
-        "--port",
-        standin.address.rpartition(":")[2],
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
-    assert (done.returncode, "in use" in done.stderr) == (1, True)
+    port = int(standin.address.rpartition(":")[2])
+    assert "in use" in _refused(command(tmp_path, seed.DEFAULT, port))
 
 
 def test_pages(
@@ -143,8 +124,7 @@ def test_pages(
 
 def test_rate_limit_runs_out(tmp_path: Path) -> None:
     """Without a token an hour has 60 requests, with one 5000; what is not the API is not counted."""
-    server = Standin.start(tmp_path / "state", seed.DEFAULT)
-    try:
+    with running(tmp_path / "state", seed.DEFAULT) as server:
         for _ in range(60):
             assert server.request("GET", "/users/alice").status_code == 200
         refused = server.request("GET", "/users/alice")
@@ -153,5 +133,3 @@ def test_rate_limit_runs_out(tmp_path: Path) -> None:
         assert server.request("GET", "/acme/go-with-prow").status_code == 200
         assert server.request("GET", "/users/alice", "alice").headers["X-RateLimit-Remaining"] == "4999"
         assert server.request("GET", "/rate_limit").json()["resources"]["core"]["used"] == 61
-    finally:
-        server.stop()
