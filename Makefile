@@ -38,7 +38,8 @@ minikube: ## Start the minikube profile that the stack `dev` runs on
 	minikube start --memory 4096 --cpus 4 --profile prow-cluster
 
 schema: ## Generate components/prow_schema.json from Prow's own types
-	cd testbed/tools/prow-schema && go run . > ../../../components/prow_schema.json
+	cd testbed/tools/prow-schema && CGO_ENABLED=0 go run . > ../../../components/prow_schema.json.new
+	mv components/prow_schema.json.new components/prow_schema.json
 
 clean: ## Remove the virtual environment and what tests left in the checkout
 	rm -rf .venv .testbed .pytest_cache .ruff_cache

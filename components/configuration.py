@@ -7,10 +7,9 @@ from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
-import yaml
 
 from components.objects import labels, name_of
-from components.prow_files import ProwFiles
+from components.prow_files import ProwFiles, ProwFilesError, run_checkconfig, to_yaml
 
 LOG_PATH = "log?job={{.Spec.Job}}&id={{.Status.BuildID}}"
 """Deck's page with the log of a job's pod; Prow fills the template in for each job."""
@@ -67,10 +66,8 @@ class Configuration(pulumi.ComponentResource):
             )
         )
         self.config = config_map("config", {"config.yaml": config})
-        self.plugins = config_map("plugins", {"plugins.yaml": to_yaml(args.files.plugins)})
-        self.job_config = config_map(
-            "job-config", {key: job_text(args.files, key) for key in args.files.jobs}
-        )
+        self.plugins = config_map("plugins", {"plugins.yaml": args.files.plugins_text})
+        self.job_config = config_map("job-config", args.files.texts)
         self.register_outputs({})
 
 
@@ -92,11 +89,21 @@ def render_config(
     return to_yaml(filled)
 
 
-def job_text(files: ProwFiles, key: str) -> str:
-    """A job file as Prow gets it: word for word, unless `*` stood for the repositories of the settings."""
-    return files.texts.get(key) or to_yaml(files.jobs[key])
+def check(files: ProwFiles, *, namespace: str, job_namespace: str) -> None:
+    """Warn of what the files' own checks found doubtful and, where `checkconfig` is on the path, let Prow judge too.
 
-
-def to_yaml(value: Any) -> str:
-    """YAML in a stable form, keys in the order given, so that a diff shows what changed and nothing else."""
-    return yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=1000)
+    :raises ProwFilesError: with what checkconfig refuses.
+    """
+    # The addresses are not known yet; any will do, since checkconfig only reads them.
+    config = render_config(
+        files.config,
+        namespace=namespace,
+        job_namespace=job_namespace,
+        deck_url="http://deck.example/",
+        github_link_url="https://github.com",
+    )
+    found = run_checkconfig(config, files.plugins_text, files.texts, files)
+    for problem in (*files.warnings, *(problem for problem in found if problem.warning)):
+        pulumi.log.warn(str(problem))
+    if refused := tuple(problem for problem in found if not problem.warning):
+        raise ProwFilesError(refused)

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pulumi
 
-from components.services import Services
+from components.prow import Prow
 from components.settings import Settings
 from components.webhook import Webhooks
 
 README = Path("Pulumi.README.md")
 
 
-def export(settings: Settings, services: Services, webhooks: Webhooks) -> None:
+def export(settings: Settings, prow: Prow, webhooks: Webhooks) -> None:
     """Export the stack's outputs; none is a secret."""
-    pulumi.export("deckUrl", services.deck_url)
-    pulumi.export("hookUrl", services.hook_url)
+    pulumi.export("deckUrl", prow.deck_url)
+    pulumi.export("hookUrl", prow.hook_url)
     pulumi.export("webhookUrls", webhooks.urls)
     pulumi.export("namespace", settings.namespace)
     pulumi.export("jobNamespace", settings.job_namespace)
@@ -24,7 +24,7 @@ def export(settings: Settings, services: Services, webhooks: Webhooks) -> None:
             "Open a pull request in ",
             str(settings.repositories[0]),
             ": its jobs run and report. Watch them at ",
-            services.deck_url,
+            prow.deck_url,
             " and edit prow/jobs/ for jobs of your own.",
         ),
     )

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from kubernetes import client, config
 from kubernetes.dynamic import DynamicClient
+from kubernetes.dynamic.resource import ResourceList
 
 T = TypeVar("T")
 
@@ -40,7 +41,8 @@ class View:
         found = []
         dynamic = DynamicClient(self.api)
         for resource in dynamic.resources.search():
-            if "/" in resource.name or "list" not in resource.verbs or resource.kind.endswith("List"):
+            # `search` also finds the list types, which are no resources of their own.
+            if isinstance(resource, ResourceList) or "/" in resource.name or "list" not in resource.verbs:
                 continue
             for item in resource.get(label_selector=selector).items:
                 found.append(f"{resource.kind} {item.metadata.namespace or ''}/{item.metadata.name}")

@@ -30,7 +30,9 @@ def test_the_provider_keeps_config_maps_and_secrets_in_place(run):
 
 
 def test_a_node_without_internal_ip_is_an_error_that_names_the_setting():
-    with pytest.raises(pulumi.RunError, match=r"node n has no InternalIP(.|\n)*pulumi config set nodeAddress"):
+    with pytest.raises(
+        pulumi.RunError, match=r"node n has no InternalIP(.|\n)*pulumi config set nodeAddress"
+    ):
         _internal_ip(None, "n")
 
 

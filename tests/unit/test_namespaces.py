@@ -1,0 +1,53 @@
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.namespaces import CRD_FILE, Namespaces, NamespacesArgs
+
+from .conftest import known, reveal
+
+PROW_MODULE = Path(__file__).parents[2] / "testbed" / "tools" / "prow"
+UPSTREAM = "config/prow/cluster/prowjob-crd/prowjob_customresourcedefinition.yaml"
+OPEN = ("pod_spec", "pipeline_run_spec", "tekton_pipeline_run_spec")
+
+
+def test_both_namespaces_and_the_prowjob_type_are_made(run):
+    made = []
+    recorder = run(lambda: made.append(Namespaces("namespaces", NamespacesArgs())))
+    assert set(recorder.of("Namespace")) == {"prow", "test-pods"}
+    assert set(recorder.of("CustomResourceDefinition")) == {"prowjobs.prow.k8s.io"}
+    assert (known(made[0].namespace), known(made[0].job_namespace)) == ("prow", "test-pods")
+
+
+def test_only_prows_own_namespace_enforces_a_pod_security_standard(run):
+    recorder = run(lambda: Namespaces("namespaces", NamespacesArgs(namespace="ci", job_namespace="jobs")))
+    enforced = {
+        name: reveal(inputs)["metadata"]["labels"].get("pod-security.kubernetes.io/enforce")
+        for name, inputs in recorder.of("Namespace").items()
+    }
+    assert enforced == {"ci": "restricted", "jobs": None}
+
+
+def test_the_prowjob_type_is_upstreams_but_for_the_embedded_specs():
+    module = subprocess.run(
+        ["go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/prow"],
+        cwd=PROW_MODULE,
+        capture_output=True,
+        text=True,
+    )
+    upstream = Path(module.stdout.strip() or "/nowhere") / UPSTREAM
+    if not upstream.exists():
+        pytest.skip("Prow's Go module is not in the module cache; `python -m testbed tools` brings it")
+    theirs = yaml.load(upstream.read_text(), Loader=yaml.CSafeLoader)
+    ours = yaml.load(CRD_FILE.read_text(), Loader=yaml.CSafeLoader)
+    for crd in (theirs, ours):
+        crd["spec"].pop("preserveUnknownFields", None)  # false is the only value that v1 allows
+        for spec in OPEN:
+            del crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"][
+                spec
+            ]
+    assert ours["spec"] == theirs["spec"]
+    assert len(json.dumps(ours)) < 100_000

@@ -1,0 +1,91 @@
+"""The whole program on Pulumi's mocks."""
+
+import json
+import re
+import runpy
+from pathlib import Path
+
+import pulumi
+import pytest
+import yaml
+
+from components.catalog import CATALOG
+
+from .conftest import reveal, secrets_of
+
+PROJECT = Path(__file__).parents[2]
+SECRETS = {
+    "prow:botToken": "ghp_bot_known",
+    "prow:slackToken": "xoxb-known",
+    "prow:buildClusterKubeconfig": "apiVersion: v1\nkind: Config\n# kubeconfig-known\n",
+    "github:token": "ghp_admin_known",
+}
+HMAC = "0f" * 20
+
+
+@pytest.fixture
+def program(run, monkeypatch, tmp_path):
+    """Runs __main__.py with every optional secret set."""
+    (tmp_path / "kubeconfig").write_text("contexts: [{name: prow-cluster}]\n")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.chdir(PROJECT)
+    declared = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
+    values = {
+        f"prow:{key}": item["default"] if isinstance(item["default"], str) else json.dumps(item["default"])
+        for key, item in declared.items()
+    }
+    pulumi.runtime.set_all_config(
+        values | {"prow:repositories": '["acme/one", "zeta/two"]'} | SECRETS, list(SECRETS)
+    )
+    return run(lambda: runpy.run_path("__main__.py", run_name="__main__"))
+
+
+def test_main_is_short():
+    assert len((PROJECT / "__main__.py").read_text().splitlines()) <= 60
+
+
+def test_every_component_is_deployed_and_every_repository_calls(program):
+    assert set(program.of("Deployment")) == {f"prow/{name}" for name in CATALOG}
+    assert set(program.of("RepositoryWebhook")) == {"webhook-acme/one", "webhook-zeta/two"}
+
+
+def test_every_resource_has_a_component_as_its_parent(program):
+    for urn in program.monitor.resources:
+        kind = urn.split("::")[2]
+        assert "$" in kind or kind.startswith(("prow:index:", "pulumi:pulumi:Stack")), urn
+
+
+def test_every_kubernetes_object_goes_through_the_clusters_own_provider(program):
+    objects = [r for r in program.resources if r.type.startswith("kubernetes:")]
+    assert len(objects) > 50
+    assert {re.search(r"::([^:]+)::[^:]+$", r.provider)[1] for r in objects} == {"cluster-provider"}
+
+
+def test_every_object_is_labelled_and_in_one_of_the_two_namespaces(program):
+    for resource in program.resources:
+        if resource.type.startswith("kubernetes:") and not resource.type.endswith(":Node"):
+            metadata = reveal(resource.inputs)["metadata"]
+            assert metadata["labels"]["app.kubernetes.io/part-of"] == "prow", resource.name
+            if not resource.type.endswith((":Namespace", ":CustomResourceDefinition")):
+                assert metadata["namespace"] in ("prow", "test-pods"), resource.name
+
+
+def test_no_secret_is_sent_to_the_engine_in_plain_text(program):
+    def plain(value):
+        if secrets_of(value) == [reveal(value)] and value != reveal(value):
+            return None
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, list) else value
+
+    for resource in program.resources:
+        text = json.dumps(plain(resource.inputs))
+        for secret in (*SECRETS.values(), HMAC, "kubeconfig-known"):
+            assert secret.strip() not in text, resource.name
+
+
+def test_no_config_map_and_no_argument_holds_a_secret_even_marked(program):
+    for kind in ("ConfigMap", "Deployment"):
+        text = json.dumps({key: reveal(inputs) for key, inputs in program.of(kind).items()})
+        for secret in (*SECRETS.values(), HMAC, "kubeconfig-known"):
+            assert secret.strip() not in text

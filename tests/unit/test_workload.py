@@ -1,0 +1,154 @@
+"""Every component's Deployment and rights, as the API server gets them."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from components.catalog import CATALOG
+from components.workload import GITHUB_API, Workloads, WorkloadsArgs, github_flags, web_url
+
+from .conftest import reveal
+
+CONFIGURATION = SimpleNamespace(config="config", plugins="plugins", job_config="job-config")
+
+
+def make(run, names=tuple(CATALOG), slack=None, kubeconfig=None, endpoint=GITHUB_API):
+    credentials = SimpleNamespace(
+        hmac_token="hmac-token", github_token="github-token", slack_token=slack, kubeconfig=kubeconfig
+    )
+    args = WorkloadsArgs(
+        components=tuple(CATALOG[name] for name in names),
+        namespace="prow",
+        job_namespace="test-pods",
+        image_registry="registry.example/prow",
+        image_tag="v1",
+        github_endpoint=endpoint,
+        configuration=CONFIGURATION,  # type: ignore[arg-type]
+        credentials=credentials,  # type: ignore[arg-type]
+    )
+    return run(lambda: Workloads("prow", args))
+
+
+def pods(recorder):
+    return {
+        key.split("/")[1]: reveal(inputs)["spec"]["template"]["spec"]
+        for key, inputs in recorder.of("Deployment").items()
+    }
+
+
+def args_of(recorder, component):
+    return pods(recorder)[component]["containers"][0]["args"]
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_a_pod_satisfies_the_restricted_pod_security_standard(run, name):
+    pod = pods(make(run))[name]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+    assert {"livenessProbe", "readinessProbe", "startupProbe"} <= set(container)
+    assert all(set(volume) <= {"name", "secret", "configMap", "emptyDir"} for volume in pod["volumes"])
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_a_pod_has_an_api_token_only_if_it_has_rights(run, name):
+    component = CATALOG[name]
+    assert pods(make(run))[name]["automountServiceAccountToken"] is bool(
+        component.rules + component.job_rules
+    )
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_every_volume_is_mounted_and_every_file_a_flag_names_is_in_one(run, name):
+    pod = pods(make(run, slack="slack-token", kubeconfig="kubeconfig"))[name]
+    (container,) = pod["containers"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert set(mounts) == {volume["name"] for volume in pod["volumes"]}
+    for flag in container["args"]:
+        value = flag.partition("=")[2]
+        if value.startswith("/"):
+            assert any(value == path or value.startswith(path + "/") for path in mounts.values()), flag
+
+
+def test_components_run_one_release_under_their_own_account(run):
+    for name, pod in pods(make(run)).items():
+        assert pod["containers"][0]["image"] == f"registry.example/prow/{name}:v1"
+        assert pod["serviceAccountName"] == name
+
+
+def test_rights_are_the_catalogs_and_bound_to_the_components_account(run):
+    recorder = make(run)
+    roles = {key: reveal(inputs)["rules"] for key, inputs in recorder.of("Role").items()}
+    expected = {f"prow/{c.name}" for c in CATALOG.values() if c.rules}
+    expected |= {f"test-pods/{c.name}" for c in CATALOG.values() if c.job_rules}
+    assert set(roles) == expected
+    for rules in roles.values():
+        for rule in rules:
+            assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
+            assert not {"secrets", "configmaps"} & set(rule["resources"])
+    for key, inputs in recorder.of("RoleBinding").items():
+        binding, name = reveal(inputs), key.split("/")[1]
+        assert binding["roleRef"]["name"] == name
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": name, "namespace": "prow"}]
+    assert recorder.of("ClusterRole") == recorder.of("ClusterRoleBinding") == {}
+
+
+def test_only_hook_and_deck_keep_the_old_pod_until_the_new_one_answers(run):
+    strategies = {
+        key.split("/")[1]: reveal(inputs)["spec"]["strategy"]["type"]
+        for key, inputs in make(run).of("Deployment").items()
+    }
+    assert {name for name, kind in strategies.items() if kind == "RollingUpdate"} == {"hook", "deck"}
+
+
+def test_github_is_reached_through_ghproxy_first_then_directly(run):
+    recorder = make(run)
+    endpoints = [flag for flag in args_of(recorder, "hook") if flag.startswith("--github-endpoint=")]
+    assert endpoints == ["--github-endpoint=http://ghproxy", "--github-endpoint=https://api.github.com"]
+    assert f"--upstream={GITHUB_API}" in args_of(recorder, "ghproxy")
+
+
+def test_without_ghproxy_and_tide_nothing_points_at_them(run):
+    recorder = make(run, names=[name for name in CATALOG if name not in ("ghproxy", "tide")])
+    assert set(pods(recorder)) == set(CATALOG) - {"ghproxy", "tide"}
+    assert "ghproxy" not in str(recorder.of("Deployment"))
+    assert "http://tide" not in str(recorder.of("Deployment"))
+
+
+def test_an_enterprise_server_has_its_own_graphql_endpoint_and_host():
+    flags = github_flags("https://ghe.example.com/api/v3", cached=True)
+    assert "--github-graphql-endpoint=https://ghe.example.com/api/graphql" in flags
+    assert "--github-host=ghe.example.com" in flags
+    assert web_url("https://ghe.example.com/api/v3") == "https://ghe.example.com"
+    assert web_url(GITHUB_API) == "https://github.com"
+
+
+def test_slack_is_crier_only_and_only_with_a_token(run):
+    assert "slack" not in str(pods(make(run)))
+
+
+def test_with_a_slack_token_crier_reports_and_nobody_else_mounts_it(run):
+    recorder = make(run, slack="slack-token")
+    assert {"--slack-workers=1", "--slack-token-file=/etc/slack/token"} <= set(args_of(recorder, "crier"))
+    assert [name for name, pod in pods(recorder).items() if "slack" in str(pod)] == ["crier"]
+
+
+def test_build_clusters_reach_the_components_that_use_them(run):
+    users = {
+        name for name, pod in pods(make(run, kubeconfig="kubeconfig")).items() if "kubeconfig" in str(pod)
+    }
+    assert users == {"hook", "deck", "crier", "sinker", "prow-controller-manager"}
+
+
+def test_secrets_are_files_that_only_the_group_reads(run):
+    for pod in pods(make(run, slack="slack-token", kubeconfig="kubeconfig")).values():
+        for volume in pod["volumes"]:
+            if "secret" in volume:
+                assert volume["secret"]["defaultMode"] == 0o440
+        assert all("env" not in container for container in pod["containers"])
