@@ -21,7 +21,8 @@ def report(line: str) -> None:
     print(f"  {line}", file=sys.__stderr__, flush=True)
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether a process of this id exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -35,7 +36,7 @@ def _alive(pid: int) -> bool:
 def environment() -> Iterator[Environment]:
     """Cluster, GitHub stand-in and CLI; also removes what a killed run of the tests has left."""
     for stale in INSTANCES.glob("test-*"):
-        if not _alive(int(stale.name.removeprefix("test-"))):
+        if not alive(int(stale.name.removeprefix("test-"))):
             report(f"ending what {stale.name} left")
             environments.down(stale, report)
     try:
