@@ -1,16 +1,18 @@
 """Prow as a whole: from secrets and settings to running components, in the order in which data flows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 
 from components.catalog import CATALOG
 from components.configuration import Configuration, ConfigurationArgs
-from components.credentials import Credentials, CredentialsArgs
+from components.credentials import Credentials, CredentialsArgs, StorageCredentials
+from components.log_store import ACCESS_KEY, LogStore, LogStoreArgs
 from components.namespaces import Namespaces, NamespacesArgs
 from components.prow_files import ProwFiles
 from components.services import Services, ServicesArgs
 from components.settings import Settings
+from components.storage import KEY
 from components.workload import Workloads, WorkloadsArgs, web_url
 
 
@@ -50,6 +52,25 @@ class Prow(pulumi.ComponentResource):
             NamespacesArgs(namespace=settings.namespace, job_namespace=settings.job_namespace),
             child,
         )
+        storage = None
+        if settings.storage is not None:
+            given = settings.storage
+            if given.kind == "in-cluster":
+                store = LogStore(
+                    f"{name}-log-store",
+                    LogStoreArgs(
+                        namespace=namespaces.namespace,
+                        node_address=args.node_address,
+                        bucket=given.bucket,
+                        region=given.region,
+                        size=given.size,
+                    ),
+                    child,
+                )
+                given = replace(
+                    given, endpoint=store.endpoint, access_key=ACCESS_KEY, secret_key=store.secret_key
+                )
+            storage = StorageCredentials(name=given.secret_name, key=KEY, content=given.credentials())
         credentials = Credentials(
             f"{name}-credentials",
             CredentialsArgs(
@@ -59,6 +80,8 @@ class Prow(pulumi.ComponentResource):
                 bot_token=settings.bot_token,
                 slack_token=settings.slack_token,
                 build_cluster_kubeconfig=settings.build_cluster_kubeconfig,
+                clone_with_token=settings.clone_with_token,
+                storage=storage,
             ),
             child,
         )
@@ -77,6 +100,8 @@ class Prow(pulumi.ComponentResource):
                 job_namespace=namespaces.job_namespace,
                 deck_url=services.deck_url,
                 github_link_url=web_url(settings.github_endpoint),
+                job_logs=settings.job_logs,
+                slack_reporter_configs=settings.slack_reporter_configs,
             ),
             child,
         )
@@ -91,6 +116,7 @@ class Prow(pulumi.ComponentResource):
                 github_endpoint=settings.github_endpoint,
                 configuration=configuration,
                 credentials=credentials,
+                storage=settings.storage,
             ),
             # Every component watches ProwJobs from its start.
             pulumi.ResourceOptions(parent=self, depends_on=[namespaces.prowjob_crd]),

@@ -16,6 +16,8 @@ UTILITIES = ("clonerefs", "entrypoint", "initupload", "sidecar")
 """Images of what decoration adds to the pod of a job."""
 KEY = "service-account.json"
 """Key of the Secret with the credentials, for S3 too: Prow looks for this file in a job's pod."""
+MOUNT = "/etc/storage"
+"""Directory of that file in Prow's components."""
 
 # The lenses of Prow's own starter manifests, but for podinfo: see crier in `catalog.py`.
 LENSES: list[dict[str, Any]] = [
@@ -36,7 +38,7 @@ class Storage:
     kind: str
     """One of KINDS but for none; in-cluster: the stack runs the store itself."""
     bucket: str
-    endpoint: str | None = None
+    endpoint: pulumi.Input[str] | None = None
     """URL of an S3 server; None: AWS, or the stack's own."""
     region: str = "us-east-1"
     access_key: pulumi.Input[str] | None = None
@@ -63,14 +65,22 @@ class Storage:
         return f"{self.provider}-credentials"
 
     @property
-    def mount(self) -> str:
-        """Directory of the credentials in Prow's components."""
-        return f"/etc/{self.secret_name}"
-
-    @property
     def flag(self) -> str:
         """The flag by which a component finds the credentials."""
-        return f"--{self.provider}-credentials-file={self.mount}/{KEY}"
+        return f"--{self.provider}-credentials-file={MOUNT}/{KEY}"
+
+    def credentials(self) -> pulumi.Output[str]:
+        """The file with which Prow reaches the bucket, secret."""
+        if self.kind == "gcs":
+            return pulumi.Output.secret(self.service_account or "")
+        parts = pulumi.Output.all(self.endpoint, self.access_key, self.secret_key)
+        return pulumi.Output.secret(
+            parts.apply(
+                lambda known: s3_credentials(
+                    region=self.region, endpoint=known[0], access_key=known[1], secret_key=known[2]
+                )
+            )
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
