@@ -21,6 +21,7 @@ from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
 from testbed.environment import OWNER, PROJECT, REPOSITORY, Environment
 from tests.conftest import report
+from tests.e2e.pods import pods, replace_pod
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 SCREENSHOTS = PROJECT / ".testbed" / "screenshots"
@@ -96,25 +97,6 @@ def job_of(view: View, pull: PullRequest, job: str) -> dict[str, Any]:
     return found
 
 
-def pods(view: View, namespace: str, app: str | None = None) -> dict[str, Any]:
-    selector = f"app={app}" if app else None
-    found: list[Any] = view.core.list_namespaced_pod(namespace, label_selector=selector).items
-    return {pod.metadata.name: pod for pod in found}
-
-
-def replace_pod(view: View, app: str) -> None:
-    """Delete a component's pod and wait for another one that is ready."""
-    (old,) = pods(view, "prow", app)
-    view.core.delete_namespaced_pod(old, "prow")
-
-    def ready():
-        found = pods(view, "prow", app)
-        states = [state.ready for pod in found.values() for state in pod.status.container_statuses or ()]
-        return old not in found and states == [True]
-
-    wait_for(f"another pod of {app}", ready, 90)
-
-
 def page_of(page: Page, url: str, lens: str) -> str:
     """The text of a lens on a job's page, with all that it hides at first."""
     page.goto(url)
@@ -141,6 +123,22 @@ def test_a_decorated_job_runs_on_the_pull_requests_commit_and_its_link_leads_to_
     place = f"s3/prow-logs/pr-logs/pull/acme_go-with-prow/{pull.number}/unit/{prowjob['status']['build_id']}"
     assert found.target_url == f"{pulumi.output('deckUrl')}view/{place}"
     assert prowjob["spec"]["refs"]["clone_uri"] == f"{environment.github}/{REPOSITORY}.git"
+
+
+def test_a_second_up_changes_nothing_and_the_stores_key_is_nowhere_in_plain_text(pulumi, view):
+    run = pulumi.up("--expect-no-changes")
+    key = credentials(view)["secret_key"]
+    assert len(key) == 40
+    assert key not in json.dumps(pulumi.stack_export())
+    assert key not in run.output
+    for deployment in view.apps.list_namespaced_deployment("prow").items:
+        assert key not in str(deployment)
+
+
+def credentials(view: View) -> dict[str, str]:
+    """What Prow reads to reach the store."""
+    found: Any = view.core.read_namespaced_secret("s3-credentials", "prow")
+    return json.loads(base64.b64decode(found.data["service-account.json"]))
 
 
 def test_deck_shows_log_and_junit_results_in_a_browser_after_the_pod_is_gone(environment, view, pull):
@@ -208,13 +206,12 @@ def test_logs_outlive_the_store_s_pod(environment, pulumi, view, pull):
 
 def test_the_store_takes_what_the_aws_sdk_of_newer_releases_of_prow_sends(pulumi, view):
     """It sends checksums that v1 of the SDK does not; VersityGW's own test client is written with v2."""
-    data = view.core.read_namespaced_secret("s3-credentials", "prow").data["service-account.json"]
-    credentials = json.loads(base64.b64decode(data))
+    known = credentials(view)
     binary = tools.ensure(["versitygw"], lambda line: None)["versitygw"]
-    keys = ["--access", credentials["access_key"], "--secret", credentials["secret_key"]]
+    keys = ["--access", known["access_key"], "--secret", known["secret_key"]]
     upload = ["bench", "--upload", "--bucket", "prow-logs", "--partSize", str(5 * 2**20)]
     for size in (1000, 6 * 2**20):  # in one piece, and in two
-        command = [binary, "test", *keys, "--endpoint", credentials["endpoint"], *upload]
+        command = [binary, "test", *keys, "--endpoint", known["endpoint"], *upload]
         done = subprocess.run(
             [*command, "--objsize", str(size), "--prefix", f"sdk-v2-{size}-"],
             env={},  # AWS_… of the user's own
