@@ -120,6 +120,11 @@ def up(folder: Path, report: Report = print) -> Cluster:
             report(f"{', '.join(ended)} of the node ended: starting it afresh")
         if (folder / "node").exists():
             _down(folder)
+        if (free := _free_watchers()) < _WATCHERS:
+            raise ClusterError(
+                f"only {free} more programs may watch files on this machine, and the node and Prow need {_WATCHERS}: "
+                "end what watches (another testbed?), or allow more: sysctl -w fs.inotify.max_user_instances=1024"
+            )
         try:
             return _Node(folder, _Steps(report, total=8)).up()
         except BaseException:
@@ -906,11 +911,6 @@ def check_machine() -> None:
         raise ClusterError(f"this machine lets nobody make namespaces ({done.stderr.strip()}); {still}")
     if not _cgroup_roots():
         raise ClusterError(f"no control groups are mounted under /sys/fs/cgroup; {still}")
-    if (free := _free_watchers()) < _WATCHERS:
-        raise ClusterError(
-            f"only {free} more programs may watch files on this machine, and the node and Prow need {_WATCHERS}: "
-            "end what watches (another testbed?), or allow more: sysctl -w fs.inotify.max_user_instances=1024"
-        )
 
 
 def _free_watchers() -> int:
