@@ -50,6 +50,10 @@ _CNI_PLUGINS = ("ptp", "portmap", "host-local", "loopback")
 _CNI_FOLDERS = ("/usr/lib/cni", "/usr/libexec/cni", "/opt/cni/bin")
 
 
+_WATCHERS = 40
+"""inotify instances that a node with all of Prow's components uses, and some to spare."""
+
+
 class ClusterError(RuntimeError):
     """The cluster could not be brought up, found or taken down; the message says what mends it."""
 
@@ -116,6 +120,11 @@ def up(folder: Path, report: Report = print) -> Cluster:
             report(f"{', '.join(ended)} of the node ended: starting it afresh")
         if (folder / "node").exists():
             _down(folder)
+        if (free := _free_watchers()) < _WATCHERS:
+            raise ClusterError(
+                f"only {free} more programs may watch files on this machine, and the node and Prow need {_WATCHERS}: "
+                "end what watches (another testbed?), or allow more: sysctl -w fs.inotify.max_user_instances=1024"
+            )
         try:
             return _Node(folder, _Steps(report, total=8)).up()
         except BaseException:
@@ -903,6 +912,16 @@ def check_machine() -> None:
         raise ClusterError(f"this machine lets nobody make namespaces ({done.stderr.strip()}); {still}")
     if not _cgroup_roots():
         raise ClusterError(f"no control groups are mounted under /sys/fs/cgroup; {still}")
+
+
+def _free_watchers() -> int:
+    """How many more inotify instances root may have (inotify(7)); kubelet ends at once when it gets none."""
+    allowed = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
+    used = 0
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):  # gone since
+            used += os.readlink(descriptor) == "anon_inode:inotify"
+    return allowed - used
 
 
 def _cni_folder(report: Report) -> str:
