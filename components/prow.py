@@ -52,25 +52,6 @@ class Prow(pulumi.ComponentResource):
             NamespacesArgs(namespace=settings.namespace, job_namespace=settings.job_namespace),
             child,
         )
-        storage = None
-        if settings.storage is not None:
-            given = settings.storage
-            if given.kind == "in-cluster":
-                store = LogStore(
-                    f"{name}-log-store",
-                    LogStoreArgs(
-                        namespace=namespaces.namespace,
-                        node_address=args.node_address,
-                        bucket=given.bucket,
-                        region=given.region,
-                        size=given.size,
-                    ),
-                    child,
-                )
-                given = replace(
-                    given, endpoint=store.endpoint, access_key=ACCESS_KEY, secret_key=store.secret_key
-                )
-            storage = StorageCredentials(name=given.secret_name, key=KEY, content=given.credentials())
         credentials = Credentials(
             f"{name}-credentials",
             CredentialsArgs(
@@ -81,7 +62,7 @@ class Prow(pulumi.ComponentResource):
                 slack_token=settings.slack_token,
                 build_cluster_kubeconfig=settings.build_cluster_kubeconfig,
                 clone_with_token=settings.clone_with_token,
-                storage=storage,
+                storage=self._storage_credentials(name, args, namespaces),
             ),
             child,
         )
@@ -123,3 +104,27 @@ class Prow(pulumi.ComponentResource):
         )
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})
+
+    def _storage_credentials(
+        self, name: str, args: ProwArgs, namespaces: Namespaces
+    ) -> StorageCredentials | None:
+        """What reaches the jobs' log storage, which is made here where it is to be the stack's own."""
+        storage = args.settings.storage
+        if storage is None:
+            return None
+        if storage.kind == "in-cluster":
+            store = LogStore(
+                f"{name}-log-store",
+                LogStoreArgs(
+                    namespace=namespaces.namespace,
+                    node_address=args.node_address,
+                    bucket=storage.bucket,
+                    region=storage.region,
+                    size=storage.size,
+                ),
+                pulumi.ResourceOptions(parent=self),
+            )
+            storage = replace(
+                storage, endpoint=store.endpoint, access_key=ACCESS_KEY, secret_key=store.secret_key
+            )
+        return StorageCredentials(name=storage.secret_name, key=KEY, content=storage.credentials())
