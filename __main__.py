@@ -8,6 +8,7 @@ from components import configuration, prow_files, settings
 from components.cluster import Cluster, ClusterArgs, kubeconfig_contexts
 from components.exports import export
 from components.prow import Prow, ProwArgs
+from components.relay import Relay, RelayArgs
 from components.webhook import Webhooks, WebhooksArgs
 from components.webhook_secret import WebhookSecret, WebhookSecretArgs
 
@@ -29,13 +30,21 @@ prow = Prow(
     ProwArgs(settings=given, files=files, hmac=webhook_secret.hmac, node_address=cluster.node_address),
     pulumi.ResourceOptions(providers=[cluster.provider]),
 )
+relay = Relay(
+    "relay",
+    RelayArgs(
+        kind=given.relay,
+        values=given.relay_values,
+        image=given.relay_image,
+        webhook_url=given.webhook_url,
+        node_url=prow.hook_url,
+        namespace=prow.namespace,
+    ),
+    pulumi.ResourceOptions(providers=[cluster.provider]),
+)
 webhooks = Webhooks(
     "webhook",
-    WebhooksArgs(
-        repositories=given.repositories,
-        url=given.webhook_url or prow.hook_url,
-        secret=webhook_secret.hmac,
-    ),
-    pulumi.ResourceOptions(depends_on=[prow]),  # GitHub's first ping finds hook answering
+    WebhooksArgs(repositories=given.repositories, url=relay.url, secret=webhook_secret.hmac),
+    pulumi.ResourceOptions(depends_on=[prow, relay]),  # GitHub's first ping finds hook answering
 )
-export(given, prow, webhooks)
+export(given, prow, relay, webhooks)

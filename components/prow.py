@@ -38,6 +38,8 @@ class Prow(pulumi.ComponentResource):
     """Where people see jobs, with a trailing slash."""
     hook_url: pulumi.Output[str]
     """Where hook receives webhooks, as the cluster's node has it."""
+    namespace: pulumi.Output[str]
+    """Namespace of the components."""
 
     def __init__(self, name: str, args: ProwArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Prow", name, None, opts)
@@ -96,4 +98,5 @@ class Prow(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self, depends_on=[namespaces.prowjob_crd]),
         )
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
+        self.namespace = namespaces.namespace
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})

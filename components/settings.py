@@ -5,7 +5,7 @@ the setting's name and the command that mends it.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -15,15 +15,16 @@ import pulumi
 from pulumi.runtime import is_config_secret
 
 from components.catalog import CATALOG, REQUIRED
-
-RELAYS = ("none",)
+from components.relay_catalog import RELAYS
 
 # What GitHub accepts: https://docs.github.com/en/rest/repos/repos (owner: GitHub's sign-up form, 39 characters).
 _REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, as Kubernetes names namespaces
 _DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 _IMAGE_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")  # github.com/distribution/reference
+_IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})")
 _TOKEN = re.compile(r"[!-~]+")
+_ULTRAHOOK = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")  # lib/ultrahook/client.rb of the gem
 
 
 class SettingsError(pulumi.RunError):
@@ -76,9 +77,13 @@ class Settings:
     github_endpoint: str
     """REST endpoint of GitHub, without a trailing slash."""
     relay: str
-    """How GitHub reaches hook, one of RELAYS."""
+    """How GitHub reaches hook, a key of RELAYS."""
+    relay_values: Mapping[str, str | pulumi.Output[str]]
+    """Settings that relays name, by their name; those that are not set are missing."""
+    relay_image: str | None
+    """Image of the relay's pod; None: the one of its description."""
     webhook_url: str | None
-    """Public URL of hook; None: the hook Service's NodePort."""
+    """Public URL of hook; None: the relay's, without one the hook Service's NodePort."""
 
 
 def _is_url(text: str) -> bool:
@@ -88,6 +93,11 @@ def _is_url(text: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r"\s", text)
+
+
+def _is_gosmee(text: str) -> bool:
+    # smee.io writes payloads anew, so their signatures do not hold.
+    return _is_url(text) and urlsplit(text).hostname not in ("smee.io", "www.smee.io")
 
 
 def _is_address(text: str) -> bool:
@@ -185,6 +195,43 @@ def _components(read: _Reader) -> tuple[str, ...]:
     return tuple(name for name in known if name in chosen)
 
 
+_GOSMEE = "the http(s) URL of a gosmee server, which smee.io is not"
+# The settings that relays name: plain ones with their check, what they are and an example, secrets with what they are.
+_RELAY_SETTINGS: dict[str, tuple[Callable[[str], Any], str, str]] = {
+    "gosmeeServer": (_is_gosmee, _GOSMEE, "https://hook.pipelinesascode.com"),
+    "ultrahookAccount": (_ULTRAHOOK.fullmatch, "the name of an UltraHook account", "<account>"),
+    "ultrahookName": (_ULTRAHOOK.fullmatch, "a word of lower-case letters, digits and single `-`", "<name>"),
+}
+_RELAY_SECRETS = {"ultrahookApiKey": "the API key of the UltraHook account"}
+
+
+def _relay(read: _Reader) -> dict[str, Any]:
+    """The fields of Settings that say how GitHub reaches hook."""
+    kind = read.text("relay", RELAYS.__contains__, f"one of {', '.join(RELAYS)}", next(iter(RELAYS)))
+    image = read.optional("relayImage", _IMAGE.fullmatch, "an image with its tag", "<image>:<tag>")
+    url = read.optional("webhookUrl", _is_url, "an http(s) URL", "https://<host>/hook")
+    values: dict[str, str | pulumi.Output[str]] = {}
+    for key, check in _RELAY_SETTINGS.items():
+        if text := read.optional(key, *check):
+            values[key] = text.rstrip("/")
+    for key, what in _RELAY_SECRETS.items():
+        if secret := read.secret(key, what=what):
+            values[key] = secret
+    if relay := RELAYS.get(kind):
+        if url and kind != "none":
+            fix = "pulumi config rm webhookUrl  (or: pulumi config set relay none)"
+            read.problem("webhookUrl", f"is set, but the relay {kind} has a URL of its own", fix)
+        pod = relay.client is not None and bool(image or relay.client.image)
+        for key in sorted((relay.settings | (relay.client_settings if pod else set())) - values.keys()):
+            fix = f"--secret {key}" if key in _RELAY_SECRETS else f"{key} {_RELAY_SETTINGS[key][2]}"
+            read.problem(key, f"is not set, which the relay {kind} needs", f"pulumi config set {fix}")
+        for key in sorted(relay.client_settings & values.keys()) if not pod else ():
+            reason = f"is not set, but {key} is, which only the relay's pod needs; nobody publishes its image"
+            fix = f"docker build -t <image>:<tag> relay/{kind}, then: pulumi config set relayImage <image>:<tag>"
+            read.problem("relayImage", reason, fix)
+    return {"relay": kind, "relay_image": image, "relay_values": values, "webhook_url": url}
+
+
 def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None = None) -> Settings:
     """Read and check all settings.
 
@@ -221,7 +268,6 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         "an image repository's path",
         "us-docker.pkg.dev/k8s-infra-prow/images",
     )
-    relay = read.text("relay", RELAYS.__contains__, f"one of {', '.join(RELAYS)}", RELAYS[0])
     settings = dict(
         repositories=repositories,
         bot_token=bot_token,
@@ -239,8 +285,7 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         github_endpoint=read.text(
             "githubEndpoint", _is_url, "an http(s) URL", "https://api.github.com"
         ).rstrip("/"),
-        relay=relay,
-        webhook_url=read.optional("webhookUrl", _is_url, "an http(s) URL", "https://<host>/hook"),
+        **_relay(read),
     )
     if read.problems:
         count = len(read.problems)
