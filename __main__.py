@@ -15,7 +15,10 @@ from components.webhook_secret import WebhookSecret, WebhookSecretArgs
 # All that the user gave is checked before anything is registered.
 given = settings.load(contexts=kubeconfig_contexts())
 files = prow_files.load(
-    Path("prow"), [str(repository) for repository in given.repositories], job_namespace=given.job_namespace
+    Path("prow"),
+    [str(repository) for repository in given.repositories],
+    organizations=given.organizations,
+    job_namespace=given.job_namespace,
 )
 configuration.check(files, namespace=given.namespace, job_namespace=given.job_namespace)
 
@@ -32,19 +35,19 @@ prow = Prow(
 )
 relay = Relay(
     "relay",
-    RelayArgs(
-        kind=given.relay,
-        values=given.relay_values,
-        image=given.relay_image,
-        webhook_url=given.webhook_url,
-        node_url=prow.hook_url,
-        namespace=prow.namespace,
-    ),
+    RelayArgs(settings=given.relay, node_url=prow.hook_url, namespace=prow.namespace),
     pulumi.ResourceOptions(providers=[cluster.provider]),
 )
 webhooks = Webhooks(
     "webhook",
-    WebhooksArgs(repositories=given.repositories, url=relay.url, secret=webhook_secret.hmac),
+    WebhooksArgs(
+        repositories=given.repositories,
+        organizations=given.organizations,
+        events=given.webhook_events,
+        imports=given.import_webhooks,
+        url=relay.url,
+        secret=webhook_secret.hmac,
+    ),
     pulumi.ResourceOptions(depends_on=[prow, relay]),  # GitHub's first ping finds hook answering
 )
 export(given, prow, relay, webhooks)

@@ -28,7 +28,7 @@ def export(settings: Settings, prow: Prow, relay: Relay, webhooks: Webhooks) -> 
         pulumi.Output.concat(
             *first,
             "Open a pull request in ",
-            str(settings.repositories[0]),
+            str((*settings.repositories, *(f"a repository of {name}" for name in settings.organizations))[0]),
             ": its jobs run and report. Watch them at ",
             prow.deck_url,
             " and edit prow/jobs/ for jobs of your own.",

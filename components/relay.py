@@ -1,7 +1,6 @@
 """The relay that brings GitHub's webhooks to hook, where GitHub cannot reach the cluster itself."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -10,7 +9,7 @@ import pulumi_random as random
 
 from components.catalog import CATALOG, Probe
 from components.objects import labels, name_of
-from components.relay_catalog import RELAYS, Client, names_in
+from components.relay_catalog import RELAYS, Client, RelaySettings, names_in
 from components.workload import READY_WITHIN, USER
 
 CHANNEL_LENGTH = 32
@@ -26,14 +25,8 @@ TARGET = f"http://hook:{_HOOK.port}/hook"
 class RelayArgs:
     """Which relay, and what it needs to know."""
 
-    kind: str
-    """Key of RELAYS."""
-    values: Mapping[str, pulumi.Input[str]]
-    """Settings that the relay names, by their name."""
-    image: str | None = None
-    """Image of the relay's pod; None: the one of its description."""
-    webhook_url: str | None = None
-    """URL that GitHub calls, in place of the one that the relay has."""
+    settings: RelaySettings
+    """What was chosen."""
     node_url: pulumi.Input[str]
     """Where hook receives webhooks, as the cluster's node has it."""
     namespace: pulumi.Input[str]
@@ -57,24 +50,31 @@ class Relay(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: RelayArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Relay", name, None, opts)
-        relay = RELAYS[args.kind]
-        object_name = f"{args.kind}-{_identity(args)}"
-        self._name, self._object_name, self._namespace = f"{name}-{object_name}", object_name, args.namespace
-        self._values: dict[str, pulumi.Input[str]] = {**args.values, "target": TARGET, "node": args.node_url}
+        chosen = args.settings
+        relay = RELAYS[chosen.kind]
+        self._namespace, self._object_name = args.namespace, f"{chosen.kind}-{_identity(chosen)}"
+        self._prefix = f"{name}-{self._object_name}"
+        self._values: dict[str, pulumi.Input[str]] = {
+            **chosen.values,
+            "target": TARGET,
+            "node": args.node_url,
+        }
         texts = (relay.url, *(relay.client.secrets.values() if relay.client else ()))
         if "channel" in names_in(texts):
             # RandomPassword and not RandomString, whose result is not secret.
             channel = random.RandomPassword(
-                f"{self._name}-channel",
+                f"{self._prefix}-channel",
                 length=CHANNEL_LENGTH,
                 special=False,
                 opts=pulumi.ResourceOptions(parent=self),
             )
             self._values["channel"] = pulumi.Output.secret(channel.result)
-        self.url = pulumi.Output.from_input(args.webhook_url) if args.webhook_url else self._filled(relay.url)
+        self.url = self._filled(relay.url)
+        if chosen.webhook_url:
+            self.url = pulumi.Output.from_input(chosen.webhook_url)
         if relay.by_hand:
             self.by_hand = self._filled(relay.by_hand)
-        image = args.image or (relay.client.image if relay.client else None)
+        image = chosen.image or (relay.client.image if relay.client else None)
         self.has_pod = relay.client is not None and image is not None
         if relay.client is not None and image is not None:
             self._deployment(relay.client, image)
@@ -94,7 +94,7 @@ class Relay(pulumi.ComponentResource):
     def _deployment(self, client: Client, image: str) -> None:
         child = pulumi.ResourceOptions(parent=self)
         account = kubernetes.core.v1.ServiceAccount(
-            f"{self._name}-account",
+            f"{self._prefix}-account",
             metadata=self._metadata(),
             automount_service_account_token=False,
             opts=child,
@@ -103,7 +103,7 @@ class Relay(pulumi.ComponentResource):
             key: pulumi.Output.secret(self._filled(text)) for key, text in sorted(client.secrets.items())
         }
         secret = kubernetes.core.v1.Secret(
-            f"{self._name}-secret", metadata=self._metadata(), string_data=secrets, opts=child
+            f"{self._prefix}-secret", metadata=self._metadata(), string_data=secrets, opts=child
         )
         secret_name = name_of(secret)
         # The pod reads its environment once: another value must be another pod.
@@ -137,7 +137,7 @@ class Relay(pulumi.ComponentResource):
             container["readiness_probe"] = _probe(client.health, period=3, failures=3)
             container["liveness_probe"] = _probe(client.health, period=10, failures=6)
         kubernetes.apps.v1.Deployment(
-            f"{self._name}-deployment",
+            f"{self._prefix}-deployment",
             metadata=self._metadata(),
             spec={
                 "replicas": 1,
@@ -171,10 +171,10 @@ class Relay(pulumi.ComponentResource):
         )
 
 
-def _identity(args: RelayArgs) -> str:
+def _identity(chosen: RelaySettings) -> str:
     """What tells one URL from another: a digest of the settings that make it up."""
-    named = sorted(names_in((RELAYS[args.kind].url,)) & args.values.keys())
-    return hashlib.sha256("\n".join(str(args.values[name]) for name in named).encode()).hexdigest()[:8]
+    named = sorted(names_in((RELAYS[chosen.kind].url,)) & chosen.values.keys())
+    return hashlib.sha256("\n".join(str(chosen.values[name]) for name in named).encode()).hexdigest()[:8]
 
 
 def _probe(probe: Probe, *, period: int, failures: int) -> kubernetes.core.v1.ProbeArgsDict:

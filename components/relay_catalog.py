@@ -11,8 +11,10 @@ A setting named so is required for the relay. What Pulumi.yaml marks as a secret
 """
 
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+import pulumi
 
 from components.catalog import Probe
 
@@ -61,6 +63,20 @@ class Relay:
             return frozenset()
         texts = (*self.client.args, *self.client.env.values(), *self.client.secrets.values())
         return names_in(texts) - NOT_SETTINGS - self.settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelaySettings:
+    """The relay that was chosen."""
+
+    kind: str
+    """Key of RELAYS."""
+    values: Mapping[str, pulumi.Input[str]]
+    """Settings that relays name, by their name; those that are not set are missing."""
+    image: str | None = None
+    """Image of the relay's pod; None: the one of its description."""
+    webhook_url: str | None = None
+    """URL that GitHub calls, in place of the relay's own."""
 
 
 def names_in(texts: Iterable[str]) -> frozenset[str]:

@@ -15,10 +15,12 @@ import pulumi
 from pulumi.runtime import is_config_secret
 
 from components.catalog import CATALOG, REQUIRED
-from components.relay_catalog import RELAYS
+from components.relay_catalog import RELAYS, RelaySettings
 
 # What GitHub accepts: https://docs.github.com/en/rest/repos/repos (owner: GitHub's sign-up form, 39 characters).
-_REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
+_OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})")
+_REPOSITORY = re.compile(_OWNER.pattern + r"/[A-Za-z0-9._-]{1,100}")
+_EVENT = re.compile(r"\*|[a-z][a-z_]*")  # https://docs.github.com/en/webhooks/webhook-events-and-payloads
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, as Kubernetes names namespaces
 _DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 _IMAGE_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")  # github.com/distribution/reference
@@ -49,7 +51,13 @@ class Settings:
     """What a stack is told. Every field has been checked; the secrets are secret outputs."""
 
     repositories: tuple[Repository, ...]
-    """Repositories that get the webhook and whose jobs run; at least one."""
+    """Repositories that get the webhook and whose jobs run; at least one, or an organisation."""
+    organizations: tuple[str, ...]
+    """Organisations that get a webhook, which calls for all of their repositories."""
+    webhook_events: Mapping[str, tuple[str, ...]]
+    """Events of a webhook, by `owner/name` or organisation; those that are missing have every event."""
+    import_webhooks: Mapping[str, int]
+    """Numbers of webhooks that are on GitHub already, by `owner/name` or organisation."""
     bot_token: pulumi.Output[str]
     """GitHub token of the bot account."""
     slack_token: pulumi.Output[str] | None
@@ -76,14 +84,8 @@ class Settings:
     """Release of Prow."""
     github_endpoint: str
     """REST endpoint of GitHub, without a trailing slash."""
-    relay: str
-    """How GitHub reaches hook, a key of RELAYS."""
-    relay_values: Mapping[str, str | pulumi.Output[str]]
-    """Settings that relays name, by their name; those that are not set are missing."""
-    relay_image: str | None
-    """Image of the relay's pod; None: the one of its description."""
-    webhook_url: str | None
-    """Public URL of hook; None: the relay's, without one the hook Service's NodePort."""
+    relay: RelaySettings
+    """How GitHub reaches hook."""
 
 
 def _is_url(text: str) -> bool:
@@ -141,6 +143,26 @@ class _Reader:
             return []
         return value
 
+    def mapping(self, key: str, known: Sequence[str], example: str) -> dict[str, Any]:
+        """A setting whose keys are repositories or organisations of the settings, as those are written."""
+        try:
+            value = self.config.get_object(key)
+        except (pulumi.ConfigTypeError, ValueError):
+            value = self.config.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.problem(
+                key,
+                f"is {value!r}, not a map",
+                f"pulumi config set --path '{key}[\"<owner>/<name>\"]' {example}",
+            )
+            return {}
+        for name in sorted(value.keys() - set(known)):
+            reason = "is for what neither repositories nor organizations has"
+            self.problem(f'{key}["{name}"]', reason, f"pulumi config rm --path '{key}[\"{name}\"]'")
+        return {name: value[name] for name in known if name in value}
+
     def secret(self, key: str, *, what: str, required: bool = False, one_word: bool = True):
         """The setting as a secret output, or None when it is not set. Its value is never part of a message."""
         fix = f"pulumi config set --secret {key}"
@@ -160,25 +182,54 @@ class _Reader:
         return pulumi.Output.secret(value.strip() if one_word else value)
 
 
-def _repositories(read: _Reader) -> tuple[Repository, ...]:
-    key, example = "repositories", "<owner>/<name>"
-    found: dict[str, Repository] = {}
-    given = read.names(key, example)
-    for index, text in enumerate(given):
-        fix = f"pulumi config set --path '{key}[{index}]' {example}"
-        if not _REPOSITORY.fullmatch(text):
-            read.problem(f"{key}[{index}]", f"is {text!r}, not owner/name", fix)
-        elif text.lower() in found:  # GitHub's names do not differ by case
-            remove = f"pulumi config rm --path '{key}[{index}]'"
-            read.problem(f"{key}[{index}]", f"repeats {text!r}", remove)
+def _unique_names(read: _Reader, key: str, pattern: re.Pattern[str], form: str, example: str) -> list[str]:
+    """A list of GitHub's names, which do not differ by case."""
+    found: dict[str, str] = {}
+    for index, text in enumerate(read.names(key, example)):
+        at = f"{key}[{index}]"
+        if not pattern.fullmatch(text):
+            read.problem(at, f"is {text!r}, not {form}", f"pulumi config set --path '{at}' {example}")
+        elif text.lower() in found:
+            read.problem(at, f"repeats {text!r}", f"pulumi config rm --path '{at}'")
         else:
-            owner, name = text.split("/")
-            found[text.lower()] = Repository(owner=owner, name=name)
-    if not given and not read.problems:
-        read.problem(
-            key, "is empty: name at least one repository", f"pulumi config set --path '{key}[0]' {example}"
-        )
-    return tuple(found.values())
+            found[text.lower()] = text
+    return list(found.values())
+
+
+def _webhooks(read: _Reader) -> dict[str, Any]:
+    """The fields of Settings that say who calls."""
+    repositories = _unique_names(read, "repositories", _REPOSITORY, "owner/name", "<owner>/<name>")
+    organizations = _unique_names(read, "organizations", _OWNER, "an organisation's name", "<organisation>")
+    if not repositories and not organizations and not read.problems:
+        fix = "pulumi config set --path 'repositories[0]' <owner>/<name>"
+        read.problem("repositories", "is empty: name at least one repository", fix)
+    targets = (*repositories, *organizations)
+    events = read.mapping("webhookEvents", targets, "<event>")
+    for target, names in events.items():
+        valid = isinstance(names, list) and names and all(_EVENT.fullmatch(str(name)) for name in names)
+        if not valid:
+            at = f'webhookEvents["{target}"]'
+            fix = f"pulumi config set --path '{at}[0]' pull_request"
+            read.problem(at, f"is {names!r}, not a list of GitHub's events", fix)
+    numbers = read.mapping("importWebhooks", targets, "<number>")
+    for target, number in numbers.items():
+        if not re.fullmatch(r"[1-9]\d*", str(number)):
+            at = f'importWebhooks["{target}"]'
+            fix = f"pulumi config set --path '{at}' <last part of the webhook's address>"
+            read.problem(at, f"is {number!r}, not a webhook's number", fix)
+    return {
+        "repositories": tuple(
+            Repository(owner=owner, name=name)
+            for owner, _, name in (text.partition("/") for text in repositories)
+        ),
+        "organizations": tuple(organizations),
+        "webhook_events": {
+            target: tuple(names) for target, names in events.items() if isinstance(names, list)
+        },
+        "import_webhooks": {
+            target: int(number) for target, number in numbers.items() if str(number).isdecimal()
+        },
+    }
 
 
 def _components(read: _Reader) -> tuple[str, ...]:
@@ -205,12 +256,12 @@ _RELAY_SETTINGS: dict[str, tuple[Callable[[str], Any], str, str]] = {
 _RELAY_SECRETS = {"ultrahookApiKey": "the API key of the UltraHook account"}
 
 
-def _relay(read: _Reader) -> dict[str, Any]:
-    """The fields of Settings that say how GitHub reaches hook."""
+def _relay(read: _Reader) -> RelaySettings:
+    """How GitHub reaches hook."""
     kind = read.text("relay", RELAYS.__contains__, f"one of {', '.join(RELAYS)}", next(iter(RELAYS)))
     image = read.optional("relayImage", _IMAGE.fullmatch, "an image with its tag", "<image>:<tag>")
     url = read.optional("webhookUrl", _is_url, "an http(s) URL", "https://<host>/hook")
-    values: dict[str, str | pulumi.Output[str]] = {}
+    values: dict[str, pulumi.Input[str]] = {}
     for key, check in _RELAY_SETTINGS.items():
         if text := read.optional(key, *check):
             values[key] = text.rstrip("/")
@@ -229,7 +280,7 @@ def _relay(read: _Reader) -> dict[str, Any]:
             reason = f"is not set, but {key} is, which only the relay's pod needs; nobody publishes its image"
             fix = f"docker build -t <image>:<tag> relay/{kind}, then: pulumi config set relayImage <image>:<tag>"
             read.problem("relayImage", reason, fix)
-    return {"relay": kind, "relay_image": image, "relay_values": values, "webhook_url": url}
+    return RelaySettings(kind=kind, values=values, image=image, webhook_url=url)
 
 
 def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None = None) -> Settings:
@@ -240,7 +291,7 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
     :raises SettingsError: listing every problem with the command that mends it.
     """
     read = _Reader(config or pulumi.Config())
-    repositories = _repositories(read)
+    webhooks = _webhooks(read)
     bot_token = read.secret("botToken", what="the GitHub token with which Prow reports", required=True)
 
     generation_text = read.text(
@@ -269,7 +320,7 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         "us-docker.pkg.dev/k8s-infra-prow/images",
     )
     settings = dict(
-        repositories=repositories,
+        **webhooks,
         bot_token=bot_token,
         slack_token=read.secret("slackToken", what="the Slack token"),
         build_cluster_kubeconfig=read.secret("buildClusterKubeconfig", what="the kubeconfig", one_word=False),
@@ -285,7 +336,7 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         github_endpoint=read.text(
             "githubEndpoint", _is_url, "an http(s) URL", "https://api.github.com"
         ).rstrip("/"),
-        **_relay(read),
+        relay=_relay(read),
     )
     if read.problems:
         count = len(read.problems)

@@ -7,7 +7,7 @@ import pytest
 
 from components import relay_catalog
 from components.relay import Relay, RelayArgs
-from components.relay_catalog import RELAYS
+from components.relay_catalog import RELAYS, RelaySettings
 
 from .conftest import is_secret, known, marked_secret, reveal, secrets_of
 
@@ -17,19 +17,13 @@ SERVER = {"gosmeeServer": "https://gosmee.example"}
 ACCOUNT = {"ultrahookAccount": "acme", "ultrahookName": "prow"}
 
 
-def make(run, kind, values=None, **args):
+def make(run, kind, values=None, key="key-known", **args):
+    """The relay of these settings, on the mocks; an API key is given where the relay takes one."""
     made = []
-
-    def program():
-        key = {"ultrahookApiKey": pulumi.Output.secret("key-known")} if kind == "ultrahook" else {}
-        made.append(
-            Relay(
-                "relay",
-                RelayArgs(kind=kind, values=(values or {}) | key, node_url=NODE, namespace="prow", **args),
-            )
-        )
-
-    return run(program), made[0]
+    secret = {"ultrahookApiKey": pulumi.Output.secret(key)} if kind == "ultrahook" else {}
+    settings = RelaySettings(kind=kind, values=(values or {}) | secret, **args)
+    program = RelayArgs(settings=settings, node_url=NODE, namespace="prow")
+    return run(lambda: made.append(Relay("relay", program))), made[0]
 
 
 def spec(recorder):
@@ -152,29 +146,15 @@ def test_the_pod_satisfies_the_restricted_pod_security_standard_and_has_no_api_t
 
 
 def test_another_secret_is_another_pod(run):
-    def annotation(key):
-        recorder = run(
-            lambda: Relay(
-                "relay",
-                RelayArgs(
-                    kind="ultrahook",
-                    values=ACCOUNT | {"ultrahookApiKey": pulumi.Output.secret(key)},
-                    image="i:1",
-                    node_url=NODE,
-                    namespace="prow",
-                ),
-            )
-        )
+    def annotations(key):
+        recorder, _ = make(run, "ultrahook", ACCOUNT, key=key, image="i:1")
         deployment = list(recorder.of("Deployment").values())[-1]
         return reveal(deployment)["spec"]["template"]["metadata"]["annotations"]
 
-    first = annotation("one")
+    first = annotations("one")
     assert "one" not in str(first)
-    assert annotation("two") != first
-
-
-def names(recorder, start):
-    return {resource.name for resource in recorder.resources[start:] if "::" not in resource.name}
+    assert annotations("two") != first
+    assert annotations("two") == annotations("two")
 
 
 @pytest.mark.parametrize(

@@ -25,14 +25,14 @@ def test_the_stack_of_a_laptop_has_the_relay_gosmee_and_any_other_none():
 
 def test_gosmee_needs_no_setting_of_its_own(configure):
     settings = load(configure(relay="gosmee"))
-    assert settings.relay == "gosmee"
-    assert settings.relay_values["gosmeeServer"] == "https://hook.pipelinesascode.com"
-    assert settings.webhook_url is None
+    assert settings.relay.kind == "gosmee"
+    assert settings.relay.values["gosmeeServer"] == "https://hook.pipelinesascode.com"
+    assert settings.relay.webhook_url is None
 
 
 def test_a_server_of_ones_own_is_taken_without_the_slash_at_its_end(configure):
     settings = load(configure(relay="gosmee", gosmeeServer="https://gosmee.example:8443/"))
-    assert settings.relay_values["gosmeeServer"] == "https://gosmee.example:8443"
+    assert settings.relay.values["gosmeeServer"] == "https://gosmee.example:8443"
 
 
 @pytest.mark.parametrize("server", ["gosmee.example", "ftp://gosmee.example", "https://smee.io"])
@@ -49,19 +49,19 @@ def test_gosmee_without_a_server_is_refused(configure):
 
 def test_ultrahook_with_all_of_its_settings_is_taken(configure):
     settings = load(configure(**ULTRAHOOK, **POD))
-    assert settings.relay_image == POD["relayImage"]
-    assert (settings.relay_values["ultrahookAccount"], settings.relay_values["ultrahookName"]) == (
+    assert settings.relay.image == POD["relayImage"]
+    assert (settings.relay.values["ultrahookAccount"], settings.relay.values["ultrahookName"]) == (
         "acme",
         "prow",
     )
-    key = pulumi.Output.from_input(settings.relay_values["ultrahookApiKey"])
+    key = pulumi.Output.from_input(settings.relay.values["ultrahookApiKey"])
     assert (known(key), marked_secret(key)) == ("key-known", True)
 
 
 def test_ultrahook_by_hand_needs_neither_key_nor_image(configure):
     settings = load(configure(**ULTRAHOOK))
-    assert settings.relay_image is None
-    assert "ultrahookApiKey" not in settings.relay_values
+    assert settings.relay.image is None
+    assert "ultrahookApiKey" not in settings.relay.values
 
 
 @pytest.mark.parametrize(
