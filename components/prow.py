@@ -7,6 +7,7 @@ import pulumi
 from components.catalog import CATALOG
 from components.configuration import Configuration, ConfigurationArgs
 from components.credentials import Credentials, CredentialsArgs
+from components.github_app import clone_as
 from components.namespaces import Namespaces, NamespacesArgs
 from components.prow_files import ProwFiles
 from components.services import Services, ServicesArgs
@@ -45,6 +46,7 @@ class Prow(pulumi.ComponentResource):
         super().__init__("prow:index:Prow", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         settings = args.settings
+        app = settings.github_app
         components = tuple(CATALOG[component] for component in settings.components)
 
         namespaces = Namespaces(
@@ -59,6 +61,7 @@ class Prow(pulumi.ComponentResource):
                 job_namespace=namespaces.job_namespace,
                 hmac=args.hmac,
                 bot_token=settings.bot_token,
+                github_app=app,
                 slack_token=settings.slack_token,
                 build_cluster_kubeconfig=settings.build_cluster_kubeconfig,
             ),
@@ -79,6 +82,7 @@ class Prow(pulumi.ComponentResource):
                 job_namespace=namespaces.job_namespace,
                 deck_url=services.deck_url,
                 github_link_url=web_url(settings.github_endpoint),
+                clone_as=clone_as(app, settings.github_endpoint) if app else None,
             ),
             child,
         )
@@ -91,6 +95,7 @@ class Prow(pulumi.ComponentResource):
                 image_registry=settings.image_registry,
                 image_tag=settings.image_tag,
                 github_endpoint=settings.github_endpoint,
+                github_app_id=app.id if app else None,
                 configuration=configuration,
                 credentials=credentials,
             ),

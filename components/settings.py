@@ -15,6 +15,7 @@ import pulumi
 from pulumi.runtime import is_config_secret
 
 from components.catalog import CATALOG, REQUIRED
+from components.github_app import GitHubApp
 from components.relay_catalog import RELAYS, RelaySettings
 
 # What GitHub accepts: https://docs.github.com/en/rest/repos/repos (owner: GitHub's sign-up form, 39 characters).
@@ -26,6 +27,8 @@ _DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 _IMAGE_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")  # github.com/distribution/reference
 _IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})")
 _TOKEN = re.compile(r"[!-~]+")
+_APP_ID = re.compile(r"[1-9]\d*|Iv[0-9A-Za-z.]{10,}")
+_PRIVATE_KEY = re.compile(r"-----BEGIN (RSA )?PRIVATE KEY-----\s[\s\S]+-----END (RSA )?PRIVATE KEY-----")
 _ULTRAHOOK = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")  # lib/ultrahook/client.rb of the gem
 
 
@@ -58,8 +61,10 @@ class Settings:
     """Events of a webhook, by `owner/name` or organisation; those that are missing have every event."""
     import_webhooks: Mapping[str, int]
     """Numbers of webhooks that are on GitHub already, by `owner/name` or organisation."""
-    bot_token: pulumi.Output[str]
-    """GitHub token of the bot account."""
+    bot_token: pulumi.Output[str] | None
+    """GitHub token of the bot account; None: the App is Prow's account."""
+    github_app: GitHubApp | None
+    """The GitHub App that is Prow's account; None: the bot is."""
     slack_token: pulumi.Output[str] | None
     """Slack token of crier's reporter; None: no Slack."""
     build_cluster_kubeconfig: pulumi.Output[str] | None
@@ -232,6 +237,28 @@ def _webhooks(read: _Reader) -> dict[str, Any]:
     }
 
 
+def _account(read: _Reader) -> dict[str, Any]:
+    """The fields of Settings that say who Prow is on GitHub: a bot with a token, or an App."""
+    app_id = read.optional("githubAppId", _APP_ID.fullmatch, "an App's id or client ID", "<id>")
+    key = read.secret("githubAppPrivateKey", what="the App's private key", one_word=False)
+    given = app_id is not None or key is not None
+    token = read.secret("botToken", what="the GitHub token with which Prow reports", required=not given)
+    if given and token is not None:
+        fix = "pulumi config rm botToken  (or: pulumi config rm githubAppId; pulumi config rm githubAppPrivateKey)"
+        read.problem("botToken", "is set, and a GitHub App as well; Prow is one of them", fix)
+    if key is not None and not _PRIVATE_KEY.search(read.config.get("githubAppPrivateKey") or ""):
+        fix = "pulumi config set --secret githubAppPrivateKey < <file>.pem"
+        read.problem("githubAppPrivateKey", "is no RSA private key in PEM form", fix)
+    if app_id is not None and key is None:
+        fix = "pulumi config set --secret githubAppPrivateKey < <file>.pem"
+        read.problem("githubAppPrivateKey", "is not set, but githubAppId is", fix)
+    if key is not None and app_id is None:
+        fix = "pulumi config set githubAppId <id>"
+        read.problem("githubAppId", "is not set, but githubAppPrivateKey is", fix)
+    app = GitHubApp(id=app_id, private_key=key) if app_id is not None and key is not None else None
+    return {"bot_token": token, "github_app": app}
+
+
 def _components(read: _Reader) -> tuple[str, ...]:
     key, known = "components", list(CATALOG)
     chosen = read.names(key, known[0]) or known
@@ -292,7 +319,6 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
     """
     read = _Reader(config or pulumi.Config())
     webhooks = _webhooks(read)
-    bot_token = read.secret("botToken", what="the GitHub token with which Prow reports", required=True)
 
     generation_text = read.text(
         "webhookSecretGeneration", lambda t: re.fullmatch(r"[1-9]\d{0,8}", t), "a whole number from 1", "1"
@@ -321,7 +347,7 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
     )
     settings = dict(
         **webhooks,
-        bot_token=bot_token,
+        **_account(read),
         slack_token=read.secret("slackToken", what="the Slack token"),
         build_cluster_kubeconfig=read.secret("buildClusterKubeconfig", what="the kubeconfig", one_word=False),
         webhook_secret_generation=int(generation_text) if generation_text.isdecimal() else 0,

@@ -133,11 +133,13 @@ def run(recorder: Recorder) -> Callable[[Callable[[], Any]], Recorder]:
     return execute
 
 
-def known(output: pulumi.Output[Any]) -> Any:
+def known(output: pulumi.Output[Any] | None) -> Any:
     """The value of an output, after `run`; pulumi.UNKNOWN where a preview could not tell it."""
+    assert output is not None
     return asyncio.get_event_loop().run_until_complete(output.future(with_unknowns=True))
 
 
-def marked_secret(output: pulumi.Output[Any]) -> bool:
+def marked_secret(output: pulumi.Output[Any] | None) -> bool:
     """Whether an output is secret, after `run`."""
+    assert output is not None
     return asyncio.get_event_loop().run_until_complete(output.is_secret())

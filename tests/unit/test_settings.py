@@ -11,7 +11,7 @@ from components.settings import Repository, SettingsError, load
 from .conftest import known, marked_secret
 
 PROJECT = yaml.safe_load((Path(__file__).parents[2] / "Pulumi.yaml").read_text())
-SECRETS = ("botToken", "slackToken", "buildClusterKubeconfig", "ultrahookApiKey")
+SECRETS = ("botToken", "slackToken", "buildClusterKubeconfig", "ultrahookApiKey", "githubAppPrivateKey")
 
 
 @pytest.fixture
