@@ -1,5 +1,6 @@
 """Webhooks as GitHub signs them, in every shape of JSON that a relay may spoil, and a receiver that keeps the bytes."""
 
+import base64
 import contextlib
 import hashlib
 import hmac
@@ -47,6 +48,11 @@ def shapes() -> dict[str, bytes]:
         "trailing newline": b'{"a":1}\n',
         "two megabytes": json.dumps({"body": "x" * (2 * MEGABYTE)}).encode(),
     }
+
+
+def decoded(data: str) -> str:
+    """A value of a Kubernetes Secret."""
+    return base64.b64decode(data).decode()
 
 
 def headers(secret: str, body: bytes, event: str = "ping") -> dict[str, str]:
