@@ -28,7 +28,9 @@ def stack(environment: Environment, project, app) -> Iterator[Pulumi]:
     pulumi = environment.pulumi(project)
     environment.configure(pulumi)
     pulumi.config_remove("prow:botToken")
-    pulumi.config_set_all({"prow:githubAppId": str(app["id"])}, {"prow:githubAppPrivateKey": app["private_key"]})
+    pulumi.config_set_all(
+        {"prow:githubAppId": str(app["id"])}, {"prow:githubAppPrivateKey": app["private_key"]}
+    )
     try:
         run = pulumi.up()
         report(f"pulumi up with a GitHub App: {run.seconds:.0f} s")
@@ -42,7 +44,9 @@ def stack(environment: Environment, project, app) -> Iterator[Pulumi]:
 def pull(environment: Environment, stack):
     branch = f"app-{uuid.uuid4().hex[:8]}"
     person = environment.person(OWNER)
-    return person.open_pull_request(REPOSITORY, branch=branch, files={"notes.txt": branch}, title="For an App")
+    return person.open_pull_request(
+        REPOSITORY, branch=branch, files={"notes.txt": branch}, title="For an App"
+    )
 
 
 def test_every_component_that_talks_to_github_is_the_app(stack, view, app):
