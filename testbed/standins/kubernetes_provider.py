@@ -27,6 +27,7 @@ from .kubernetes_api import (
     Object,
     UnreachableError,
     active_context,
+    load_kubeconfig,
     parse_kubeconfig,
 )
 from .kubernetes_await import AwaitError, annotation
@@ -213,7 +214,7 @@ class Kubernetes(Provider):
         self.skip_unreachable = flag("skipUpdateUnreachable", "PULUMI_K8S_SKIP_UPDATE_UNREACHABLE")
         self.namespace = args.get("namespace") or "default"
         try:
-            kubeconfig = parse_kubeconfig(args.get("kubeconfig") or "~/.kube/config")
+            kubeconfig = parse_kubeconfig(args["kubeconfig"]) if args.get("kubeconfig") else load_kubeconfig()
             current = active_context(kubeconfig, args.get("context"))
             self.namespace = args.get("namespace") or current.get("namespace") or "default"
             self.api = Api(kubeconfig, args.get("context"), args.get("cluster"))
