@@ -6,19 +6,21 @@ Values that a preview cannot know yet are passed over; `pulumi up` checks them a
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from allowed import CLUSTER_RIGHTS, IMAGES, PROW_IMAGES, UNRESTRICTED
 from pulumi_policy import (
     Policy,
-    ReportViolation,
     ResourceValidationArgs,
     ResourceValidationPolicy,
     StackValidationArgs,
     StackValidationPolicy,
 )
 from pulumi_policy.proxy import UnknownValueError
+
+Report = Callable[..., None]
+"""Takes the violation and, in a rule for the whole stack, the URN of the resource."""
 
 # Forms of credentials: GitHub's (github.blog, "Behind GitHub's new authentication token formats"), Slack's, AWS's,
 # PEM's private keys.
@@ -78,9 +80,7 @@ def pod_of(obj: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def containers(pod: Mapping[str, Any]) -> list[dict[str, Any]]:
     """All containers of a pod, those that run before it starts too."""
-    return [
-        container for kind in ("initContainers", "containers") for container in _items(dict(pod), kind)
-    ]
+    return [container for kind in ("initContainers", "containers") for container in _items(dict(pod), kind)]
 
 
 def name_of(obj: Mapping[str, Any]) -> str:
@@ -108,7 +108,7 @@ def open_texts(obj: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 # -- rule 1 --------------------------------------------------------------------------------------------------
 
 
-def no_open_credential(args: ResourceValidationArgs, report: ReportViolation) -> None:
+def no_open_credential(args: ResourceValidationArgs, report: Report) -> None:
     """What looks like a credential stands in no ConfigMap, variable or argument."""
     obj = known(args.props)
     for place, text in open_texts(obj):
@@ -125,11 +125,13 @@ def no_open_credential(args: ResourceValidationArgs, report: ReportViolation) ->
                     report(f"argument {match[0]}… gives a secret in plain text: give the path of a file")
 
 
-def no_known_secret(args: StackValidationArgs, report: ReportViolation) -> None:
+def no_known_secret(args: StackValidationArgs, report: Report) -> None:
     """No value that the stack keeps in a Secret stands in a ConfigMap, variable or argument as well."""
     objects = [(resource, known(resource.props)) for resource in args.resources]
     secrets = {
-        text: resource.name for resource, obj in objects for text in secret_values(resource.resource_type, obj)
+        text: resource.name
+        for resource, obj in objects
+        for text in secret_values(resource.resource_type, obj)
     }
     for resource, obj in objects:
         for place, text in open_texts(obj):
@@ -159,7 +161,7 @@ def secret_values(kind: str, properties: Mapping[str, Any]) -> set[str]:
 # -- rule 2 --------------------------------------------------------------------------------------------------
 
 
-def allowed_image(args: ResourceValidationArgs, report: ReportViolation) -> None:
+def allowed_image(args: ResourceValidationArgs, report: Report) -> None:
     """Images come from where `allowed.IMAGES` says, and each is of a stated version."""
     for container in containers(pod_of(known(args.props)) or {}):
         image = container.get("image")
@@ -172,7 +174,7 @@ def allowed_image(args: ResourceValidationArgs, report: ReportViolation) -> None
             report(f"image {image} has no version: it would be another one tomorrow")
 
 
-def one_release(args: StackValidationArgs, report: ReportViolation) -> None:
+def one_release(args: StackValidationArgs, report: Report) -> None:
     """Prow's images are of one release: its components share types and annotations that change together."""
     found: dict[str, list[str]] = {}
     for resource in args.resources:
@@ -189,7 +191,7 @@ def one_release(args: StackValidationArgs, report: ReportViolation) -> None:
 # -- rule 3 --------------------------------------------------------------------------------------------------
 
 
-def restricted_workload(args: ResourceValidationArgs, report: ReportViolation) -> None:
+def restricted_workload(args: ResourceValidationArgs, report: Report) -> None:
     """Pods satisfy the Pod Security Standard `restricted` and request what they need.
 
     https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
@@ -239,7 +241,7 @@ def _unrestricted(pod: Mapping[str, Any], container: Mapping[str, Any]) -> Itera
 # -- rule 4 --------------------------------------------------------------------------------------------------
 
 
-def listed_cluster_right(args: ResourceValidationArgs, report: ReportViolation) -> None:
+def listed_cluster_right(args: ResourceValidationArgs, report: Report) -> None:
     """Rights beyond a namespace are those that `allowed.CLUSTER_RIGHTS` gives a reason for."""
     obj = known(args.props)
     name = (obj.get("metadata") or {}).get("name") or args.name
@@ -250,7 +252,7 @@ def listed_cluster_right(args: ResourceValidationArgs, report: ReportViolation) 
 # -- rule 5 --------------------------------------------------------------------------------------------------
 
 
-def signed_webhook(args: ResourceValidationArgs, report: ReportViolation) -> None:
+def signed_webhook(args: ResourceValidationArgs, report: Report) -> None:
     """Webhooks are signed, and sent in the one form that hook reads."""
     if not args.resource_type.startswith("github:") or not args.resource_type.endswith("Webhook"):
         return

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO
@@ -155,15 +156,18 @@ class Python(language_pb2_grpc.LanguageRuntimeServicer):
                 child.kill()
             output: queue.SimpleQueue[pb.RunPluginResponse | None] = queue.SimpleQueue()
 
-            def forward(stream: IO[bytes], name: str) -> None:
+            def forward(stream: IO[bytes], response: Callable[[bytes], pb.RunPluginResponse]) -> None:
                 while chunk := os.read(stream.fileno(), 65536):
-                    output.put(pb.RunPluginResponse(**{name: chunk}))
+                    output.put(response(chunk))
                 output.put(None)
 
             assert child.stdout is not None
             assert child.stderr is not None
-            for stream, name in ((child.stdout, "stdout"), (child.stderr, "stderr")):
-                threading.Thread(target=forward, args=(stream, name), daemon=True).start()
+            for stream, response in (
+                (child.stdout, lambda chunk: pb.RunPluginResponse(stdout=chunk)),
+                (child.stderr, lambda chunk: pb.RunPluginResponse(stderr=chunk)),
+            ):
+                threading.Thread(target=forward, args=(stream, response), daemon=True).start()
             for _ in range(2):
                 yield from iter(output.get, None)
         yield pb.RunPluginResponse(exitcode=child.returncode)
