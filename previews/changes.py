@@ -168,9 +168,9 @@ def _refreshed(events: list[Mapping[str, Any]]) -> Iterator[tuple[Change | None,
         if step["op"] == "delete":
             yield Change(kind=DELETE, urn=step["urn"], type=step["type"], before=shape, after={}), True
             continue
-        # The engine compares a list only as far as the program's own goes; what was added to one shows in the outputs.
+        # The engine compares a list only as far as the program's own goes; the outputs have all of it.
         after = _properties(step, "new", "outputs")
-        found = differences(within(shape, before), within(shape, after))
+        found = differences(within(shape, _program_lists(shape, before)), within(shape, after))
         if step["op"] == "update":
             found += _hidden(step, found)
         if not found:
@@ -188,6 +188,21 @@ def _refreshed(events: list[Mapping[str, Any]]) -> Iterator[tuple[Change | None,
             ),
             True,
         )
+
+
+def _program_lists(shape: Any, state: Any) -> Any:
+    """The state with the program's own lists of words, where it has longer ones.
+
+    A refresh takes what was added to a list into the state, but no update takes it out again.
+    """
+    if isinstance(shape, dict) and isinstance(state, dict):
+        return state | {key: _program_lists(shape[key], state[key]) for key in shape if key in state}
+    if isinstance(shape, list) and isinstance(state, list):
+        if all(isinstance(item, str) for item in (*shape, *state)):
+            return state if sorted(shape) == sorted(state) else shape
+        inner = [_program_lists(one, other) for one, other in zip(shape, state, strict=False)]
+        return inner + state[len(shape) :]
+    return state
 
 
 def _violation(event: Mapping[str, Any]) -> Violation:

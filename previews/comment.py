@@ -19,6 +19,10 @@ _OPEN_LINES = 25
 _HEADINGS = {ADD: "Added", CHANGE: "Changed", REPLACE: "Replaced", DELETE: "Deleted"}
 _DONE = {ADD: "added", CHANGE: "changed", REPLACE: "replaced", DELETE: "deleted"}
 _SIGNS = {ADD: "➕", CHANGE: "✏️", REPLACE: "🔁", DELETE: "➖"}  # noqa: RUF001
+_MEND = (
+    "`pulumi up --refresh` puts it back as the stack has it. What was added to a list it leaves there: "
+    "take that out where it was put in."
+)
 _CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 
 
@@ -63,6 +67,8 @@ def render(about: About, outcome: Outcome) -> str:
     if outcome.changes and not (about.failed and about.what == "preview" and outcome.errors):
         parts += _resources(about, outcome.changes)
         parts += _configuration(outcome.changes)
+        if about.what == "drift" and not about.failed:
+            parts.append(_Part(_MEND))
     parts += [_Part(_listed("Warnings", outcome.warnings), detail=True)] if outcome.warnings else []
     return _fitted([part for part in parts if part.text])
 
@@ -137,8 +143,8 @@ def _resources(about: About, changes: Sequence[Change]) -> list[_Part]:
             parts.append(_Part(_folded(title, "\n".join(lines)), detail=True))
         else:
             parts.append(_Part("\n".join([f"**{title}**", "", *lines])))
-    for change in changes:
-        if change.kind in (CHANGE, REPLACE) and (shown := _beside_configuration(change)):
+    for change in (*of_kind(changes, CHANGE), *of_kind(changes, REPLACE)):
+        if shown := _beside_configuration(change):
             title = f"{change.label} {_code(change.name)}"
             parts.append(
                 _Part(_folded(title, _fenced(_diff(shown), "diff"), open_=len(changes) <= 3), detail=True)
@@ -208,7 +214,7 @@ def _file(file: FileChange) -> str:
     if not file.differences:
         return f"{title}: comments or layout only; it says the same."
     text = _diff(file.differences)
-    return _folded(f"{title} changes", _fenced(text, "diff"), open_=text.count("\n") < _OPEN_LINES)
+    return _folded(f"{title} {file.verb}", _fenced(text, "diff"), open_=text.count("\n") < _OPEN_LINES)
 
 
 # -- differences ---------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from previews.values import LATER, SECRET, Difference, differences
+from previews.values import LATER, MISSING, SECRET, Difference, differences
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -38,6 +38,8 @@ class FileChange:
     """A file of settings, or one that could not be taken apart into jobs."""
 
     file: str
+    verb: str = "changes"
+    """`changes`, `is new` or `goes`."""
     differences: tuple[Difference, ...]
     """Empty: the text differs, but not what it says (comments, order, white space)."""
 
@@ -62,10 +64,17 @@ def compare(before: Mapping[str, str], after: Mapping[str, str]) -> Configured:
         texts = before.get(name, ""), after.get(name, "")
         if texts[0] == texts[1]:
             continue
+        verb = "is new" if name not in before else "goes" if name not in after else "changes"
         parsed = [_parsed(text) for text in texts]
         if not all(isinstance(one, dict) for one in parsed):
             files.append(
-                FileChange(file=name, differences=(Difference(path="", before=texts[0], after=texts[1]),))
+                FileChange(
+                    file=name,
+                    verb=verb,
+                    differences=(
+                        Difference(path="", before=before.get(name, MISSING), after=after.get(name, MISSING)),
+                    ),
+                )
             )
             continue
         old, new = parsed
@@ -73,7 +82,7 @@ def compare(before: Mapping[str, str], after: Mapping[str, str]) -> Configured:
         _add_jobs(name, new, jobs_after)
         rest = tuple(differences(_settings(old), _settings(new)))
         if rest or old == new:
-            files.append(FileChange(file=name, differences=rest))
+            files.append(FileChange(file=name, verb=verb, differences=rest))
     return Configured(jobs=tuple(_grouped(jobs_before, jobs_after)), files=tuple(files))
 
 
