@@ -15,19 +15,25 @@ class WebhookSecretArgs:
 
 
 class WebhookSecret(pulumi.ComponentResource):
-    """20 random bytes in hexadecimal, as `openssl rand -hex 20` gives them; secret in the state."""
+    """40 random hexadecimal digits, as `openssl rand -hex 20` gives them; secret in the state."""
 
     hmac: pulumi.Output[str]
     """The secret, 40 hexadecimal digits."""
 
     def __init__(self, name: str, args: WebhookSecretArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:WebhookSecret", name, None, opts)
-        # RandomBytes and not RandomId, whose outputs are not secret.
-        value = random.RandomBytes(
-            f"{name}-bytes",
-            length=20,
+        # Not RandomBytes (nor RandomId): its id is the value in base64, and an id is never encrypted in the state
+        # (computeRandomBytesID in provider/resources.go of pulumi-random). RandomPassword's id is "none".
+        value = random.RandomPassword(
+            f"{name}-value",
+            length=40,
+            lower=False,
+            upper=False,
+            numeric=True,
+            special=True,
+            override_special="abcdef",
             keepers={"generation": str(args.generation)},
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.hmac = pulumi.Output.secret(value.hex)
+        self.hmac = pulumi.Output.secret(value.result)
         self.register_outputs({})

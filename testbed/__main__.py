@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from testbed import cluster, images, tools
-from testbed.cluster import ClusterError
-from testbed.images import ImageError
-from testbed.processes import ProcessError, Processes
-from testbed.tools import ToolError, deck
+from testbed.cli import PulumiError
+from testbed.processes import Processes
+from testbed.tools import deck
 
 CHECKOUT = Path(__file__).parent.parent
 
@@ -75,7 +74,37 @@ def build_tools(folder: Path) -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[[Path], int]] = {"up": up, "down": down, "status": status, "tools": build_tools}
+def demo_up(folder: Path) -> int:
+    """Show the whole thing: cluster, GitHub stand-in, pulumi up, pull request, status."""
+    from testbed import demo
+
+    try:
+        demo.demo(folder, say)
+    except BaseException:
+        if folder.exists():
+            say(
+                "What runs goes on running, to be looked at; `make demo` tries again, `make demo-down` ends it."
+            )
+        raise
+    return 0
+
+
+def demo_down(folder: Path) -> int:
+    """Destroy the demo's stack, say what it left, and end all that the demo started."""
+    from testbed import demo
+
+    demo.demo_down(folder, say)
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Path], int]] = {
+    "up": up,
+    "down": down,
+    "status": status,
+    "tools": build_tools,
+    "demo": demo_up,
+    "demo-down": demo_down,
+}
 
 
 def say(line: str) -> None:
@@ -109,7 +138,7 @@ def main() -> int:
             signal.signal(number, terminated)
     try:
         return COMMANDS[arguments.command](CHECKOUT / ".testbed" / arguments.name)
-    except (ClusterError, ToolError, ImageError, ProcessError) as error:
+    except (RuntimeError, TimeoutError, PulumiError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from playwright.sync_api import Browser, Playwright
 
@@ -20,7 +20,7 @@ QUIET = (
 
 
 @contextlib.contextmanager
-def chromium(playwright: Playwright) -> Iterator[Browser]:
+def chromium(playwright: Playwright) -> Generator[Browser]:
     """Debian's Chromium, installed where it is missing and this is root. Raises ToolError where it cannot be had."""
     if not shutil.which("chromium"):
         tools.ensure_packages({"chromium": "chromium"}, print)

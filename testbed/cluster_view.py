@@ -24,7 +24,7 @@ class View:
 
     def prowjobs(self, namespace: str = "prow", **fields: Any) -> list[dict[str, Any]]:
         """ProwJobs, oldest first, whose `spec` has these values."""
-        found = self.custom.list_namespaced_custom_object("prow.k8s.io", "v1", namespace, "prowjobs")
+        found: Any = self.custom.list_namespaced_custom_object("prow.k8s.io", "v1", namespace, "prowjobs")
         jobs = [
             job
             for job in found["items"]
@@ -34,7 +34,8 @@ class View:
 
     def namespaces(self) -> set[str]:
         """Names of all namespaces."""
-        return {item.metadata.name for item in self.core.list_namespace().items}
+        listed: Any = self.core.list_namespace()
+        return {item.metadata.name for item in listed.items}
 
     def labelled(self, selector: str) -> list[str]:
         """`Kind namespace/name` of every object of any type that has these labels."""

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ IMAGE_TAG = images.PROW_TAG
 STACK_FILES = ("Pulumi.yaml", "Pulumi.README.md", "__main__.py", "requirements.txt", "components", "prow")
 """What makes up the stack's program."""
 
-Report = Callable[[str], object]
+Report = Callable[[str], None]
 
 
 class StartError(RuntimeError):
@@ -106,7 +106,7 @@ def down(folder: Path, report: Report = print) -> None:
 
 
 @contextlib.contextmanager
-def timed(what: str, report: Report):
+def timed(what: str, report: Report) -> Generator[None]:
     """Report a step when it is done, with its seconds."""
     started = time.monotonic()
     report(f"{what} …")

@@ -45,6 +45,8 @@ class Tool:
     below: tuple[int, ...] = ()
 
 
+FLAGS = ("-trimpath",)  # the same binary wherever it is built, and log lines without this machine's folders
+
 TOOLS = (
     Tool(
         name="kubernetes",
@@ -131,7 +133,7 @@ def ensure(names: Sequence[str], report: Report = print) -> dict[str, Path]:
 
 def build_dir(tool: Tool) -> Path:
     """Where the tool's build is or would be: named by its sources, its flags and the version of Go."""
-    digest = hashlib.sha256("\0".join([go_version(), tool.package or "", tool.ldflags]).encode())
+    digest = hashlib.sha256("\0".join([go_version(), tool.package or "", tool.ldflags, *FLAGS]).encode())
     hash_folder(digest, SOURCES / tool.name)
     return cache_dir() / "tools" / f"{tool.name}-{digest.hexdigest()[:16]}"
 
@@ -238,6 +240,7 @@ def _built(tool: Tool, report: Report, step: str) -> Path:
     def make(out: Path) -> None:
         flags = [
             "-mod=readonly",
+            *FLAGS,
             "-ldflags",
             tool.ldflags,
         ]  # readonly: a build must not change go.mod or go.sum

@@ -45,9 +45,9 @@ def known_secrets(environment: Environment, pulumi: Pulumi) -> dict[str, str]:
     """Every secret value of the stack, by what it is."""
     state = pulumi.stack_export(show_secrets=True)["deployment"]["resources"]
     hmacs = [
-        json.loads(resource["outputs"]["hex"]["plaintext"])
+        json.loads(resource["outputs"]["result"]["plaintext"])
         for resource in state
-        if resource["type"] == "random:index/randomBytes:RandomBytes"
+        if resource["type"] == "random:index/randomPassword:RandomPassword"
     ]
     assert len(hmacs) == 1
     assert len(hmacs[0]) == 40
@@ -61,7 +61,9 @@ def known_secrets(environment: Environment, pulumi: Pulumi) -> dict[str, str]:
 def assert_no_secret(text: str, secrets: dict[str, str]) -> None:
     for what, value in secrets.items():
         assert value not in text, f"{what} in plain text"
-        assert base64.b64encode(value.encode()).decode() not in text, f"{what} in base64"
+        for raw in (value.encode(), *([bytes.fromhex(value)] if what.endswith("webhook's secret") else [])):
+            assert base64.b64encode(raw).decode() not in text, f"{what} in base64"
+            assert base64.urlsafe_b64encode(raw).decode().rstrip("=") not in text, f"{what} in base64"
 
 
 def test_a_preview_on_an_empty_cluster_creates_everything_and_changes_nothing(environment, pulumi, view):
@@ -161,9 +163,9 @@ def test_another_secret_generation_changes_the_secret_and_the_webhook_and_nothin
     pulumi.config_set_all({"prow:webhookSecretGeneration": "2"})
     run = pulumi.up()
     assert changed(run) == [
-        ("replace", "webhook-secret-bytes"),
-        ("replaced", "webhook-secret-bytes"),
-        ("replacement", "webhook-secret-bytes"),
+        ("replace", "webhook-secret-value"),
+        ("replaced", "webhook-secret-value"),
+        ("replacement", "webhook-secret-value"),
         ("update", "prow-credentials-hmac-token"),
         ("update", f"webhook-{REPOSITORY}"),
     ]

@@ -64,8 +64,8 @@ class Recorder(pulumi.runtime.Mocks):
         elif args.typ == "kubernetes:core/v1:Node":
             address = {"type": "InternalIP", "address": "192.0.2.7"}
             outputs["status"] = {"addresses": [{"type": "Hostname", "address": "node"}, address]}
-        elif args.typ == "random:index/randomBytes:RandomBytes":
-            outputs |= {"hex": "0f" * int(outputs["length"]), "base64": "Dw=="}
+        elif args.typ == "random:index/randomPassword:RandomPassword":
+            outputs["result"] = "0f" * (int(outputs["length"]) // 2)
         elif args.typ == "github:index/repositoryWebhook:RepositoryWebhook":
             outputs["url"] = f"https://api.github.com/repos/x/{outputs['repository']}/hooks/1"
         return f"{args.name}-id", outputs

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
@@ -65,7 +66,7 @@ def test_config_maps_have_the_names_and_keys_that_prow_reads(run, files):
 
 
 def test_an_unknown_address_makes_only_config_yaml_unknown(run, files):
-    unknown = pulumi.Output.from_input("x").apply(lambda _: pulumi.UNKNOWN)
+    unknown: Any = pulumi.Output.from_input("x").apply(lambda _: pulumi.UNKNOWN)
     args = ConfigurationArgs(files=files, namespace="prow", job_namespace="test-pods", deck_url=unknown)
     recorder = run(lambda: Configuration("configuration", args))
     data = {key: reveal(inputs)["data"] for key, inputs in recorder.of("ConfigMap").items()}

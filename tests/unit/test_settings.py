@@ -51,7 +51,9 @@ def test_the_defaults_with_a_repository_and_a_token_are_enough(configure):
 def test_tokens_are_secret_outputs(configure):
     settings = load(configure(slackToken="xoxb-1", buildClusterKubeconfig="a: b\n"))
     assert (known(settings.bot_token), marked_secret(settings.bot_token)) == ("ghp_known", True)
+    assert settings.slack_token is not None
     assert marked_secret(settings.slack_token)
+    assert settings.build_cluster_kubeconfig is not None
     assert known(settings.build_cluster_kubeconfig) == "a: b\n"
 
 

@@ -1,6 +1,7 @@
 """Every component's Deployment and rights, as the API server gets them."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -9,11 +10,11 @@ from components.workload import GITHUB_API, Workloads, WorkloadsArgs, github_fla
 
 from .conftest import reveal
 
-CONFIGURATION = SimpleNamespace(config="config", plugins="plugins", job_config="job-config")
+CONFIGURATION: Any = SimpleNamespace(config="config", plugins="plugins", job_config="job-config")
 
 
 def make(run, names=tuple(CATALOG), slack=None, kubeconfig=None, endpoint=GITHUB_API):
-    credentials = SimpleNamespace(
+    credentials: Any = SimpleNamespace(
         hmac_token="hmac-token", github_token="github-token", slack_token=slack, kubeconfig=kubeconfig
     )
     args = WorkloadsArgs(
@@ -23,8 +24,8 @@ def make(run, names=tuple(CATALOG), slack=None, kubeconfig=None, endpoint=GITHUB
         image_registry="registry.example/prow",
         image_tag="v1",
         github_endpoint=endpoint,
-        configuration=CONFIGURATION,  # type: ignore[arg-type]
-        credentials=credentials,  # type: ignore[arg-type]
+        configuration=CONFIGURATION,
+        credentials=credentials,
     )
     return run(lambda: Workloads("prow", args))
 
