@@ -63,15 +63,18 @@ def differences(before: Any, after: Any, path: str = "") -> list[Difference]:
 
 
 def _differences(before: Any, after: Any, path: str) -> Iterator[Difference]:
-    if before == after and isinstance(before, bool) == isinstance(after, bool):
-        return
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in dict.fromkeys([*before, *after]):
             yield from _differences(before.get(key, MISSING), after.get(key, MISSING), _join(path, key))
     elif isinstance(before, list) and isinstance(after, list):
         yield from _lists(before, after, path)
-    else:
+    elif not _equal(before, after):
         yield Difference(path=path, before=before, after=after)
+
+
+def _equal(before: Any, after: Any) -> bool:
+    """Whether two values that are neither maps nor lists are the same; True is not 1."""
+    return before == after and isinstance(before, bool) == isinstance(after, bool)
 
 
 def _lists(before: list[Any], after: list[Any], path: str) -> Iterator[Difference]:
@@ -81,7 +84,8 @@ def _lists(before: list[Any], after: list[Any], path: str) -> Iterator[Differenc
         for name in dict.fromkeys([*olds, *news]):
             yield from _differences(olds.get(name, MISSING), news.get(name, MISSING), f"{path}[{name}]")
     elif all(_is_short(item) for item in (*before, *after)):
-        yield Difference(path=path, before=before, after=after)
+        if len(before) != len(after) or not all(map(_equal, before, after)):
+            yield Difference(path=path, before=before, after=after)
     else:
         for index, (old, new) in enumerate(itertools.zip_longest(before, after, fillvalue=MISSING)):
             yield from _differences(old, new, f"{path}[{index}]")
@@ -125,7 +129,7 @@ def written(value: Any) -> str:
         flow = yaml.safe_dump(
             value, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True
         )
-        if len(flow) <= 100 and "\\n" not in flow:
+        if len(flow) <= 100 and "\n" not in flow.strip():
             return flow.strip()
         return block(value)
     return yaml.safe_dump(value, width=10**6, allow_unicode=True).strip().removesuffix("\n...")
