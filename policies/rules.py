@@ -260,8 +260,8 @@ def signed_webhook(args: ResourceValidationArgs, report: Report) -> None:
         configuration = args.props["configuration"]
     except (KeyError, UnknownValueError):
         return
-    # A value that is there but not known yet counts.
-    if "secret" not in configuration or known(configuration).get("secret") == "":
+    # A value that is there but not known yet counts; `in` would ask for it.
+    if "secret" not in list(configuration) or known(configuration).get("secret") == "":
         report("has no secret: hook refuses what is not signed")
     if known(configuration).get("contentType", "form") != "json":
         report("is not of contentType json, which is all that hook reads")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -12,10 +13,17 @@ from typing import Any
 
 API = "https://api.github.com"
 _TIMEOUT = 30  # seconds
+_PAGE = 100  # comments that GitHub gives at once, at most
+_PAUSES = (1.0, 4.0)  # seconds before a request is tried again
 
 
 class GitHubError(Exception):
     """GitHub refused, or could not be reached; the text says what was asked and what was answered."""
+
+    def __init__(self, text: str, status: int):
+        super().__init__(text)
+        self.status = status
+        """HTTP status; 503 where there was no answer at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +92,7 @@ class GitHub:
         """
         comments = f"/repos/{pull.repository}/issues/{pull.number}/comments"
         author = self.author()
-        for comment in self._all(f"{comments}?per_page=100"):
+        for comment in self._all(f"{comments}?per_page={_PAGE}"):
             own = comment["user"]["login"].lower() == author.lower()
             if own and (comment.get("body") or "").startswith(marker):
                 path = f"/repos/{pull.repository}/issues/comments/{comment['id']}"
@@ -93,7 +101,7 @@ class GitHub:
                 try:
                     return self._call("PATCH", path, {"body": body})[0]["html_url"]
                 except GitHubError as error:
-                    if "404" not in str(error):
+                    if error.status != 404:
                         raise
                     break  # it was deleted a moment ago
         return self._call("POST", comments, {"body": body})[0]["html_url"]
@@ -105,12 +113,13 @@ class GitHub:
                 self._author = self._call("GET", "/user")[0]["login"]
             except GitHubError as error:
                 # The token of GitHub Actions, as any token of an app, has no user.
-                if os.environ.get("GITHUB_ACTIONS") == "true" and "403" in str(error):
-                    self._author = "github-actions[bot]"
-                elif "403" in str(error):
-                    raise GitHubError(f"{error}\ngive the login of the token's app with --author") from None
-                else:
+                if error.status != 403:
                     raise
+                if os.environ.get("GITHUB_ACTIONS") != "true":
+                    raise GitHubError(
+                        f"{error}\ngive the login of the token's app with --author", 403
+                    ) from None
+                self._author = "github-actions[bot]"
         return self._author
 
     def _all(self, path: str) -> Iterator[dict[str, Any]]:
@@ -123,7 +132,17 @@ class GitHub:
             url = match[1].partition(self._api)[2] or None if match else None
 
     def _call(self, method: str, path: str, body: Any = None) -> tuple[Any, str]:
-        """The answer and its Link header."""
+        """The answer and its Link header; what is safe to ask twice is asked again after a server's failure."""
+        for pause in (*_PAUSES, None):
+            try:
+                return self._sent(method, path, body)
+            except GitHubError as error:
+                if pause is None or method == "POST" or error.status < 500:
+                    raise
+                time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _sent(self, method: str, path: str, body: Any) -> tuple[Any, str]:
         request = urllib.request.Request(
             self._api + path,
             method=method,
@@ -145,6 +164,6 @@ class GitHub:
                 message = json.loads(error.read()).get("message", "")
             except ValueError:
                 message = error.reason
-            raise GitHubError(f"{what} was answered {error.code}: {message}") from None
+            raise GitHubError(f"{what} was answered {error.code}: {message}", error.code) from None
         except (urllib.error.URLError, OSError) as error:
-            raise GitHubError(f"{what}: {getattr(error, 'reason', error)}") from None
+            raise GitHubError(f"{what}: {getattr(error, 'reason', error)}", 503) from None
