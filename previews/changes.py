@@ -116,7 +116,9 @@ _PROGRAM_ENDED = "an unhandled error occurred: program exited with non-zero exit
 def _is_ours(step: Mapping[str, Any]) -> bool:
     """Whether a step is of something that is really there: no component, no stack, nothing only read."""
     state = step.get("new") or step.get("old") or {}
-    return bool(state.get("custom")) and not state.get("external")
+    # The engine makes a default provider where the program gives none.
+    default = step["type"].startswith("pulumi:providers:") and "::default" in step["urn"]
+    return bool(state.get("custom")) and not state.get("external") and not default
 
 
 def _properties(step: Mapping[str, Any], which: str, part: str = "inputs") -> dict[str, Any]:

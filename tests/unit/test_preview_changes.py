@@ -38,6 +38,7 @@ def test_components_and_what_is_only_read_are_no_changes_and_do_not_count():
             step("create", "prow:index:Prow", "prow", None, {}, custom=False),
             step("read", "kubernetes:core/v1:Node", "node", None, named("n"), external=True),
             step("discard", "kubernetes:core/v1:Node", "node", named("n"), external=True),
+            step("create", "pulumi:providers:random", "default_4_21_4", None, {}),
             step("same", DEPLOYMENT, "a", named("a"), named("a")),
         ]
     )
