@@ -5,6 +5,9 @@ PROW_IMAGES = "us-docker.pkg.dev/k8s-infra-prow/images/"
 
 IMAGES: dict[str, str] = {
     PROW_IMAGES: "Prow's own, built by the project",
+    "ghcr.io/versity/versitygw:": "the store of jobs' logs",
+    "ghcr.io/chmouel/gosmee:": "the relay from GitHub to hook",
+    "docker.io/library/python:": "the stack's own small programs",
 }
 """What an image's name may begin with."""
 

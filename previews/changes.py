@@ -104,13 +104,15 @@ def read(events: Iterable[Mapping[str, Any]], *, drift: bool = False) -> Outcome
         changes=tuple(changes),
         unchanged=unchanged,
         warnings=messages("warning"),
-        # The engine adds that the program ended, which says nothing beside the program's own error.
-        errors=tuple(e for e in errors if not e.startswith(_PROGRAM_ENDED)) or errors,
+        # What the engine breaks off after an error, and that the program ended, says nothing beside that error.
+        errors=tuple(e for e in errors if not _FOLLOWING.search(e)) or errors,
         violations=tuple(_violation(event["policyEvent"]) for event in events if "policyEvent" in event),
     )
 
 
-_PROGRAM_ENDED = "an unhandled error occurred: program exited with non-zero exit code"
+_FOLLOWING = re.compile(
+    r"^an unhandled error occurred: program exited with non-zero exit code|context canceled$"
+)
 
 
 def _is_ours(step: Mapping[str, Any]) -> bool:

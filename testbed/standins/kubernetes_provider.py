@@ -7,6 +7,7 @@ POST is as of its pull request 4278.
 Not known: Patch resources, Helm, Kustomize, ConfigFile and ConfigGroup, client-side apply, rendering to YAML.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -590,7 +591,9 @@ class Kubernetes(Provider):
         except (ApiError, UnreachableError, AwaitError, ProviderError) as e:
             if request.preview and isinstance(e, ApiError) and e.forbidden:
                 return pb.UpdateResponse(properties=request.news)
-            found = None if isinstance(e, UnreachableError) else server.find(target)
+            found = None
+            with contextlib.suppress(UnreachableError, ApiError):
+                found = server.find(target)
             if found is None:
                 raise ProviderError(
                     f'update of resource "{request.urn}" failed: {self._redacted(e, inputs)}\n'

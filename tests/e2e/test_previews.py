@@ -1,7 +1,8 @@
-"""From a pull request that changes a job to the job on running Prow, through the workflows' own steps.
+"""From a pull request that changes a job to the job on running Prow: by the workflows' own steps, then by Prow itself.
 
-The steps run here, on the machine, and not in a job's pod: a file backend is out of a pod's reach. What they run is
-taken from .github/workflows, with the variables that GitHub Actions sets. The tests are one story, in this order.
+The steps run here, on the machine: what they run is taken from .github/workflows, with the variables that GitHub
+Actions sets. On Prow the example's presubmit runs in a pod; the machine's own files stand in for the image that its
+Dockerfile makes, and the pod reaches the folder with the state through them. The tests are one story, in this order.
 """
 
 import base64
@@ -11,7 +12,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from github.PullRequest import PullRequest
+from kubernetes.dynamic import DynamicClient
 from playwright.sync_api import sync_playwright
 
 from previews.__main__ import DRIFTED
@@ -30,6 +32,7 @@ from tests.conftest import report
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 SCREENSHOTS = PROJECT / ".testbed" / "screenshots"
+EXAMPLE = PROJECT / "examples" / "stack-previews"
 KEPT = ("previews", "policies")
 """What the repository holds beside the stack's program."""
 JOBS = "prow/jobs/hello.yaml"
@@ -164,6 +167,31 @@ def open_pull(site: Site, files: Mapping[str, str], login: str = OWNER) -> PullR
 
 
 @pytest.fixture(scope="module")
+def account(site: Site, view) -> Iterator[Callable[[str], Path]]:
+    """Makes a kubeconfig for one of the example's accounts."""
+    dynamic = DynamicClient(view.api)
+    made = list(yaml.safe_load_all((EXAMPLE / "rights.yaml").read_text()))
+    for obj in made:
+        kind = dynamic.resources.get(api_version=obj["apiVersion"], kind=obj["kind"])
+        kind.create(body=obj, namespace=obj["metadata"].get("namespace"))
+
+    def kubeconfig(name: str) -> Path:
+        token = view.core.create_namespaced_service_account_token(
+            name, "test-pods", {"spec": {}}
+        ).status.token
+        config = json.loads(site.environment.cluster.kubeconfig.read_text())
+        config["users"][0]["user"] = {"token": token}
+        path = site.folder / f"kubeconfig-{name}"
+        path.write_text(json.dumps(config))
+        return path
+
+    yield kubeconfig
+    for obj in reversed(made):
+        kind = dynamic.resources.get(api_version=obj["apiVersion"], kind=obj["kind"])
+        kind.delete(obj["metadata"]["name"], obj["metadata"].get("namespace"))
+
+
+@pytest.fixture(scope="module")
 def jobs(site: Site) -> str:
     """The job file as it is on main."""
     return (site.pulumi.project / JOBS).read_text()
@@ -197,15 +225,10 @@ def test_a_pull_request_that_changes_a_job_gets_a_comment_that_says_from_what_to
     assert f"[log of the run]({site.environment.github}/{REPOSITORY}/actions/runs/1)" in comment
     assert "The cluster could not be asked" not in comment
     assert comment == (site.folder / "summary.md").read_text().rstrip("\n")
+    site.assert_no_secret(comment + done.output)
     # Nothing has been changed.
     assert everything(site.pulumi.folder / "state") == state
     assert view.core.read_namespaced_config_map("job-config", "prow").data == config
-
-
-def test_no_secret_is_in_the_comment_or_in_the_log(site, pull):
-    done = site.preview(pull)
-    site.assert_no_secret(done.output)
-    site.assert_no_secret("\n".join(site.comments(pull)))
 
 
 def test_a_second_push_edits_the_comment(site, pull, jobs):
@@ -218,6 +241,17 @@ def test_a_second_push_edits_the_comment(site, pull, jobs):
     assert "Good evening from" in comment
     assert "Good day from" not in comment
     assert "Presubmit <b>lint</b> is new" in comment
+
+
+def test_the_comment_as_a_page_shows_it(site, pull):
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright, browser.chromium(playwright) as chromium:
+        page = chromium.new_page(viewport={"width": 1080, "height": 1000})
+        page.goto(f"{site.environment.github}/{REPOSITORY}/pull/{pull.number}")
+        comment = page.locator(".box", has_text="Preview of stack")
+        assert "Good evening from" in comment.inner_text()
+        assert comment.locator(".added").count() > 3
+        comment.screenshot(path=SCREENSHOTS / "preview-comment.png")
 
 
 def test_a_preview_out_of_the_clusters_reach_finds_the_same_and_says_how(site, pull):
@@ -240,16 +274,17 @@ def test_a_preview_of_a_cluster_that_does_not_answer_takes_no_longer(site, pull)
     assert "The cluster could not be asked (127.0.0.1:1: Connection refused)" in site.comments(pull)[0]
 
 
-def test_the_comment_as_a_page_shows_it(site, pull):
-    assert site.preview(pull).code == 0
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright, browser.chromium(playwright) as chromium:
-        page = chromium.new_page(viewport={"width": 1080, "height": 1000})
-        page.goto(f"{site.environment.github}/{REPOSITORY}/pull/{pull.number}")
-        comment = page.locator(".box", has_text="Preview of stack")
-        assert "Good evening from" in comment.inner_text()
-        assert comment.locator(".added").count() > 3
-        comment.screenshot(path=SCREENSHOTS / "preview-comment.png")
+def test_the_least_rights_are_enough_for_a_preview_and_for_nothing_else(site, pull, account):
+    kubeconfig = account("stack-preview")
+    done = site.preview(pull, KUBECONFIG=str(kubeconfig))
+    assert done.code == 0, done.output
+    (comment,) = site.comments(pull)
+    assert "### Preview of stack `dev`: 1 changed, " in comment
+    assert "Good evening from" in comment
+    assert "The cluster could not be asked" not in comment
+    done = site.step("up", f"pull/{pull.number}/head", {}, KUBECONFIG=str(kubeconfig))
+    assert done.code == 1
+    assert "is forbidden" in done.output, done.output
 
 
 def test_a_pull_request_that_changes_nothing_of_the_stack_gets_one_plain_line(site):
@@ -329,8 +364,64 @@ def test_the_merge_is_applied_and_running_prow_has_the_job(site, pull, view):
     wait_for("run of the new job", runs, 180, every=3)
 
 
-def test_the_stack_as_it_was_left_has_no_drift(site):
-    done = site.step("drift", "main", {})
+def test_the_examples_presubmit_comments_from_a_pod_of_our_own_prow(site, account, view, tmp_path):
+    owner, variables = site.environment.person(OWNER), site.pulumi.environment()
+    # As the Dockerfile lays it out, on a path that the pod sees too.
+    image = tmp_path / "stack-previews"
+    for name in KEPT:
+        shutil.copytree(PROJECT / name, image / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(EXAMPLE / "run.py", image)
+    (image / ".venv").symlink_to(PROJECT / ".venv")
+    job = yaml.safe_load((EXAMPLE / "jobs.yaml").read_text())["presubmits"]["<owner>/<repository>"][0]
+    (container,) = job["spec"]["containers"]
+    container |= {
+        "image": "docker.io/library/busybox:1.36",
+        "command": ["chroot", "/machine", str(image / ".venv/bin/python"), str(image / "run.py")],
+        "args": [arg.replace("/etc/github", f"{tmp_path}/github") for arg in container["args"]],
+        "env": [{"name": "KUBECONFIG", "value": str(account("stack-preview"))}],
+    }
+    token, _ = container["volumeMounts"]
+    container["volumeMounts"] = [
+        {"name": "machine", "mountPath": "/machine"},
+        token | {"mountPath": f"/machine{tmp_path}/github"},
+    ]
+    job["spec"]["volumes"] = [job["spec"]["volumes"][0], {"name": "machine", "hostPath": {"path": "/"}}]
+    needed = {key: value for key, value in variables.items() if key.startswith("PULUMI_")} | {
+        "PULUMI_STACK": site.pulumi.stack,
+        "PATH": f"{site.pulumi.binary.parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "GITHUB_API_URL": f"{site.environment.github}/api/v3",
+    }
+    secret = {"metadata": {"name": "stack-ci"}, "stringData": needed}
+    view.core.create_namespaced_secret("test-pods", secret)
+    owner.push(
+        REPOSITORY, "main", {"prow/jobs/stack.yaml": yaml.safe_dump({"presubmits": {"*": [job]}})}, "Jobs"
+    )
+    assert site.step("up", "main", {}).code == 0
+    hello = owner.repository(REPOSITORY).get_contents(JOBS, ref="main").decoded_content.decode()
+    pull = open_pull(site, {JOBS: hello.replace("Good evening from", "Good night from")})
+
+    def status() -> Any:
+        found = owner.statuses(REPOSITORY, pull.head.sha).get("stack-preview")
+        if found is None:  # hook has not read the new job yet
+            owner.comment(REPOSITORY, pull.number, "/test stack-preview")
+            time.sleep(3)
+        return found if found and found.state != "pending" else None
+
+    found = wait_for("status of stack-preview", status, 240, every=2)
+    (prowjob,) = view.prowjobs(job="stack-preview")[-1:]
+    log = view.core.read_namespaced_pod_log(prowjob["metadata"]["name"], "test-pods")
+    assert found.state == "success", log
+    (comment,) = site.comments(pull)
+    assert "### Preview of stack `dev`: 1 changed, " in comment
+    assert "Good night from" in comment
+    assert f"Commit {pull.head.sha[:10]}" in comment
+    site.assert_no_secret(comment + log)
+
+
+def test_the_stack_as_it_was_left_has_no_drift(site, account):
+    # With no more than the right to read what the stack has made.
+    done = site.step("drift", "main", {}, KUBECONFIG=str(account("stack-drift")))
     assert done.code == 0, done.output
     assert "### No drift: stack `dev` is as it was left (" in done.output
 
