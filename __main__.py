@@ -10,13 +10,25 @@ from components.exports import export
 from components.prow import Prow, ProwArgs
 from components.webhook import Webhooks, WebhooksArgs
 from components.webhook_secret import WebhookSecret, WebhookSecretArgs
+from components.workload import web_url
 
 # All that the user gave is checked before anything is registered.
 given = settings.load(contexts=kubeconfig_contexts())
+logs = given.job_logs
 files = prow_files.load(
-    Path("prow"), [str(repository) for repository in given.repositories], job_namespace=given.job_namespace
+    Path("prow"),
+    [str(repository) for repository in given.repositories],
+    job_namespace=given.job_namespace,
+    decoration=logs.decoration if logs else None,
+    github_url=web_url(given.github_endpoint),
 )
-configuration.check(files, namespace=given.namespace, job_namespace=given.job_namespace)
+configuration.check(
+    files,
+    namespace=given.namespace,
+    job_namespace=given.job_namespace,
+    job_logs=logs,
+    slack_reporter_configs=given.slack_reporter_configs,
+)
 
 cluster = Cluster(
     "cluster", ClusterArgs(context=given.context, node=given.node, node_address=given.node_address)

@@ -1,16 +1,18 @@
 """Prow as a whole: from secrets and settings to running components, in the order in which data flows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 
 from components.catalog import CATALOG
 from components.configuration import Configuration, ConfigurationArgs
-from components.credentials import Credentials, CredentialsArgs
+from components.credentials import Credentials, CredentialsArgs, StorageCredentials
+from components.log_store import ACCESS_KEY, LogStore, LogStoreArgs
 from components.namespaces import Namespaces, NamespacesArgs
 from components.prow_files import ProwFiles
 from components.services import Services, ServicesArgs
 from components.settings import Settings
+from components.storage import KEY
 from components.workload import Workloads, WorkloadsArgs, web_url
 
 
@@ -59,6 +61,8 @@ class Prow(pulumi.ComponentResource):
                 bot_token=settings.bot_token,
                 slack_token=settings.slack_token,
                 build_cluster_kubeconfig=settings.build_cluster_kubeconfig,
+                clone_with_token=settings.clone_with_token,
+                storage=self._storage_credentials(name, args, namespaces),
             ),
             child,
         )
@@ -77,6 +81,8 @@ class Prow(pulumi.ComponentResource):
                 job_namespace=namespaces.job_namespace,
                 deck_url=services.deck_url,
                 github_link_url=web_url(settings.github_endpoint),
+                job_logs=settings.job_logs,
+                slack_reporter_configs=settings.slack_reporter_configs,
             ),
             child,
         )
@@ -91,9 +97,34 @@ class Prow(pulumi.ComponentResource):
                 github_endpoint=settings.github_endpoint,
                 configuration=configuration,
                 credentials=credentials,
+                storage=settings.storage,
             ),
             # Every component watches ProwJobs from its start.
             pulumi.ResourceOptions(parent=self, depends_on=[namespaces.prowjob_crd]),
         )
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})
+
+    def _storage_credentials(
+        self, name: str, args: ProwArgs, namespaces: Namespaces
+    ) -> StorageCredentials | None:
+        """What reaches the jobs' log storage, which is made here where it is to be the stack's own."""
+        storage = args.settings.storage
+        if storage is None:
+            return None
+        if storage.kind == "in-cluster":
+            store = LogStore(
+                f"{name}-log-store",
+                LogStoreArgs(
+                    namespace=namespaces.namespace,
+                    node_address=args.node_address,
+                    bucket=storage.bucket,
+                    region=storage.region,
+                    size=storage.size,
+                ),
+                pulumi.ResourceOptions(parent=self),
+            )
+            storage = replace(
+                storage, endpoint=store.endpoint, access_key=ACCESS_KEY, secret_key=store.secret_key
+            )
+        return StorageCredentials(name=storage.secret_name, key=KEY, content=storage.credentials())

@@ -4,6 +4,7 @@
 the setting's name and the command that mends it.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi.runtime import is_config_secret
 
+from components import slack
 from components.catalog import CATALOG, REQUIRED
+from components.storage import KINDS, JobLogs, Storage, job_logs
 
 RELAYS = ("none",)
 
@@ -24,6 +27,13 @@ _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, as
 _DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 _IMAGE_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")  # github.com/distribution/reference
 _TOKEN = re.compile(r"[!-~]+")
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; Google's rules allow `_` as well.
+_BUCKET = re.compile(r"[a-z0-9](?:[-._a-z0-9]{1,61})[a-z0-9]")
+_QUANTITY = re.compile(
+    r"0|[1-9]\d*(?:[KMGT]i|[kMGT])"
+)  # of k8s.io/apimachinery/pkg/api/resource, what a volume has
+# A name (https://slack.com/help/articles/201402297) or an ID.
+_SLACK_CHANNEL = re.compile(r"#?[^\sA-Z#@,.]{1,80}|[CGD][A-Z0-9]{8,}")
 
 
 class SettingsError(pulumi.RunError):
@@ -53,6 +63,10 @@ class Settings:
     """GitHub token of the bot account."""
     slack_token: pulumi.Output[str] | None
     """Slack token of crier's reporter; None: no Slack."""
+    slack_channel: str | None
+    """Slack channel, given wherever the token is."""
+    slack_job_states: tuple[str, ...]
+    """States of a job that Slack is told of."""
     build_cluster_kubeconfig: pulumi.Output[str] | None
     """Kubeconfig of build clusters; None: jobs run in this cluster only."""
     webhook_secret_generation: int
@@ -75,10 +89,33 @@ class Settings:
     """Release of Prow."""
     github_endpoint: str
     """REST endpoint of GitHub, without a trailing slash."""
+    storage: Storage | None
+    """Where jobs' logs are kept; None: nowhere, and no job is decorated."""
+    clone_with_token: bool
+    """Whether clonerefs gets the bot's token."""
     relay: str
     """How GitHub reaches hook, one of RELAYS."""
     webhook_url: str | None
     """Public URL of hook; None: the hook Service's NodePort."""
+
+    @property
+    def job_logs(self) -> JobLogs | None:
+        """What Prow is told of stored logs; None: nothing is stored."""
+        if self.storage is None:
+            return None
+        return job_logs(
+            self.storage,
+            image_registry=self.image_registry,
+            image_tag=self.image_tag,
+            with_token=self.clone_with_token,
+        )
+
+    @property
+    def slack_reporter_configs(self) -> dict[str, Any] | None:
+        """What crier tells Slack of, unless config.yaml says it; None: nothing."""
+        if self.slack_token is None or self.slack_channel is None:
+            return None
+        return slack.reporter_configs(self.slack_channel, self.slack_job_states)
 
 
 def _is_url(text: str) -> bool:
@@ -118,6 +155,12 @@ class _Reader:
 
     def optional(self, key: str, valid: Callable[[str], Any], expected: str, example: str) -> str | None:
         return self.text(key, valid, expected, example) if (self.config.get(key) or "").strip() else None
+
+    def choice(self, key: str, known: Sequence[str]) -> str:
+        return self.text(key, known.__contains__, f"one of {', '.join(known)}", known[0])
+
+    def switch(self, key: str) -> bool:
+        return self.choice(key, ("false", "true")) == "true"
 
     def names(self, key: str, example: str) -> list[str]:
         try:
@@ -185,6 +228,60 @@ def _components(read: _Reader) -> tuple[str, ...]:
     return tuple(name for name in known if name in chosen)
 
 
+def _storage(read: _Reader) -> Storage | None:
+    kind = read.choice("storage", KINDS)
+    bucket = read.text("storageBucket", _BUCKET.fullmatch, "a bucket's name", "prow-logs")
+    endpoint = read.optional("storageEndpoint", _is_url, "an http(s) URL", "https://<host>")
+    region = read.text("storageRegion", _DNS_LABEL.fullmatch, "a region's name", "us-east-1")
+    size = read.text("storageSize", _QUANTITY.fullmatch, "a size such as 10Gi, or 0", "10Gi")
+    with_s3, with_gcs = kind == "s3", kind == "gcs"
+    access_key = read.secret("storageAccessKey", what="the bucket's access key", required=with_s3)
+    secret_key = read.secret("storageSecretKey", what="the bucket's secret key", required=with_s3)
+    account = read.secret(
+        "storageServiceAccount", what="a Google service account's key", required=with_gcs, one_word=False
+    )
+    if account is not None and not _is_service_account(read.config.get("storageServiceAccount") or ""):
+        fix = "pulumi config set --secret storageServiceAccount < key.json"
+        read.problem("storageServiceAccount", "is not the JSON key of a Google service account", fix)
+    if kind not in KINDS[1:]:
+        return None
+    return Storage(
+        kind=kind,
+        bucket=bucket,
+        endpoint=endpoint.rstrip("/") if endpoint and with_s3 else None,
+        region=region,
+        access_key=access_key if with_s3 else None,
+        secret_key=secret_key if with_s3 else None,
+        service_account=account if with_gcs else None,
+        size=size,
+    )
+
+
+def _is_service_account(text: str) -> bool:
+    # What deck reads of it to sign links (SignedURL in pkg/io/opener.go of kubernetes-sigs/prow).
+    try:
+        key = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(key, dict) and key.get("type") == "service_account" and bool(key.get("private_key"))
+
+
+def _slack(read: _Reader) -> dict[str, Any]:
+    token = read.secret("slackToken", what="the Slack token")
+    channel = read.optional("slackChannel", _SLACK_CHANNEL.fullmatch, "a Slack channel's name", "'#prow'")
+    if token is not None and channel is None and not (read.config.get("slackChannel") or "").strip():
+        fix = "pulumi config set slackChannel '#prow'  (or, without Slack: pulumi config rm slackToken)"
+        read.problem("slackChannel", "is empty: with slackToken it says where crier writes to", fix)
+    key, states = "slackJobStates", read.names("slackJobStates", "failure")
+    for index, state in enumerate(states):
+        if state not in slack.STATES:
+            fix = f"pulumi config rm --path '{key}[{index}]'"
+            read.problem(
+                f"{key}[{index}]", f"is {state!r}; a job's states are {', '.join(slack.STATES)}", fix
+            )
+    return {"slack_token": token, "slack_channel": channel, "slack_job_states": tuple(states)}
+
+
 def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None = None) -> Settings:
     """Read and check all settings.
 
@@ -227,11 +324,11 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         "an image repository's path",
         "us-docker.pkg.dev/k8s-infra-prow/images",
     )
-    relay = read.text("relay", RELAYS.__contains__, f"one of {', '.join(RELAYS)}", RELAYS[0])
+    relay = read.choice("relay", RELAYS)
     settings = dict(
         repositories=repositories,
         bot_token=bot_token,
-        slack_token=read.secret("slackToken", what="the Slack token"),
+        **_slack(read),
         build_cluster_kubeconfig=read.secret("buildClusterKubeconfig", what="the kubeconfig", one_word=False),
         webhook_secret_generation=int(generation_text) if generation_text.isdecimal() else 0,
         context=context,
@@ -245,6 +342,8 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         github_endpoint=read.text(
             "githubEndpoint", _is_url, "an http(s) URL", "https://api.github.com"
         ).rstrip("/"),
+        storage=_storage(read),
+        clone_with_token=read.switch("cloneWithToken"),
         relay=relay,
         webhook_url=read.optional("webhookUrl", _is_url, "an http(s) URL", "https://<host>/hook"),
     )
