@@ -215,7 +215,7 @@ def _down(folder: Path, *, keep_logs: bool = False) -> None:
     state = _read_state(node)
     if state:
         subprocess.run(["ip", "link", "delete", state.link], capture_output=True, check=False)
-        _remove_cgroups(state.link)
+        remove_cgroups(state.link)
     for path in [folder / "kubeconfig", *node.iterdir()]:
         if path.is_dir() and not path.is_symlink():
             if not (keep_logs and path.name == "logs"):
@@ -1002,7 +1002,7 @@ def _cgroups(name: str) -> list[Path]:
     return [path for root in _cgroup_roots() if (path := root / name).exists()]
 
 
-def _remove_cgroups(name: str) -> None:
+def remove_cgroups(name: str) -> None:
     """Remove the groups, the deepest first. The kernel lets go of a group a moment after its last process."""
     end = time.monotonic() + 10
     for top in _cgroups(name):
