@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from components import github_app
+from components.github_app import GitHubApp
 from components.objects import labels, name_of
 
 
@@ -32,8 +34,10 @@ class CredentialsArgs:
     """Namespace of the jobs' pods."""
     hmac: pulumi.Input[str]
     """Secret that signs webhooks."""
-    bot_token: pulumi.Input[str]
-    """GitHub token of the bot."""
+    bot_token: pulumi.Input[str] | None = None
+    """GitHub token of the bot; None: the App is Prow's account."""
+    github_app: GitHubApp | None = None
+    """The GitHub App that is Prow's account; None: the bot is."""
     slack_token: pulumi.Input[str] | None = None
     """Slack token; None: no Secret `slack-token`."""
     build_cluster_kubeconfig: pulumi.Input[str] | None = None
@@ -48,14 +52,14 @@ class Credentials(pulumi.ComponentResource):
     """Secrets `hmac-token`, `github-token` and, where given, `slack-token`, `kubeconfig` and that of the log storage.
 
     The jobs' namespace has what decoration mounts into a job's pod: the storage's and, only when clonerefs is to use it,
-    the bot's token (`s3_credentials_secret` ... and `oauth_token_secret` of Prow's decoration configuration). Whoever may
-    write jobs can read both there. Containers read all of them as mounted files.
+    the bot's token or the App's key (`s3_credentials_secret` ... and `oauth_token_secret` or
+    `github_app_private_key_secret` of Prow's decoration configuration). Whoever may write jobs can read both there. Containers read all of them as mounted files.
     """
 
     hmac_token: pulumi.Output[str]
     """Name of the Secret with key `hmac`."""
     github_token: pulumi.Output[str]
-    """Name of the Secret with key `token`."""
+    """Name of the Secret with key `token`, or for an App `cert` and `appid`."""
     slack_token: pulumi.Output[str] | None = None
     """Name of the Secret with key `token`, or None."""
     kubeconfig: pulumi.Output[str] | None = None
@@ -69,21 +73,34 @@ class Credentials(pulumi.ComponentResource):
         super().__init__("prow:index:Credentials", name, None, opts)
 
         def secret(
-            resource: str, secret_name: str, namespace: pulumi.Input[str], key: str, value: pulumi.Input[str]
+            resource: str,
+            secret_name: str,
+            namespace: pulumi.Input[str],
+            key: str,
+            value: pulumi.Input[str],
+            **more: pulumi.Input[str],
         ) -> pulumi.Output[str]:
             made = kubernetes.core.v1.Secret(
                 f"{name}-{resource}",
                 metadata={"name": secret_name, "namespace": namespace, "labels": labels()},
-                string_data={key: pulumi.Output.secret(value)},
+                string_data={key: pulumi.Output.secret(value), **more},
                 opts=pulumi.ResourceOptions(parent=self),
             )
             return name_of(made)
 
         tokens = pulumi.Output.secret(args.hmac).apply(hook_tokens)
         self.hmac_token = secret("hmac-token", "hmac-token", args.namespace, "hmac", tokens)
-        self.github_token = secret("github-token", "github-token", args.namespace, "token", args.bot_token)
+
+        def account(resource: str, namespace: pulumi.Input[str]) -> pulumi.Output[str]:
+            if app := args.github_app:
+                key = app.private_key
+                return secret(resource, github_app.SECRET, namespace, github_app.KEY, key, appid=app.id)
+            assert args.bot_token is not None
+            return secret(resource, github_app.SECRET, namespace, "token", args.bot_token)
+
+        self.github_token = account("github-token", args.namespace)
         if args.clone_with_token:
-            secret("github-token-jobs", "github-token", args.job_namespace, "token", args.bot_token)
+            account("github-token-jobs", args.job_namespace)
         if args.slack_token is not None:
             self.slack_token = secret("slack-token", "slack-token", args.namespace, "token", args.slack_token)
         if args.build_cluster_kubeconfig is not None:

@@ -1,9 +1,11 @@
 """Prow as a whole: from secrets and settings to running components, in the order in which data flows."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pulumi
 
+from components import configuration, prow_files
 from components.catalog import CATALOG
 from components.configuration import Configuration, ConfigurationArgs
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
@@ -14,6 +16,30 @@ from components.services import Services, ServicesArgs
 from components.settings import Settings
 from components.storage import KEY
 from components.workload import Workloads, WorkloadsArgs, web_url
+
+
+def read_files(folder: Path, settings: Settings) -> ProwFiles:
+    """The files of the folder, checked as the settings have it; what is doubtful is a warning.
+
+    :raises ProwFilesError: with every problem of every file.
+    """
+    logs = settings.job_logs
+    files = prow_files.load(
+        folder,
+        [str(repository) for repository in settings.repositories],
+        organizations=settings.organizations,
+        job_namespace=settings.job_namespace,
+        decoration=logs.decoration if logs else None,
+        github_url=web_url(settings.github_endpoint),
+    )
+    configuration.check(
+        files,
+        namespace=settings.namespace,
+        job_namespace=settings.job_namespace,
+        job_logs=logs,
+        slack_reporter_configs=settings.slack_reporter_configs,
+    )
+    return files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +66,14 @@ class Prow(pulumi.ComponentResource):
     """Where people see jobs, with a trailing slash."""
     hook_url: pulumi.Output[str]
     """Where hook receives webhooks, as the cluster's node has it."""
+    namespace: pulumi.Output[str]
+    """Namespace of the components."""
 
     def __init__(self, name: str, args: ProwArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Prow", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         settings = args.settings
+        app = settings.github_app
         components = tuple(CATALOG[component] for component in settings.components)
 
         namespaces = Namespaces(
@@ -59,6 +88,7 @@ class Prow(pulumi.ComponentResource):
                 job_namespace=namespaces.job_namespace,
                 hmac=args.hmac,
                 bot_token=settings.bot_token,
+                github_app=app,
                 slack_token=settings.slack_token,
                 build_cluster_kubeconfig=settings.build_cluster_kubeconfig,
                 clone_with_token=settings.clone_with_token,
@@ -73,7 +103,7 @@ class Prow(pulumi.ComponentResource):
             ),
             child,
         )
-        configuration = Configuration(
+        config_maps = Configuration(
             f"{name}-configuration",
             ConfigurationArgs(
                 files=args.files,
@@ -95,7 +125,8 @@ class Prow(pulumi.ComponentResource):
                 image_registry=settings.image_registry,
                 image_tag=settings.image_tag,
                 github_endpoint=settings.github_endpoint,
-                configuration=configuration,
+                github_app_id=app.id if app else None,
+                configuration=config_maps,
                 credentials=credentials,
                 storage=settings.storage,
             ),
@@ -103,6 +134,7 @@ class Prow(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self, depends_on=[namespaces.prowjob_crd]),
         )
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
+        self.namespace = namespaces.namespace
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})
 
     def _storage_credentials(

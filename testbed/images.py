@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed import gosmee as gosmee_standin
 from testbed import sample, tools
 from testbed.tools import Report, deck
 
@@ -28,6 +29,7 @@ BUSYBOX = "docker.io/library/busybox:1.36"
 GIT = "docker.io/library/buildpack-deps:bookworm-scm"
 GOLANG = "docker.io/library/golang:1.26-bookworm"
 LOG_STORE = "ghcr.io/versity/versitygw:v1.8.0"
+PYTHON = "docker.io/library/python:3.13-alpine"
 
 # Upstream's base image by component (.ko.yaml baseImageOverrides): True where it has git.
 PROW_COMPONENTS = {
@@ -46,7 +48,13 @@ PROW_COMPONENTS = {
     "status-reconciler": False,
     "tide": True,
 }
-PACKAGES = {"bash": "bash", "busybox": "busybox-static", "git": "git", "ssh": "openssh-client"}
+PACKAGES = {
+    "bash": "bash",
+    "busybox": "busybox-static",
+    "git": "git",
+    "ssh": "openssh-client",
+    "/usr/bin/python3": "python3",
+}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _BLOCK = 512  # tar's
@@ -195,6 +203,8 @@ def everything(tag: str = PROW_TAG, report: Report = print, *, trusted: Path | N
         log_store(store),
         *jobs(),
         golang(go_caches(sample.FOLDER, report)),
+        python(),
+        gosmee(),
     ]
 
 
@@ -291,6 +301,28 @@ def go_caches(module: Path, report: Report = print) -> Path:
             raise ImageError(f"`{' '.join(command)}` failed in {module}:\n{output}")
         new.rename(folder)
     return folder
+
+
+def python() -> Image:
+    """Python's interpreter and standard library, for scripts that need nothing else.
+
+    The version is this machine's, whatever the name says: a script that runs here runs on 3.11 and later.
+    """
+    env = (f"PATH={_PATH}", f"SSL_CERT_FILE={_CA_BUNDLE}")
+    return Image(name=PYTHON, layers=(_system_files(), _shell(), _python()), env=env)
+
+
+def gosmee() -> Image:
+    """The relay's client: a stand-in under the real image's name, see testbed/gosmee."""
+    own = Layer(
+        (
+            Entry(path="usr/local"),
+            Entry(path="usr/local/bin"),
+            Entry(path="usr/local/bin/gosmee", source=gosmee_standin.CLIENT),
+        )
+    )
+    layers = (*python().layers, own)
+    return Image(name=gosmee_standin.IMAGE, layers=layers, entrypoint=("/usr/local/bin/gosmee",))
 
 
 @functools.cache
@@ -403,6 +435,34 @@ def _go_caches_layer(caches: Path) -> Layer:
         *_tree(caches / "build", "go/build")[1:],
     ]
     return Layer(tuple(entry for entry in entries if not left_out.search(entry.path)))
+
+
+@functools.cache
+def _python() -> Layer:
+    """The interpreter, its standard library and the shared libraries of both.
+
+    Debian's own, not the first on the path: that may be a version manager's script, or below a home folder.
+    """
+    interpreter = _program("/usr/bin/python3").resolve()
+    if not re.fullmatch(r"python3\.\d+", interpreter.name):
+        raise ImageError(f"{interpreter} is no interpreter of Debian's package python3")
+    library = Path(f"/usr/lib/{interpreter.name}")
+    entries = [
+        entry
+        for entry in _tree(library, str(library)[1:])
+        if not set(Path(entry.path).parts) & {"__pycache__", "test", "ensurepip", "lib2to3"}
+        # `config-*` is for programs that embed Python; links that leave the folder would lead nowhere.
+        and not re.search(r"/config-[^/]+|/sitecustomize\.py", entry.path)
+    ]
+    programs = [interpreter, *(entry.source for entry in entries if entry.source and ".so" in entry.path)]
+    return Layer(
+        (
+            Entry(path=f"usr/bin/{interpreter.name}", source=interpreter),
+            *(Entry(path=f"usr/bin/{link}", link=interpreter.name) for link in ("python", "python3")),
+            *entries,
+            *_library_entries(programs),
+        )
+    )
 
 
 def _library_entries(programs: Iterable[Path]) -> list[Entry]:

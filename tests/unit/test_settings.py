@@ -20,6 +20,8 @@ SECRETS = (
     "storageAccessKey",
     "storageSecretKey",
     "storageServiceAccount",
+    "ultrahookApiKey",
+    "githubAppPrivateKey",
 )
 SERVICE_ACCOUNT = json.dumps({"type": "service_account", "private_key": "known", "client_email": "x@y"})
 
@@ -57,7 +59,7 @@ def test_the_defaults_with_a_repository_and_a_token_are_enough(configure):
     assert settings.slack_reporter_configs is None
     assert settings.storage is None
     assert settings.job_logs is None
-    assert settings.webhook_url is None
+    assert settings.relay.webhook_url is None
     assert settings.github_endpoint == "https://api.github.com"
 
 
@@ -266,3 +268,93 @@ def test_every_declared_setting_is_read(configure):
     config.get_object = lambda key, *a: (read.add(key), get_object(key, *a))[1]
     load(config)
     assert read == set(PROJECT["config"])
+
+
+def test_organisations_are_enough_and_may_be_those_of_repositories(configure):
+    settings = load(configure(repositories=[], organizations=["acme"]))
+    assert settings.organizations == ("acme",)
+    assert settings.repositories == ()
+    assert load(configure(organizations=["acme"])).repositories == (Repository(owner="acme", name="one"),)
+
+
+@pytest.mark.parametrize("name", ["acme/one", "-acme", "https://github.com/acme", ""])
+def test_an_organisation_is_a_name(configure, name):
+    assert f"prow:organizations[0] is {name!r}, not an organisation's name" in errors(
+        configure(organizations=[name])
+    )
+
+
+def test_an_organisation_twice_is_an_error_whatever_its_case(configure):
+    assert "prow:organizations[1] repeats 'Acme'" in errors(configure(organizations=["acme", "Acme"]))
+
+
+def test_events_and_imports_are_by_target(configure):
+    settings = load(
+        configure(
+            organizations=["omega"],
+            webhookEvents={"acme/one": ["pull_request", "issue_comment"], "omega": ["*"]},
+            importWebhooks={"acme/one": 12, "omega": "7"},
+        )
+    )
+    assert settings.webhook_events == {"acme/one": ("pull_request", "issue_comment"), "omega": ("*",)}
+    assert settings.import_webhooks == {"acme/one": 12, "omega": 7}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason", "command"),
+    [
+        (
+            "webhookEvents",
+            {"acme/other": ["push"]},
+            'prow:webhookEvents["acme/other"] is for what neither repositories nor organizations has',
+            "pulumi config rm --path 'webhookEvents[\"acme/other\"]'",
+        ),
+        (
+            "webhookEvents",
+            {"acme/one": []},
+            'prow:webhookEvents["acme/one"] is [], not a list of GitHub\'s events',
+            "pulumi config set --path 'webhookEvents[\"acme/one\"][0]' pull_request",
+        ),
+        (
+            "webhookEvents",
+            {"acme/one": "push"},
+            "prow:webhookEvents[\"acme/one\"] is 'push', not a list of GitHub's events",
+            "pulumi config set --path",
+        ),
+        (
+            "webhookEvents",
+            ["push"],
+            "prow:webhookEvents is ['push'], not a map",
+            "pulumi config set --path 'webhookEvents[\"<owner>/<name>\"]'",
+        ),
+        (
+            "importWebhooks",
+            {"acme/one": "one/12"},
+            "prow:importWebhooks[\"acme/one\"] is 'one/12', not a webhook's number",
+            "pulumi config set --path 'importWebhooks[\"acme/one\"]' <last part of the webhook's address>",
+        ),
+        (
+            "importWebhooks",
+            {"omega": 1},
+            'prow:importWebhooks["omega"] is for what neither repositories nor organizations has',
+            "pulumi config rm --path 'importWebhooks[\"omega\"]'",
+        ),
+    ],
+)
+def test_a_wrong_entry_of_a_target_is_named_with_the_command_that_mends_it(
+    configure, key, value, reason, command
+):
+    text = errors(configure(**{key: value}))
+    assert reason in text
+    assert command in text
+
+
+def test_a_preview_that_knows_the_nodes_address_needs_no_context(configure, monkeypatch):
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    assert load(configure(nodeAddress="192.0.2.1"), contexts=[]).node_address == "192.0.2.1"
+    assert "Previewed from the stack's state alone" in said[0]
+    assert "prow:context" in errors(configure(), contexts=[])
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
+    assert "prow:context" in errors(configure(nodeAddress="192.0.2.1"), contexts=[])

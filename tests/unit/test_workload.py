@@ -17,7 +17,7 @@ CONFIGURATION: Any = SimpleNamespace(config="config", plugins="plugins", job_con
 STORAGE = Storage(kind="s3", bucket="logs")
 
 
-def make(run, names=tuple(CATALOG), slack=None, kubeconfig=None, endpoint=GITHUB_API, storage=None):
+def make(run, names=tuple(CATALOG), slack=None, kubeconfig=None, endpoint=GITHUB_API, storage=None, app=None):
     credentials: Any = SimpleNamespace(
         hmac_token="hmac-token",
         github_token="github-token",
@@ -33,6 +33,7 @@ def make(run, names=tuple(CATALOG), slack=None, kubeconfig=None, endpoint=GITHUB
         image_registry="registry.example/prow",
         image_tag="v1",
         github_endpoint=endpoint,
+        github_app_id=app,
         configuration=CONFIGURATION,
         credentials=credentials,
         storage=storage,
