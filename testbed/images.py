@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +25,7 @@ PROW_REGISTRY = "us-docker.pkg.dev/k8s-infra-prow/images"
 PROW_TAG = "v20240802-66b115076"
 BUSYBOX = "docker.io/library/busybox:1.36"
 GIT = "docker.io/library/buildpack-deps:bookworm-scm"
+PYTHON = "docker.io/library/python:3.13-alpine"
 
 # Upstream's base image by component (.ko.yaml baseImageOverrides): True where it has git.
 PROW_COMPONENTS = {
@@ -42,7 +44,12 @@ PROW_COMPONENTS = {
     "status-reconciler": False,
     "tide": True,
 }
-PACKAGES = {"busybox": "busybox-static", "git": "git", "ssh": "openssh-client"}
+PACKAGES = {
+    "busybox": "busybox-static",
+    "git": "git",
+    "ssh": "openssh-client",
+    "/usr/bin/python3": "python3",
+}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _BLOCK = 512  # tar's
@@ -186,6 +193,7 @@ def everything(tag: str = PROW_TAG, report: Report = print) -> list[Image]:
     return [
         *prow(tools.ensure(list(PROW_COMPONENTS), report), tag=tag, deck_files=deck.files(report)),
         *jobs(),
+        python(),
     ]
 
 
@@ -208,6 +216,15 @@ def jobs() -> list[Image]:
     """What jobs run in: a shell, and a shell with git."""
     shell = (_system_files(), _shell())
     return [Image(name=BUSYBOX, layers=shell), Image(name=GIT, layers=(*shell, _git()))]
+
+
+def python() -> Image:
+    """Python's interpreter and standard library, for scripts that need nothing else.
+
+    The version is this machine's, whatever the name says: a script that runs here runs on 3.11 and later.
+    """
+    env = (f"PATH={_PATH}", f"SSL_CERT_FILE={_CA_BUNDLE}")
+    return Image(name=PYTHON, layers=(_system_files(), _shell(), _python()), env=env)
 
 
 @functools.cache
@@ -278,6 +295,34 @@ def _git() -> Layer:
     ]
     entries |= {entry.path: entry for entry in _library_entries(programs)}
     return Layer(tuple(entries.values()))
+
+
+@functools.cache
+def _python() -> Layer:
+    """The interpreter, its standard library and the shared libraries of both.
+
+    Debian's own, not the first on the path: that may be a version manager's script, or below a home folder.
+    """
+    interpreter = _program("/usr/bin/python3").resolve()
+    if not re.fullmatch(r"python3\.\d+", interpreter.name):
+        raise ImageError(f"{interpreter} is no interpreter of Debian's package python3")
+    library = Path(f"/usr/lib/{interpreter.name}")
+    entries = [
+        entry
+        for entry in _tree(library, str(library)[1:])
+        if not set(Path(entry.path).parts) & {"__pycache__", "test", "ensurepip", "lib2to3"}
+        # `config-*` is for programs that embed Python; links that leave the folder would lead nowhere.
+        and not re.search(r"/config-[^/]+|/sitecustomize\.py", entry.path)
+    ]
+    programs = [interpreter, *(entry.source for entry in entries if entry.source and ".so" in entry.path)]
+    return Layer(
+        (
+            Entry(path=f"usr/bin/{interpreter.name}", source=interpreter),
+            *(Entry(path=f"usr/bin/{link}", link=interpreter.name) for link in ("python", "python3")),
+            *entries,
+            *_library_entries(programs),
+        )
+    )
 
 
 def _library_entries(programs: Iterable[Path]) -> list[Entry]:
