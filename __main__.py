@@ -26,7 +26,7 @@ webhook_secret = WebhookSecret(
 )
 prow = Prow(
     "prow",
-    ProwArgs(settings=given, files=files, hmac=webhook_secret.hmac, node_address=cluster.node_address),
+    ProwArgs(settings=given, files=files, hmacs=webhook_secret.hmacs, node_address=cluster.node_address),
     pulumi.ResourceOptions(providers=[cluster.provider]),
 )
 webhooks = Webhooks(

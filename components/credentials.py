@@ -1,12 +1,14 @@
 """The Kubernetes Secrets that hold what Prow must know and nobody else may."""
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.objects import labels, name_of
+from components.webhook_secret import GENERATION, one_at_a_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +19,8 @@ class CredentialsArgs:
     """Namespace of Prow's components."""
     job_namespace: pulumi.Input[str]
     """Namespace of the jobs' pods."""
-    hmac: pulumi.Input[str]
-    """Secret that signs webhooks."""
+    hmacs: Mapping[int, pulumi.Input[str]]
+    """Secrets that sign webhooks, by generation, the newest first."""
     bot_token: pulumi.Input[str]
     """GitHub token of the bot."""
     slack_token: pulumi.Input[str] | None = None
@@ -47,18 +49,44 @@ class Credentials(pulumi.ComponentResource):
         super().__init__("prow:index:Credentials", name, None, opts)
 
         def secret(
-            resource: str, secret_name: str, namespace: pulumi.Input[str], key: str, value: pulumi.Input[str]
+            resource: str,
+            secret_name: str,
+            namespace: pulumi.Input[str],
+            key: str,
+            value: pulumi.Input[str],
+            annotations: Mapping[str, str] | None = None,
+            hooks: pulumi.ResourceHookBinding | None = None,
         ) -> pulumi.Output[str]:
             made = kubernetes.core.v1.Secret(
                 f"{name}-{resource}",
-                metadata={"name": secret_name, "namespace": namespace, "labels": labels()},
+                metadata={
+                    "name": secret_name,
+                    "namespace": namespace,
+                    "labels": labels(),
+                    "annotations": annotations,
+                },
                 string_data={key: pulumi.Output.secret(value)},
-                opts=pulumi.ResourceOptions(parent=self),
+                opts=pulumi.ResourceOptions(parent=self, hooks=hooks),
             )
             return name_of(made)
 
-        tokens = pulumi.Output.secret(args.hmac).apply(hook_tokens)
-        self.hmac_token = secret("hmac-token", "hmac-token", args.namespace, "hmac", tokens)
+        self.hmac_token = secret(
+            "hmac-token",
+            "hmac-token",
+            args.namespace,
+            "hmac",
+            pulumi.Output.secret(pulumi.Output.all(*args.hmacs.values())).apply(hook_tokens),
+            {GENERATION: str(max(args.hmacs))},
+            pulumi.ResourceHookBinding(
+                before_update=[
+                    pulumi.ResourceHook(
+                        "webhook-secret-generation",
+                        one_at_a_time,
+                        pulumi.ResourceHookOptions(on_dry_run=True),
+                    )
+                ]
+            ),
+        )
         self.github_token = secret("github-token", "github-token", args.namespace, "token", args.bot_token)
         secret("github-token-jobs", "github-token", args.job_namespace, "token", args.bot_token)
         if args.slack_token is not None:
@@ -70,10 +98,10 @@ class Credentials(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def hook_tokens(hmac: str) -> str:
+def hook_tokens(hmacs: Iterable[str]) -> str:
     """The file that hook reads: tokens by repository, organisation or, as here, `*` for all.
 
-    JSON, which is YAML as well; quoted, since forty digits alone would be read as a number. Source: extractHMACs in
-    pkg/github/hmac.go of kubernetes-sigs/prow.
+    A delivery is taken if any of them signed it, in whatever order. JSON, which is YAML as well; quoted, since forty
+    digits alone would be read as a number. Source: extractHMACs in pkg/github/hmac.go of kubernetes-sigs/prow.
     """
-    return json.dumps({"*": [{"value": hmac}]})
+    return json.dumps({"*": [{"value": hmac} for hmac in hmacs]})

@@ -23,6 +23,7 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,10
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, as Kubernetes names namespaces
 _DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 _IMAGE_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")  # github.com/distribution/reference
+_IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[\w.-]{1,128}|@sha256:[0-9a-f]{64})")
 _TOKEN = re.compile(r"[!-~]+")
 
 
@@ -73,6 +74,8 @@ class Settings:
     """Registry and path of Prow's images, without a trailing slash."""
     image_tag: str
     """Release of Prow."""
+    script_image: str
+    """Image with Python for the stack's own scripts."""
     github_endpoint: str
     """REST endpoint of GitHub, without a trailing slash."""
     relay: str
@@ -236,6 +239,12 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         components=_components(read),
         image_registry=registry.rstrip("/"),
         image_tag=read.text("imageTag", _IMAGE_TAG.fullmatch, "an image tag", "v20260819-7593870dc"),
+        script_image=read.text(
+            "scriptImage",
+            _IMAGE.fullmatch,
+            "an image's name with a tag",
+            "docker.io/library/python:3.13-alpine",
+        ),
         github_endpoint=read.text(
             "githubEndpoint", _is_url, "an http(s) URL", "https://api.github.com"
         ).rstrip("/"),
