@@ -8,6 +8,7 @@ from components import configuration, prow_files, settings
 from components.cluster import Cluster, ClusterArgs, kubeconfig_contexts
 from components.exports import export
 from components.prow import Prow, ProwArgs
+from components.redelivery import Redelivery, RedeliveryArgs
 from components.webhook import Webhooks, WebhooksArgs
 from components.webhook_secret import WebhookSecret, WebhookSecretArgs
 
@@ -38,4 +39,16 @@ webhooks = Webhooks(
     ),
     pulumi.ResourceOptions(depends_on=[prow]),  # GitHub's first ping finds hook answering
 )
+if given.redelivery_token is not None:
+    Redelivery(
+        "redelivery",
+        RedeliveryArgs(
+            namespace=prow.namespace,
+            webhooks=webhooks.urls,
+            token=given.redelivery_token,
+            schedule=given.redelivery_schedule,
+            image=given.script_image,
+        ),
+        pulumi.ResourceOptions(providers=[cluster.provider]),
+    )
 export(given, prow, webhooks)

@@ -37,6 +37,8 @@ class Prow(pulumi.ComponentResource):
     knows the newest webhook secret.
     """
 
+    namespace: pulumi.Output[str]
+    """Name of Prow's namespace, known once it exists."""
     deck_url: pulumi.Output[str]
     """Where people see jobs, with a trailing slash."""
     hook_url: pulumi.Output[str]
@@ -103,5 +105,6 @@ class Prow(pulumi.ComponentResource):
             RotationArgs(namespace=namespaces.namespace, hmacs=args.hmacs, image=settings.script_image),
             pulumi.ResourceOptions(parent=self, depends_on=[workloads]),
         )
+        self.namespace = namespaces.namespace
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})

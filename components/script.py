@@ -50,7 +50,7 @@ class Script(pulumi.ComponentResource):
         self.register_outputs({})
 
     def pod(
-        self, arguments: Sequence[pulumi.Input[str]], secret: pulumi.Input[str]
+        self, arguments: pulumi.Input[Sequence[pulumi.Input[str]]], secret: pulumi.Input[str]
     ) -> kubernetes.core.v1.PodTemplateSpecArgsDict:
         """A pod that runs the program once.
 
@@ -76,7 +76,7 @@ class Script(pulumi.ComponentResource):
                         "name": args.object_name,
                         "image": args.image,
                         "command": ["python", "-u", f"/program/{args.script}.py"],
-                        "args": list(arguments),
+                        "args": arguments,
                         # Its last words are what `pulumi up` and `kubectl describe` show of a failure.
                         "termination_message_policy": "FallbackToLogsOnError",
                         "resources": {

@@ -24,6 +24,7 @@ _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, as
 _DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 _IMAGE_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")  # github.com/distribution/reference
 _IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[\w.-]{1,128}|@sha256:[0-9a-f]{64})")
+_SCHEDULE = re.compile(r"[\d*/,-]+( [\d*/,A-Za-z?-]+){4}")
 _TOKEN = re.compile(r"[!-~]+")
 
 
@@ -56,6 +57,10 @@ class Settings:
     """Slack token of crier's reporter; None: no Slack."""
     build_cluster_kubeconfig: pulumi.Output[str] | None
     """Kubeconfig of build clusters; None: jobs run in this cluster only."""
+    redelivery_token: pulumi.Output[str] | None
+    """GitHub token with which missed deliveries are asked for again; None: they are not."""
+    redelivery_schedule: str
+    """When they are asked for, in cron's form."""
     webhook_secret_generation: int
     """Number of the current webhook secret, from 1."""
     context: str
@@ -199,6 +204,15 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
     repositories = _repositories(read)
     bot_token = read.secret("botToken", what="the GitHub token with which Prow reports", required=True)
 
+    redeliver = (
+        read.text("redeliverMissed", ("true", "false").__contains__, "true or false", "false") == "true"
+    )
+    redelivery_token = read.secret(
+        "redeliveryToken",
+        what="redeliverMissed needs a GitHub token that may administer the webhooks (admin:repo_hook); it is kept in "
+        "the cluster, so github:token, which is not, is not taken for it",
+        required=redeliver,
+    )
     generation_text = read.text(
         "webhookSecretGeneration", lambda t: re.fullmatch(r"[1-9]\d{0,8}", t), "a whole number from 1", "1"
     )
@@ -230,6 +244,10 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         bot_token=bot_token,
         slack_token=read.secret("slackToken", what="the Slack token"),
         build_cluster_kubeconfig=read.secret("buildClusterKubeconfig", what="the kubeconfig", one_word=False),
+        redelivery_token=redelivery_token if redeliver else None,
+        redelivery_schedule=read.text(
+            "redeliverySchedule", _SCHEDULE.fullmatch, "five fields of cron", "'*/10 * * * *'"
+        ),
         webhook_secret_generation=int(generation_text) if generation_text.isdecimal() else 0,
         context=context,
         node=read.optional("node", _DNS_NAME.fullmatch, "a node's name", "<name>") or context,

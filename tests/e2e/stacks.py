@@ -3,8 +3,10 @@
 import contextlib
 from collections.abc import Generator, Mapping
 from pathlib import Path
+from typing import Any
 
 from testbed.cli import Pulumi
+from testbed.cluster_view import View, wait_for
 from testbed.environment import Environment
 from tests.conftest import report
 
@@ -28,3 +30,16 @@ def deployed(
     finally:
         pulumi.destroy()
         pulumi.remove()
+
+
+def scale_hook(view: View, replicas: int) -> None:
+    """Change the number of hook's pods, and wait until it is so."""
+    view.apps.patch_namespaced_deployment_scale("hook", "prow", {"spec": {"replicas": replicas}})
+
+    def settled() -> bool:
+        pods: Any = view.core.list_namespaced_pod("prow", label_selector="app=hook")
+        return len(pods.items) == replicas and all(
+            status.ready for pod in pods.items for status in pod.status.container_statuses or ()
+        )
+
+    wait_for(f"{replicas} ready pods of hook", settled, 240)

@@ -22,7 +22,7 @@ from testbed.cluster_view import View, wait_for
 from testbed.environment import OWNER, REPOSITORY, Environment
 from tests.conftest import report
 
-from .stacks import deployed
+from .stacks import deployed, scale_hook
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 A_SECOND = 20
@@ -187,19 +187,6 @@ def test_no_delivery_is_refused_or_lost_through_two_rotations(environment, pulum
     assert deliver(url, known[3]) == 200
     assert deliver(url, known[2]) == 200
     assert deliver(url, known[1]) == 403
-
-
-def scale_hook(view: View, replicas: int) -> None:
-    """Change the number of hook's pods, and wait until it is so."""
-    view.apps.patch_namespaced_deployment_scale("hook", "prow", {"spec": {"replicas": replicas}})
-
-    def settled() -> bool:
-        pods: Any = view.core.list_namespaced_pod("prow", label_selector="app=hook")
-        return len(pods.items) == replicas and all(
-            status.ready for pod in pods.items for status in pod.status.container_statuses or ()
-        )
-
-    wait_for(f"{replicas} ready pods of hook", settled, 240)
 
 
 def test_github_does_not_move_before_hook_knows_the_secret_and_the_next_up_goes_on(

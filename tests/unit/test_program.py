@@ -16,8 +16,14 @@ PROJECT = Path(__file__).parents[2]
 SECRETS = {
     "prow:botToken": "ghp_bot_known",
     "prow:slackToken": "xoxb-known",
+    "prow:redeliveryToken": "ghp_redelivery_known",
     "prow:buildClusterKubeconfig": "apiVersion: v1\nkind: Config\n# kubeconfig-known\n",
     "github:token": "ghp_admin_known",
+}
+PLAIN = {
+    "prow:repositories": '["acme/one", "zeta/two"]',
+    "prow:redeliverMissed": "true",
+    "prow:webhookSecretGeneration": "2",
 }
 HMAC = "0f" * 20
 
@@ -33,9 +39,7 @@ def program(run, monkeypatch, tmp_path):
         f"prow:{key}": item["default"] if isinstance(item["default"], str) else json.dumps(item["default"])
         for key, item in declared.items()
     }
-    pulumi.runtime.set_all_config(
-        values | {"prow:repositories": '["acme/one", "zeta/two"]'} | SECRETS, list(SECRETS)
-    )
+    pulumi.runtime.set_all_config(values | PLAIN | SECRETS, list(SECRETS))
     return run(lambda: runpy.run_path("__main__.py", run_name="__main__"))
 
 
@@ -84,7 +88,7 @@ def test_no_secret_is_sent_to_the_engine_in_plain_text(program):
 
 
 def test_no_config_map_and_no_argument_holds_a_secret_even_marked(program):
-    for kind in ("ConfigMap", "Deployment"):
+    for kind in ("ConfigMap", "Deployment", "Job", "CronJob"):
         text = json.dumps({key: reveal(inputs) for key, inputs in program.of(kind).items()})
         for secret in (*SECRETS.values(), HMAC, "kubeconfig-known"):
             assert secret.strip() not in text

@@ -1,0 +1,46 @@
+import pulumi
+
+from components.redelivery import Redelivery, RedeliveryArgs
+
+from .conftest import reveal, secrets_of
+
+WEBHOOKS = {
+    "zeta/two": "https://api.github.com/repos/zeta/two/hooks/2",
+    "acme/one": "https://api.github.com/repos/acme/one/hooks/1",
+}
+
+
+def make(run):
+    args = RedeliveryArgs(
+        namespace="prow",
+        webhooks=pulumi.Output.from_input(WEBHOOKS),
+        token="ghp_known",
+        schedule="*/10 * * * *",
+        image="registry.example/python:3",
+    )
+    return run(lambda: Redelivery("redelivery", args) and None)
+
+
+def test_the_cron_job_looks_after_every_webhook(run):
+    cron = reveal(make(run).of("CronJob")["prow/redelivery"])["spec"]
+    assert cron["schedule"] == "*/10 * * * *"
+    pod = cron["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["args"] == ["/etc/secret/token", "http://hook:8888/", *sorted(WEBHOOKS.values())]
+    assert container["command"][-1] == "/program/redeliver.py"
+
+
+def test_two_runs_are_never_at_work_at_once_and_each_is_bounded(run):
+    cron = make(run).of("CronJob")["prow/redelivery"]["spec"]
+    assert cron["concurrencyPolicy"] == "Forbid"
+    assert cron["jobTemplate"]["spec"]["backoffLimit"] == 0
+    assert cron["jobTemplate"]["spec"]["activeDeadlineSeconds"] > 0
+
+
+def test_the_token_is_a_secret_that_the_pod_reads_as_a_file(run):
+    recorder = make(run)
+    assert secrets_of(recorder.of("Secret")["prow/redelivery"]["stringData"]) == [{"token": "ghp_known"}]
+    assert "ghp_known" not in str(recorder.of("CronJob"))
+    pod = reveal(recorder.of("CronJob"))["prow/redelivery"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert {"name": "secret", "secret": {"secretName": "redelivery", "defaultMode": 0o440}} in pod["volumes"]
+    assert pod["automountServiceAccountToken"] is False
