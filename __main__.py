@@ -9,46 +9,52 @@ from components.cluster import Cluster, ClusterArgs, kubeconfig_contexts
 from components.exports import export
 from components.prow import Prow, ProwArgs
 from components.redelivery import Redelivery, RedeliveryArgs
+from components.relay import Relay, RelayArgs
 from components.webhook import Webhooks, WebhooksArgs
 from components.webhook_secret import WebhookSecret, WebhookSecretArgs
 
 # All that the user gave is checked before anything is registered.
 given = settings.load(contexts=kubeconfig_contexts())
 files = prow_files.load(
-    Path("prow"), [str(repository) for repository in given.repositories], job_namespace=given.job_namespace
+    Path("prow"),
+    [str(repository) for repository in given.repositories],
+    organizations=given.organizations,
+    job_namespace=given.job_namespace,
 )
 configuration.check(files, namespace=given.namespace, job_namespace=given.job_namespace)
 
 cluster = Cluster(
     "cluster", ClusterArgs(context=given.context, node=given.node, node_address=given.node_address)
 )
+on_cluster = pulumi.ResourceOptions(providers=[cluster.provider])
 webhook_secret = WebhookSecret(
     "webhook-secret", WebhookSecretArgs(generation=given.webhook_secret_generation)
 )
 prow = Prow(
     "prow",
     ProwArgs(settings=given, files=files, hmacs=webhook_secret.hmacs, node_address=cluster.node_address),
-    pulumi.ResourceOptions(providers=[cluster.provider]),
+    on_cluster,
+)
+relay = Relay(
+    "relay",
+    RelayArgs(settings=given.relay, node_url=prow.hook_url, namespace=prow.namespace),
+    on_cluster,
 )
 webhooks = Webhooks(
     "webhook",
     WebhooksArgs(
         repositories=given.repositories,
-        url=given.webhook_url or prow.hook_url,
+        organizations=given.organizations,
+        events=given.webhook_events,
+        imports=given.import_webhooks,
+        url=relay.url,
         secret=webhook_secret.hmac,
     ),
-    pulumi.ResourceOptions(depends_on=[prow]),  # GitHub's first ping finds hook answering
+    pulumi.ResourceOptions(depends_on=[prow, relay]),  # GitHub's first ping finds hook answering
 )
-if given.redelivery_token is not None:
-    Redelivery(
-        "redelivery",
-        RedeliveryArgs(
-            namespace=prow.namespace,
-            webhooks=webhooks.urls,
-            token=given.redelivery_token,
-            schedule=given.redelivery_schedule,
-            image=given.script_image,
-        ),
-        pulumi.ResourceOptions(providers=[cluster.provider]),
-    )
-export(given, prow, webhooks)
+Redelivery(
+    "redelivery",
+    RedeliveryArgs(settings=given, namespace=prow.namespace, webhooks=webhooks.urls),
+    on_cluster,
+)
+export(given, prow, relay, webhooks)

@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from components import github_app
 from components.objects import labels, name_of
 from components.prow_files import ProwFiles, ProwFilesError, run_checkconfig, to_yaml
 
@@ -29,6 +30,8 @@ class ConfigurationArgs:
     """URL of deck, with a trailing slash."""
     github_link_url: str = "https://github.com"
     """Where GitHub's pages are, for links in comments."""
+    clone_as: Mapping[str, Any] | None = None
+    """Decoration with which jobs clone as Prow's account; None: as the files say."""
 
 
 class Configuration(pulumi.ComponentResource):
@@ -63,6 +66,7 @@ class Configuration(pulumi.ComponentResource):
                 job_namespace=known[1],
                 deck_url=known[2],
                 github_link_url=args.github_link_url,
+                clone_as=args.clone_as,
             )
         )
         self.config = config_map("config", {"config.yaml": config})
@@ -72,7 +76,13 @@ class Configuration(pulumi.ComponentResource):
 
 
 def render_config(
-    config: dict[str, Any], *, namespace: str, job_namespace: str, deck_url: str, github_link_url: str
+    config: dict[str, Any],
+    *,
+    namespace: str,
+    job_namespace: str,
+    deck_url: str,
+    github_link_url: str,
+    clone_as: Mapping[str, Any] | None = None,
 ) -> str:
     """config.yaml as Prow gets it: the user's, with namespaces and addresses filled in.
 
@@ -86,6 +96,8 @@ def render_config(
     plank["job_url_template"] = deck_url + LOG_PATH
     if github_link_url != "https://github.com":
         filled.setdefault("github", {}).setdefault("link_url", github_link_url)
+    if clone_as:
+        github_app.decorate(plank, clone_as)
     return to_yaml(filled)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from components import github_app
+from components.github_app import GitHubApp
 from components.objects import labels, name_of
 from components.webhook_secret import GENERATION, one_at_a_time
 
@@ -21,8 +23,10 @@ class CredentialsArgs:
     """Namespace of the jobs' pods."""
     hmacs: Mapping[int, pulumi.Input[str]]
     """Secrets that sign webhooks, by generation, the newest first."""
-    bot_token: pulumi.Input[str]
-    """GitHub token of the bot."""
+    bot_token: pulumi.Input[str] | None = None
+    """GitHub token of the bot; None: the App is Prow's account."""
+    github_app: GitHubApp | None = None
+    """The GitHub App that is Prow's account; None: the bot is."""
     slack_token: pulumi.Input[str] | None = None
     """Slack token; None: no Secret `slack-token`."""
     build_cluster_kubeconfig: pulumi.Input[str] | None = None
@@ -33,13 +37,14 @@ class Credentials(pulumi.ComponentResource):
     """Secrets `hmac-token`, `github-token` (in both namespaces) and, where given, `slack-token`, `kubeconfig`.
 
     `github-token` is in the jobs' namespace because clonerefs, which runs in a job's pod, reads it there
-    (`oauth_token_secret` of Prow's decoration configuration). Containers read all of them as mounted files.
+    (`oauth_token_secret` or `github_app_private_key_secret` of Prow's decoration configuration). Containers read all
+    of them as mounted files.
     """
 
     hmac_token: pulumi.Output[str]
     """Name of the Secret with key `hmac`."""
     github_token: pulumi.Output[str]
-    """Name of the Secret with key `token`."""
+    """Name of the Secret with key `token`, or for an App `cert` and `appid`."""
     slack_token: pulumi.Output[str] | None = None
     """Name of the Secret with key `token`, or None."""
     kubeconfig: pulumi.Output[str] | None = None
@@ -54,41 +59,54 @@ class Credentials(pulumi.ComponentResource):
             namespace: pulumi.Input[str],
             key: str,
             value: pulumi.Input[str],
-            annotations: Mapping[str, str] | None = None,
-            hooks: pulumi.ResourceHookBinding | None = None,
+            **more: pulumi.Input[str],
         ) -> pulumi.Output[str]:
             made = kubernetes.core.v1.Secret(
                 f"{name}-{resource}",
-                metadata={
-                    "name": secret_name,
-                    "namespace": namespace,
-                    "labels": labels(),
-                    "annotations": annotations,
-                },
-                string_data={key: pulumi.Output.secret(value)},
-                opts=pulumi.ResourceOptions(parent=self, hooks=hooks),
+                metadata={"name": secret_name, "namespace": namespace, "labels": labels()},
+                string_data={key: pulumi.Output.secret(value), **more},
+                opts=pulumi.ResourceOptions(parent=self),
             )
             return name_of(made)
 
-        self.hmac_token = secret(
-            "hmac-token",
-            "hmac-token",
-            args.namespace,
-            "hmac",
-            pulumi.Output.secret(pulumi.Output.all(*args.hmacs.values())).apply(hook_tokens),
-            {GENERATION: str(max(args.hmacs))},
-            pulumi.ResourceHookBinding(
-                before_update=[
-                    pulumi.ResourceHook(
-                        "webhook-secret-generation",
-                        one_at_a_time,
-                        pulumi.ResourceHookOptions(on_dry_run=True),
-                    )
-                ]
+        hmac_token = kubernetes.core.v1.Secret(
+            f"{name}-hmac-token",
+            metadata={
+                "name": "hmac-token",
+                "namespace": args.namespace,
+                "labels": labels(),
+                "annotations": {GENERATION: str(max(args.hmacs))},
+            },
+            string_data={
+                "hmac": pulumi.Output.secret(pulumi.Output.all(*args.hmacs.values())).apply(hook_tokens)
+            },
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                hooks=pulumi.ResourceHookBinding(
+                    before_update=[
+                        pulumi.ResourceHook(
+                            "webhook-secret-generation",
+                            one_at_a_time,
+                            pulumi.ResourceHookOptions(on_dry_run=True),
+                        )
+                    ]
+                ),
             ),
         )
-        self.github_token = secret("github-token", "github-token", args.namespace, "token", args.bot_token)
-        secret("github-token-jobs", "github-token", args.job_namespace, "token", args.bot_token)
+        self.hmac_token = name_of(hmac_token)
+        for resource, namespace in (
+            ("github-token", args.namespace),
+            ("github-token-jobs", args.job_namespace),
+        ):
+            if app := args.github_app:
+                made = secret(
+                    resource, github_app.SECRET, namespace, github_app.KEY, app.private_key, appid=app.id
+                )
+            else:
+                assert args.bot_token is not None
+                made = secret(resource, github_app.SECRET, namespace, "token", args.bot_token)
+            if resource == "github-token":
+                self.github_token = made
         if args.slack_token is not None:
             self.slack_token = secret("slack-token", "slack-token", args.namespace, "token", args.slack_token)
         if args.build_cluster_kubeconfig is not None:

@@ -8,6 +8,7 @@ import pulumi
 from components.catalog import CATALOG
 from components.configuration import Configuration, ConfigurationArgs
 from components.credentials import Credentials, CredentialsArgs
+from components.github_app import clone_as
 from components.namespaces import Namespaces, NamespacesArgs
 from components.prow_files import ProwFiles
 from components.rotation import Rotation, RotationArgs
@@ -43,11 +44,14 @@ class Prow(pulumi.ComponentResource):
     """Where people see jobs, with a trailing slash."""
     hook_url: pulumi.Output[str]
     """Where hook receives webhooks, as the cluster's node has it."""
+    namespace: pulumi.Output[str]
+    """Namespace of the components."""
 
     def __init__(self, name: str, args: ProwArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Prow", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         settings = args.settings
+        app = settings.github_app
         components = tuple(CATALOG[component] for component in settings.components)
 
         namespaces = Namespaces(
@@ -62,6 +66,7 @@ class Prow(pulumi.ComponentResource):
                 job_namespace=namespaces.job_namespace,
                 hmacs=args.hmacs,
                 bot_token=settings.bot_token,
+                github_app=app,
                 slack_token=settings.slack_token,
                 build_cluster_kubeconfig=settings.build_cluster_kubeconfig,
             ),
@@ -82,6 +87,7 @@ class Prow(pulumi.ComponentResource):
                 job_namespace=namespaces.job_namespace,
                 deck_url=services.deck_url,
                 github_link_url=web_url(settings.github_endpoint),
+                clone_as=clone_as(app, settings.github_endpoint) if app else None,
             ),
             child,
         )
@@ -94,6 +100,7 @@ class Prow(pulumi.ComponentResource):
                 image_registry=settings.image_registry,
                 image_tag=settings.image_tag,
                 github_endpoint=settings.github_endpoint,
+                github_app_id=app.id if app else None,
                 configuration=configuration,
                 credentials=credentials,
             ),
@@ -107,4 +114,5 @@ class Prow(pulumi.ComponentResource):
         )
         self.namespace = namespaces.namespace
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
+        self.namespace = namespaces.namespace
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})

@@ -1,6 +1,8 @@
 """The user's files in `prow/`: config.yaml, plugins.yaml and jobs/, read and checked before anything is applied.
 
-`*` where Prow wants a repository stands for every repository of the settings, so that the files need no owner's name:
+`*` where Prow wants a repository stands for every repository of the settings, so that the files need no owner's name;
+where Prow takes an organisation as well, in plugins.yaml and tide's queries, it stands for every organisation of the
+settings and for the repositories of other owners:
 
 - jobs: as a key of `presubmits` and `postsubmits`;
 - plugins.yaml: as a key of `plugins`, `external_plugins` and the other maps in REPOSITORY_MAPS, and in the lists in
@@ -107,12 +109,14 @@ def load(
     folder: FilePath,
     repositories: Sequence[str],
     *,
+    organizations: Sequence[str] = (),
     job_namespace: str = "test-pods",
     decoration: Mapping[str, Any] | None = None,
 ) -> ProwFiles:
     """Read and check config.yaml, plugins.yaml and jobs/**/*.yaml of the folder.
 
     :param repositories: `owner/name` of the settings.
+    :param organizations: organisations of the settings, whose webhook calls for all of their repositories.
     :param job_namespace: where jobs run; a job that names another namespace is refused, by Prow too.
     :param decoration: defaults for decorated jobs that the stack adds to config.yaml, say when logs are stored.
     :raises ProwFilesError: with every problem of every file.
@@ -124,8 +128,11 @@ def load(
     found = reader.problems
 
     every = tuple(repositories)
-    expanded_config = _expand_config(config.data, every)
-    expanded_plugins = _expand_plugins(plugins.data, every)
+    whole = frozenset(organizations)
+    expanded_config = _expand_config(config.data, every, tuple(organizations))
+    # Prow refuses a plugin that an organisation and its repository both have.
+    others = (name for name in every if name.partition("/")[0] not in whole)
+    expanded_plugins = _expand_plugins(plugins.data, (*organizations, *others))
     expanded_jobs = {key: _expand_jobs(file.data, every) for key, file in jobs.items()}
 
     files = [config, *jobs.values()]
@@ -152,9 +159,9 @@ def load(
         for path, reason in prow_rules.check_expanded_plugins(expanded_plugins)
     ]
     for file in files:
-        found += _foreign_jobs(file, every)
-    found += [config.problem(*rule) for rule in _foreign_queries(config.data, every)]
-    found += [plugins.problem(*rule) for rule in _foreign_plugins(plugins.data, every)]
+        found += _foreign_jobs(file, every, whole)
+    found += [config.problem(*rule) for rule in _foreign_queries(config.data, every, whole)]
+    found += [plugins.problem(*rule) for rule in _foreign_plugins(plugins.data, every, whole)]
 
     job_texts = {
         key: file.text if expanded_jobs[key] is file.data else to_yaml(expanded_jobs[key])
@@ -300,14 +307,20 @@ def _expand_jobs(data: dict[str, Any], repositories: tuple[str, ...]) -> dict[st
     return {**data, **{name: _expand_keys(jobs, repositories) for name, jobs in sections.items()}}
 
 
-def _expand_config(data: dict[str, Any], repositories: tuple[str, ...]) -> dict[str, Any]:
+def _expand_config(
+    data: dict[str, Any], repositories: tuple[str, ...], organizations: tuple[str, ...]
+) -> dict[str, Any]:
     data = copy.deepcopy(_expand_jobs(data, repositories))
     for query in as_list(inside(data, "tide", "queries")):
         if isinstance(query, dict) and "repos" in query:
+            if organizations and EVERY in as_list(query["repos"]):
+                query["orgs"] = list(dict.fromkeys([*texts(query.get("orgs")), *organizations]))
             owners = frozenset(
                 texts(query.get("orgs"))
             )  # Prow refuses a repository of an owner named as a whole
             query["repos"] = _expand_list(query["repos"], repositories, owners)
+            if not query["repos"] and query.get("orgs"):
+                del query["repos"]
     return data
 
 
@@ -354,42 +367,57 @@ def _add(repository: str, repositories: tuple[str, ...]) -> str:
     return f"{hint or ';'} `{EVERY}` stands for every repository of the settings; to add one: {command}"
 
 
-def _foreign_jobs(file: YamlFile, repositories: tuple[str, ...]) -> Iterator[Problem]:
+def _foreign_jobs(
+    file: YamlFile, repositories: tuple[str, ...], organizations: frozenset[str]
+) -> Iterator[Problem]:
     for section in ("presubmits", "postsubmits"):
         for key in as_map(file.data.get(section)):
-            if key not in (EVERY, *repositories):
+            owner, slash, _ = str(key).partition("/")
+            if key not in (EVERY, *repositories) and not (slash and owner in organizations):
                 what = "prow:repositories does not have" if "/" in key else "is not of the form owner/name"
                 reason = f"{section} of {key}, which {what}{_add(key, repositories)}"
                 yield file.problem((section, key), reason)
+            elif key == EVERY and not repositories:
+                reason = f"{section} of `{EVERY}` are for no repository; Prow takes them by owner/name only"
+                yield file.problem((section, key), reason, warning=True)
 
 
 def _foreign(
-    names: Sequence[str], repositories: tuple[str, ...], *, every: bool = True
+    names: Sequence[str],
+    repositories: tuple[str, ...],
+    organizations: frozenset[str],
+    *,
+    every: bool = True,
 ) -> Iterator[tuple[int, str]]:
     """Owners and repositories that the settings do not have, by index."""
     known = {*repositories, *(name.partition("/")[0] for name in repositories), *([EVERY] if every else [])}
     for at, name in enumerate(names):
-        if name and name not in known:
+        if name and name not in known and name.partition("/")[0] not in organizations:
             yield at, f"{name}, which prow:repositories does not have{_add(name, repositories)}"
 
 
-def _foreign_queries(config: dict[str, Any], repositories: tuple[str, ...]) -> prow_rules.Rule:
+def _foreign_queries(
+    config: dict[str, Any], repositories: tuple[str, ...], organizations: frozenset[str]
+) -> prow_rules.Rule:
     for at, query in enumerate(as_list(inside(config, "tide", "queries"))):
         for name in ("orgs", "repos"):
-            for index, reason in _foreign(texts(inside(query, name)), repositories, every=name == "repos"):
+            given = texts(inside(query, name))
+            for index, reason in _foreign(given, repositories, organizations, every=name == "repos"):
                 yield ("tide", "queries", at, name, index), f"tide query {at + 1} for {reason}"
 
 
-def _foreign_plugins(plugins: dict[str, Any], repositories: tuple[str, ...]) -> prow_rules.Rule:
+def _foreign_plugins(
+    plugins: dict[str, Any], repositories: tuple[str, ...], organizations: frozenset[str]
+) -> prow_rules.Rule:
     for path in REPOSITORY_MAPS:
         keys = list(as_map(inside(plugins, *path)))
-        for at, reason in _foreign(keys, repositories):
+        for at, reason in _foreign(keys, repositories, organizations):
             yield (*path, keys[at]), f"{'.'.join(path)} for {reason}"
     for section, name in REPOSITORY_LISTS:
         holder = inside(plugins, *section)
         for at, entry in enumerate(holder if isinstance(holder, list) else [holder]):
             step = (at,) if isinstance(holder, list) else ()
-            for index, reason in _foreign(texts(inside(entry, name)), repositories):
+            for index, reason in _foreign(texts(inside(entry, name)), repositories, organizations):
                 yield (*section, *step, name, index), f"{'.'.join(section)} for {reason}"
 
 

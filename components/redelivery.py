@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 from components.catalog import CATALOG
 from components.objects import labels, name_of
 from components.script import SECRET_PATH, Script, ScriptArgs
+from components.settings import Settings
 
 NAME = "redelivery"
 RUN_SECONDS = 900
@@ -19,37 +20,44 @@ RUN_SECONDS = 900
 class RedeliveryArgs:
     """Whose deliveries, and when."""
 
+    settings: Settings
+    """The checked settings of the stack."""
     namespace: pulumi.Input[str]
     """Namespace of Prow's components."""
     webhooks: pulumi.Input[Mapping[str, str]]
     """API URLs of the webhooks, by any name."""
-    token: pulumi.Input[str]
-    """GitHub token that may administer the webhooks."""
-    schedule: str
-    """When to look for missed deliveries, in cron's form."""
-    image: str
-    """Image with Python for the CronJob."""
 
 
 class Redelivery(pulumi.ComponentResource):
-    """A CronJob that asks GitHub for what failed: see `components/scripts/redeliver.py` for what it does and leaves alone.
+    """A CronJob that asks GitHub for what failed, if the settings want it; what it does and what it leaves alone says
+    `components/scripts/redeliver.py`.
 
     It sees what GitHub saw fail. A relay that answers GitHub itself hides from it what got lost behind the relay.
     """
 
     def __init__(self, name: str, args: RedeliveryArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Redelivery", name, None, opts)
+        if args.settings.redelivery_token is not None:
+            self._cron_job(name, args, args.settings.redelivery_token)
+        self.register_outputs({})
+
+    def _cron_job(self, name: str, args: RedeliveryArgs, token: pulumi.Output[str]) -> None:
         child = pulumi.ResourceOptions(parent=self)
         metadata = kubernetes.meta.v1.ObjectMetaArgs(name=NAME, namespace=args.namespace, labels=labels(NAME))
         secret = kubernetes.core.v1.Secret(
             f"{name}-token",
             metadata=metadata,
-            string_data={"token": pulumi.Output.secret(args.token)},
+            string_data={"token": pulumi.Output.secret(token)},
             opts=child,
         )
         script = Script(
             f"{name}-script",
-            ScriptArgs(script="redeliver", object_name=NAME, namespace=args.namespace, image=args.image),
+            ScriptArgs(
+                script="redeliver",
+                object_name=NAME,
+                namespace=args.namespace,
+                image=args.settings.script_image,
+            ),
             child,
         )
         service = CATALOG["hook"].service
@@ -62,7 +70,7 @@ class Redelivery(pulumi.ComponentResource):
             f"{name}-cron-job",
             metadata=metadata,
             spec={
-                "schedule": args.schedule,
+                "schedule": args.settings.redelivery_schedule,
                 # The log that it reads is complete only when the run before has ended.
                 "concurrency_policy": "Forbid",
                 "successful_jobs_history_limit": 1,
@@ -78,4 +86,3 @@ class Redelivery(pulumi.ComponentResource):
             },
             opts=child,
         )
-        self.register_outputs({})

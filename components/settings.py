@@ -5,7 +5,7 @@ the setting's name and the command that mends it.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -15,17 +15,22 @@ import pulumi
 from pulumi.runtime import is_config_secret
 
 from components.catalog import CATALOG, REQUIRED
-
-RELAYS = ("none",)
+from components.github_app import GitHubApp
+from components.relay_catalog import RELAYS, RelaySettings
 
 # What GitHub accepts: https://docs.github.com/en/rest/repos/repos (owner: GitHub's sign-up form, 39 characters).
-_REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
+_OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})")
+_REPOSITORY = re.compile(_OWNER.pattern + r"/[A-Za-z0-9._-]{1,100}")
+_EVENT = re.compile(r"\*|[a-z][a-z_]*")  # https://docs.github.com/en/webhooks/webhook-events-and-payloads
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, as Kubernetes names namespaces
 _DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 _IMAGE_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")  # github.com/distribution/reference
-_IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[\w.-]{1,128}|@sha256:[0-9a-f]{64})")
+_IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})")
 _SCHEDULE = re.compile(r"[\d*/,-]+( [\d*/,A-Za-z?-]+){4}")
 _TOKEN = re.compile(r"[!-~]+")
+_APP_ID = re.compile(r"[1-9]\d*|Iv[0-9A-Za-z.]{10,}")
+_PRIVATE_KEY = re.compile(r"-----BEGIN (RSA )?PRIVATE KEY-----\s[\s\S]+-----END (RSA )?PRIVATE KEY-----")
+_ULTRAHOOK = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")  # lib/ultrahook/client.rb of the gem
 
 
 class SettingsError(pulumi.RunError):
@@ -50,9 +55,17 @@ class Settings:
     """What a stack is told. Every field has been checked; the secrets are secret outputs."""
 
     repositories: tuple[Repository, ...]
-    """Repositories that get the webhook and whose jobs run; at least one."""
-    bot_token: pulumi.Output[str]
-    """GitHub token of the bot account."""
+    """Repositories that get the webhook and whose jobs run; at least one, or an organisation."""
+    organizations: tuple[str, ...]
+    """Organisations that get a webhook, which calls for all of their repositories."""
+    webhook_events: Mapping[str, tuple[str, ...]]
+    """Events of a webhook, by `owner/name` or organisation; those that are missing have every event."""
+    import_webhooks: Mapping[str, int]
+    """Numbers of webhooks that are on GitHub already, by `owner/name` or organisation."""
+    bot_token: pulumi.Output[str] | None
+    """GitHub token of the bot account; None: the App is Prow's account."""
+    github_app: GitHubApp | None
+    """The GitHub App that is Prow's account; None: the bot is."""
     slack_token: pulumi.Output[str] | None
     """Slack token of crier's reporter; None: no Slack."""
     build_cluster_kubeconfig: pulumi.Output[str] | None
@@ -83,10 +96,8 @@ class Settings:
     """Image with Python for the stack's own scripts."""
     github_endpoint: str
     """REST endpoint of GitHub, without a trailing slash."""
-    relay: str
-    """How GitHub reaches hook, one of RELAYS."""
-    webhook_url: str | None
-    """Public URL of hook; None: the hook Service's NodePort."""
+    relay: RelaySettings
+    """How GitHub reaches hook."""
 
 
 def _is_url(text: str) -> bool:
@@ -96,6 +107,11 @@ def _is_url(text: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r"\s", text)
+
+
+def _is_gosmee(text: str) -> bool:
+    # smee.io writes payloads anew, so their signatures do not hold.
+    return _is_url(text) and urlsplit(text).hostname not in ("smee.io", "www.smee.io")
 
 
 def _is_address(text: str) -> bool:
@@ -139,6 +155,26 @@ class _Reader:
             return []
         return value
 
+    def mapping(self, key: str, known: Sequence[str], example: str) -> dict[str, Any]:
+        """A setting whose keys are repositories or organisations of the settings, as those are written."""
+        try:
+            value = self.config.get_object(key)
+        except (pulumi.ConfigTypeError, ValueError):
+            value = self.config.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.problem(
+                key,
+                f"is {value!r}, not a map",
+                f"pulumi config set --path '{key}[\"<owner>/<name>\"]' {example}",
+            )
+            return {}
+        for name in sorted(value.keys() - set(known)):
+            reason = "is for what neither repositories nor organizations has"
+            self.problem(f'{key}["{name}"]', reason, f"pulumi config rm --path '{key}[\"{name}\"]'")
+        return {name: value[name] for name in known if name in value}
+
     def secret(self, key: str, *, what: str, required: bool = False, one_word: bool = True):
         """The setting as a secret output, or None when it is not set. Its value is never part of a message."""
         fix = f"pulumi config set --secret {key}"
@@ -158,25 +194,76 @@ class _Reader:
         return pulumi.Output.secret(value.strip() if one_word else value)
 
 
-def _repositories(read: _Reader) -> tuple[Repository, ...]:
-    key, example = "repositories", "<owner>/<name>"
-    found: dict[str, Repository] = {}
-    given = read.names(key, example)
-    for index, text in enumerate(given):
-        fix = f"pulumi config set --path '{key}[{index}]' {example}"
-        if not _REPOSITORY.fullmatch(text):
-            read.problem(f"{key}[{index}]", f"is {text!r}, not owner/name", fix)
-        elif text.lower() in found:  # GitHub's names do not differ by case
-            remove = f"pulumi config rm --path '{key}[{index}]'"
-            read.problem(f"{key}[{index}]", f"repeats {text!r}", remove)
+def _unique_names(read: _Reader, key: str, pattern: re.Pattern[str], form: str, example: str) -> list[str]:
+    """A list of GitHub's names, which do not differ by case."""
+    found: dict[str, str] = {}
+    for index, text in enumerate(read.names(key, example)):
+        at = f"{key}[{index}]"
+        if not pattern.fullmatch(text):
+            read.problem(at, f"is {text!r}, not {form}", f"pulumi config set --path '{at}' {example}")
+        elif text.lower() in found:
+            read.problem(at, f"repeats {text!r}", f"pulumi config rm --path '{at}'")
         else:
-            owner, name = text.split("/")
-            found[text.lower()] = Repository(owner=owner, name=name)
-    if not given and not read.problems:
-        read.problem(
-            key, "is empty: name at least one repository", f"pulumi config set --path '{key}[0]' {example}"
-        )
-    return tuple(found.values())
+            found[text.lower()] = text
+    return list(found.values())
+
+
+def _webhooks(read: _Reader) -> dict[str, Any]:
+    """The fields of Settings that say who calls."""
+    repositories = _unique_names(read, "repositories", _REPOSITORY, "owner/name", "<owner>/<name>")
+    organizations = _unique_names(read, "organizations", _OWNER, "an organisation's name", "<organisation>")
+    if not repositories and not organizations and not read.problems:
+        fix = "pulumi config set --path 'repositories[0]' <owner>/<name>"
+        read.problem("repositories", "is empty: name at least one repository", fix)
+    targets = (*repositories, *organizations)
+    events = read.mapping("webhookEvents", targets, "<event>")
+    for target, names in events.items():
+        valid = isinstance(names, list) and names and all(_EVENT.fullmatch(str(name)) for name in names)
+        if not valid:
+            at = f'webhookEvents["{target}"]'
+            fix = f"pulumi config set --path '{at}[0]' pull_request"
+            read.problem(at, f"is {names!r}, not a list of GitHub's events", fix)
+    numbers = read.mapping("importWebhooks", targets, "<number>")
+    for target, number in numbers.items():
+        if not re.fullmatch(r"[1-9]\d*", str(number)):
+            at = f'importWebhooks["{target}"]'
+            fix = f"pulumi config set --path '{at}' <last part of the webhook's address>"
+            read.problem(at, f"is {number!r}, not a webhook's number", fix)
+    return {
+        "repositories": tuple(
+            Repository(owner=owner, name=name)
+            for owner, _, name in (text.partition("/") for text in repositories)
+        ),
+        "organizations": tuple(organizations),
+        "webhook_events": {
+            target: tuple(names) for target, names in events.items() if isinstance(names, list)
+        },
+        "import_webhooks": {
+            target: int(number) for target, number in numbers.items() if str(number).isdecimal()
+        },
+    }
+
+
+def _account(read: _Reader) -> dict[str, Any]:
+    """The fields of Settings that say who Prow is on GitHub: a bot with a token, or an App."""
+    app_id = read.optional("githubAppId", _APP_ID.fullmatch, "an App's id or client ID", "<id>")
+    key = read.secret("githubAppPrivateKey", what="the App's private key", one_word=False)
+    given = app_id is not None or key is not None
+    token = read.secret("botToken", what="the GitHub token with which Prow reports", required=not given)
+    if given and token is not None:
+        fix = "pulumi config rm botToken  (or: pulumi config rm githubAppId; pulumi config rm githubAppPrivateKey)"
+        read.problem("botToken", "is set, and a GitHub App as well; Prow is one of them", fix)
+    if key is not None and not _PRIVATE_KEY.search(read.config.get("githubAppPrivateKey") or ""):
+        fix = "pulumi config set --secret githubAppPrivateKey < <file>.pem"
+        read.problem("githubAppPrivateKey", "is no RSA private key in PEM form", fix)
+    if app_id is not None and key is None:
+        fix = "pulumi config set --secret githubAppPrivateKey < <file>.pem"
+        read.problem("githubAppPrivateKey", "is not set, but githubAppId is", fix)
+    if key is not None and app_id is None:
+        fix = "pulumi config set githubAppId <id>"
+        read.problem("githubAppId", "is not set, but githubAppPrivateKey is", fix)
+    app = GitHubApp(id=app_id, private_key=key) if app_id is not None and key is not None else None
+    return {"bot_token": token, "github_app": app}
 
 
 def _components(read: _Reader) -> tuple[str, ...]:
@@ -193,6 +280,43 @@ def _components(read: _Reader) -> tuple[str, ...]:
     return tuple(name for name in known if name in chosen)
 
 
+_GOSMEE = "the http(s) URL of a gosmee server, which smee.io is not"
+# The settings that relays name: plain ones with their check, what they are and an example, secrets with what they are.
+_RELAY_SETTINGS: dict[str, tuple[Callable[[str], Any], str, str]] = {
+    "gosmeeServer": (_is_gosmee, _GOSMEE, "https://hook.pipelinesascode.com"),
+    "ultrahookAccount": (_ULTRAHOOK.fullmatch, "the name of an UltraHook account", "<account>"),
+    "ultrahookName": (_ULTRAHOOK.fullmatch, "a word of lower-case letters, digits and single `-`", "<name>"),
+}
+_RELAY_SECRETS = {"ultrahookApiKey": "the API key of the UltraHook account"}
+
+
+def _relay(read: _Reader) -> RelaySettings:
+    """How GitHub reaches hook."""
+    kind = read.text("relay", RELAYS.__contains__, f"one of {', '.join(RELAYS)}", next(iter(RELAYS)))
+    image = read.optional("relayImage", _IMAGE.fullmatch, "an image with its tag", "<image>:<tag>")
+    url = read.optional("webhookUrl", _is_url, "an http(s) URL", "https://<host>/hook")
+    values: dict[str, pulumi.Input[str]] = {}
+    for key, check in _RELAY_SETTINGS.items():
+        if text := read.optional(key, *check):
+            values[key] = text.rstrip("/")
+    for key, what in _RELAY_SECRETS.items():
+        if secret := read.secret(key, what=what):
+            values[key] = secret
+    if relay := RELAYS.get(kind):
+        if url and kind != "none":
+            fix = "pulumi config rm webhookUrl  (or: pulumi config set relay none)"
+            read.problem("webhookUrl", f"is set, but the relay {kind} has a URL of its own", fix)
+        pod = relay.client is not None and bool(image or relay.client.image)
+        for key in sorted((relay.settings | (relay.client_settings if pod else set())) - values.keys()):
+            fix = f"--secret {key}" if key in _RELAY_SECRETS else f"{key} {_RELAY_SETTINGS[key][2]}"
+            read.problem(key, f"is not set, which the relay {kind} needs", f"pulumi config set {fix}")
+        for key in sorted(relay.client_settings & values.keys()) if not pod else ():
+            reason = f"is not set, but {key} is, which only the relay's pod needs; nobody publishes its image"
+            fix = f"docker build -t <image>:<tag> relay/{kind}, then: pulumi config set relayImage <image>:<tag>"
+            read.problem("relayImage", reason, fix)
+    return RelaySettings(kind=kind, values=values, image=image, webhook_url=url)
+
+
 def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None = None) -> Settings:
     """Read and check all settings.
 
@@ -201,8 +325,7 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
     :raises SettingsError: listing every problem with the command that mends it.
     """
     read = _Reader(config or pulumi.Config())
-    repositories = _repositories(read)
-    bot_token = read.secret("botToken", what="the GitHub token with which Prow reports", required=True)
+    webhooks = _webhooks(read)
 
     redeliver = (
         read.text("redeliverMissed", ("true", "false").__contains__, "true or false", "false") == "true"
@@ -238,10 +361,9 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         "an image repository's path",
         "us-docker.pkg.dev/k8s-infra-prow/images",
     )
-    relay = read.text("relay", RELAYS.__contains__, f"one of {', '.join(RELAYS)}", RELAYS[0])
     settings = dict(
-        repositories=repositories,
-        bot_token=bot_token,
+        **webhooks,
+        **_account(read),
         slack_token=read.secret("slackToken", what="the Slack token"),
         build_cluster_kubeconfig=read.secret("buildClusterKubeconfig", what="the kubeconfig", one_word=False),
         redelivery_token=redelivery_token if redeliver else None,
@@ -266,8 +388,7 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         github_endpoint=read.text(
             "githubEndpoint", _is_url, "an http(s) URL", "https://api.github.com"
         ).rstrip("/"),
-        relay=relay,
-        webhook_url=read.optional("webhookUrl", _is_url, "an http(s) URL", "https://<host>/hook"),
+        relay=_relay(read),
     )
     if read.problems:
         count = len(read.problems)

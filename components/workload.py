@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 from components.catalog import METRICS_PORT, Component, Input, Probe, Rule
 from components.configuration import Configuration
 from components.credentials import Credentials
+from components.github_app import KEY
 from components.objects import labels, name_of
 
 USER = 65532
@@ -34,6 +35,8 @@ class WorkloadsArgs:
     """Release of Prow."""
     github_endpoint: str = GITHUB_API
     """REST endpoint of GitHub."""
+    github_app_id: str | None = None
+    """The GitHub App that is Prow's account; None: a bot with a token is."""
     configuration: Configuration
     credentials: Credentials
 
@@ -162,7 +165,9 @@ class Workload(pulumi.ComponentResource):
         if Input.PLUGINS in inputs:
             flags.append("--plugin-config=/etc/plugins/plugins.yaml")
         if Input.GITHUB in inputs:
-            flags += github_flags(args.github_endpoint, cached="ghproxy" in running)
+            flags += github_flags(
+                args.github_endpoint, cached="ghproxy" in running, app_id=args.github_app_id
+            )
         if Input.SLACK in inputs and args.credentials.slack_token is not None:
             flags += ["--slack-workers=1", "--slack-token-file=/etc/slack/token"]
         if Input.BUILD_CLUSTERS in inputs and args.credentials.kubeconfig is not None:
@@ -247,13 +252,16 @@ class Workload(pulumi.ComponentResource):
         )
 
 
-def github_flags(endpoint: str, *, cached: bool) -> list[str]:
-    """Flags of a component that talks to GitHub with the bot's token.
+def github_flags(endpoint: str, *, cached: bool, app_id: str | None = None) -> list[str]:
+    """Flags of a component that talks to GitHub as Prow's account.
 
     :param endpoint: REST endpoint of GitHub.
     :param cached: whether ghproxy runs; it caches GET requests and spares the token's rate limit.
+    :param app_id: the GitHub App that is the account; None: a bot with a token is.
     """
     flags = ["--github-token-path=/etc/github/token"]
+    if app_id:  # pkg/flagutil/github.go, Validate: the one or the other
+        flags = [f"--github-app-id={app_id}", f"--github-app-private-key-path=/etc/github/{KEY}"]
     # Several endpoints are tried in order: GitHub itself while ghproxy is down.
     flags += [f"--github-endpoint={url}" for url in (["http://ghproxy"] if cached else []) + [endpoint]]
     if endpoint == GITHUB_API:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed import gosmee as gosmee_standin
 from testbed import tools
 from testbed.tools import Report, deck
 
@@ -194,6 +195,7 @@ def everything(tag: str = PROW_TAG, report: Report = print) -> list[Image]:
         *prow(tools.ensure(list(PROW_COMPONENTS), report), tag=tag, deck_files=deck.files(report)),
         *jobs(),
         python(),
+        gosmee(),
     ]
 
 
@@ -225,6 +227,19 @@ def python() -> Image:
     """
     env = (f"PATH={_PATH}", f"SSL_CERT_FILE={_CA_BUNDLE}")
     return Image(name=PYTHON, layers=(_system_files(), _shell(), _python()), env=env)
+
+
+def gosmee() -> Image:
+    """The relay's client: a stand-in under the real image's name, see testbed/gosmee."""
+    own = Layer(
+        (
+            Entry(path="usr/local"),
+            Entry(path="usr/local/bin"),
+            Entry(path="usr/local/bin/gosmee", source=gosmee_standin.CLIENT),
+        )
+    )
+    layers = (*python().layers, own)
+    return Image(name=gosmee_standin.IMAGE, layers=layers, entrypoint=("/usr/local/bin/gosmee",))
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from testbed import environment as environments
+from testbed.cluster import ClusterError, check_machine
 from testbed.cluster_view import View
 from testbed.environment import PROJECT, Environment
 
@@ -37,6 +38,10 @@ def environment() -> Iterator[Environment]:
         if not _alive(int(stale.name.removeprefix("test-"))):
             report(f"ending what {stale.name} left")
             environments.down(stale, report)
+    try:
+        check_machine()
+    except ClusterError as error:
+        pytest.skip(f"no cluster can be started here: {error}")
     folder = INSTANCES / f"test-{os.getpid()}"
     # pytest turns Ctrl-C into teardown of its fixtures, but not SIGTERM.
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))

@@ -12,7 +12,7 @@ from components.prow_files import Problem, ProwFilesError
 from .conftest import reveal
 
 PROW = Path(__file__).parents[2] / "prow"
-ADDRESSES = {
+ADDRESSES: dict[str, Any] = {
     "namespace": "prow",
     "job_namespace": "test-pods",
     "deck_url": "http://192.0.2.7:30080/",
@@ -44,7 +44,7 @@ def test_what_the_user_wrote_stays_and_the_users_data_is_not_changed():
 
 def test_links_to_github_are_set_only_for_another_github():
     assert "link_url" not in render_config({}, **ADDRESSES)
-    other = ADDRESSES | {"github_link_url": "https://ghe.example.com"}
+    other: dict[str, Any] = ADDRESSES | {"github_link_url": "https://ghe.example.com"}
     assert yaml.safe_load(render_config({}, **other))["github"] == {"link_url": "https://ghe.example.com"}
 
 

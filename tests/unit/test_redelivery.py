@@ -1,6 +1,10 @@
+from types import SimpleNamespace
+from typing import cast
+
 import pulumi
 
 from components.redelivery import Redelivery, RedeliveryArgs
+from components.settings import Settings
 
 from .conftest import reveal, secrets_of
 
@@ -10,15 +14,24 @@ WEBHOOKS = {
 }
 
 
-def make(run):
-    args = RedeliveryArgs(
-        namespace="prow",
-        webhooks=pulumi.Output.from_input(WEBHOOKS),
-        token="ghp_known",
-        schedule="*/10 * * * *",
-        image="registry.example/python:3",
-    )
-    return run(lambda: Redelivery("redelivery", args) and None)
+def make(run, token: str | None = "ghp_known"):
+    def program():
+        settings = SimpleNamespace(
+            redelivery_token=None if token is None else pulumi.Output.secret(token),
+            redelivery_schedule="*/10 * * * *",
+            script_image="registry.example/python:3",
+        )
+        webhooks = pulumi.Output.from_input(WEBHOOKS)
+        Redelivery(
+            "redelivery",
+            RedeliveryArgs(settings=cast(Settings, settings), namespace="prow", webhooks=webhooks),
+        )
+
+    return run(program)
+
+
+def test_unless_it_is_wanted_nothing_is_made(run):
+    assert [resource.type for resource in make(run, token=None).resources] == ["prow:index:Redelivery"]
 
 
 def test_the_cron_job_looks_after_every_webhook(run):

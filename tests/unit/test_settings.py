@@ -11,7 +11,14 @@ from components.settings import Repository, SettingsError, load
 from .conftest import known, marked_secret
 
 PROJECT = yaml.safe_load((Path(__file__).parents[2] / "Pulumi.yaml").read_text())
-SECRETS = ("botToken", "slackToken", "buildClusterKubeconfig", "redeliveryToken")
+SECRETS = (
+    "botToken",
+    "slackToken",
+    "buildClusterKubeconfig",
+    "redeliveryToken",
+    "ultrahookApiKey",
+    "githubAppPrivateKey",
+)
 
 
 @pytest.fixture
@@ -44,7 +51,7 @@ def test_the_defaults_with_a_repository_and_a_token_are_enough(configure):
     assert settings.components == tuple(CATALOG)
     assert settings.node == settings.context == "prow-cluster"
     assert settings.slack_token is None
-    assert settings.webhook_url is None
+    assert settings.relay.webhook_url is None
     assert settings.github_endpoint == "https://api.github.com"
 
 
@@ -189,3 +196,82 @@ def test_the_image_of_the_scripts_must_have_a_tag(configure, image):
 )
 def test_the_image_of_the_scripts_may_come_from_anywhere(configure, image):
     assert load(configure(scriptImage=image)).script_image == image
+
+
+def test_organisations_are_enough_and_may_be_those_of_repositories(configure):
+    settings = load(configure(repositories=[], organizations=["acme"]))
+    assert settings.organizations == ("acme",)
+    assert settings.repositories == ()
+    assert load(configure(organizations=["acme"])).repositories == (Repository(owner="acme", name="one"),)
+
+
+@pytest.mark.parametrize("name", ["acme/one", "-acme", "https://github.com/acme", ""])
+def test_an_organisation_is_a_name(configure, name):
+    assert f"prow:organizations[0] is {name!r}, not an organisation's name" in errors(
+        configure(organizations=[name])
+    )
+
+
+def test_an_organisation_twice_is_an_error_whatever_its_case(configure):
+    assert "prow:organizations[1] repeats 'Acme'" in errors(configure(organizations=["acme", "Acme"]))
+
+
+def test_events_and_imports_are_by_target(configure):
+    settings = load(
+        configure(
+            organizations=["omega"],
+            webhookEvents={"acme/one": ["pull_request", "issue_comment"], "omega": ["*"]},
+            importWebhooks={"acme/one": 12, "omega": "7"},
+        )
+    )
+    assert settings.webhook_events == {"acme/one": ("pull_request", "issue_comment"), "omega": ("*",)}
+    assert settings.import_webhooks == {"acme/one": 12, "omega": 7}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason", "command"),
+    [
+        (
+            "webhookEvents",
+            {"acme/other": ["push"]},
+            'prow:webhookEvents["acme/other"] is for what neither repositories nor organizations has',
+            "pulumi config rm --path 'webhookEvents[\"acme/other\"]'",
+        ),
+        (
+            "webhookEvents",
+            {"acme/one": []},
+            'prow:webhookEvents["acme/one"] is [], not a list of GitHub\'s events',
+            "pulumi config set --path 'webhookEvents[\"acme/one\"][0]' pull_request",
+        ),
+        (
+            "webhookEvents",
+            {"acme/one": "push"},
+            "prow:webhookEvents[\"acme/one\"] is 'push', not a list of GitHub's events",
+            "pulumi config set --path",
+        ),
+        (
+            "webhookEvents",
+            ["push"],
+            "prow:webhookEvents is ['push'], not a map",
+            "pulumi config set --path 'webhookEvents[\"<owner>/<name>\"]'",
+        ),
+        (
+            "importWebhooks",
+            {"acme/one": "one/12"},
+            "prow:importWebhooks[\"acme/one\"] is 'one/12', not a webhook's number",
+            "pulumi config set --path 'importWebhooks[\"acme/one\"]' <last part of the webhook's address>",
+        ),
+        (
+            "importWebhooks",
+            {"omega": 1},
+            'prow:importWebhooks["omega"] is for what neither repositories nor organizations has',
+            "pulumi config rm --path 'importWebhooks[\"omega\"]'",
+        ),
+    ],
+)
+def test_a_wrong_entry_of_a_target_is_named_with_the_command_that_mends_it(
+    configure, key, value, reason, command
+):
+    text = errors(configure(**{key: value}))
+    assert reason in text
+    assert command in text

@@ -13,7 +13,7 @@ from .conftest import reveal
 CONFIGURATION: Any = SimpleNamespace(config="config", plugins="plugins", job_config="job-config")
 
 
-def make(run, names=tuple(CATALOG), slack=None, kubeconfig=None, endpoint=GITHUB_API):
+def make(run, names=tuple(CATALOG), slack=None, kubeconfig=None, endpoint=GITHUB_API, app=None):
     credentials: Any = SimpleNamespace(
         hmac_token="hmac-token", github_token="github-token", slack_token=slack, kubeconfig=kubeconfig
     )
@@ -24,6 +24,7 @@ def make(run, names=tuple(CATALOG), slack=None, kubeconfig=None, endpoint=GITHUB
         image_registry="registry.example/prow",
         image_tag="v1",
         github_endpoint=endpoint,
+        github_app_id=app,
         configuration=CONFIGURATION,
         credentials=credentials,
     )
