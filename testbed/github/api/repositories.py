@@ -3,6 +3,7 @@
 See https://docs.github.com/en/rest/repos, /git, /commits, /collaborators and https://docs.github.com/en/rest/issues/labels.
 """
 
+import re
 from base64 import b64encode
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,18 @@ REPO = "/repos/{owner}/{repo}"
 
 @route("GET", REPO, level="pull")
 def repository(call: Call, repo: Repository) -> Any:
+    return call.github.shapes.full_repository(repo, permissions(call, repo))
+
+
+@route("PATCH", REPO, level="admin")
+def rename(call: Call, repo: Repository) -> Any:
+    """Of what can be changed, the name alone."""
+    if unknown := sorted(set(call.body) - {"name"}):
+        raise Refusal(status=501, message=f"The stand-in does not change {', '.join(unknown)}.")
+    name = call.required("Repository", "name")
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name):
+        raise invalid("Repository", "name is invalid", field="name")
+    call.github.rename(repo, name, call.actor)
     return call.github.shapes.full_repository(repo, permissions(call, repo))
 
 
