@@ -8,6 +8,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.catalog import CATALOG
 from components.objects import labels, name_of
+from components.relay_catalog import RELAYS
 from components.script import SECRET_PATH, Script, ScriptArgs
 from components.settings import Settings
 
@@ -37,8 +38,15 @@ class Redelivery(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: RedeliveryArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Redelivery", name, None, opts)
-        if args.settings.redelivery_token is not None:
-            self._cron_job(name, args, args.settings.redelivery_token)
+        token, relay = args.settings.redelivery_token, args.settings.relay.kind
+        if token is not None:
+            if RELAYS[relay].client is not None:
+                pulumi.log.warn(
+                    f"redeliverMissed does not see what gets lost behind the relay {relay}: GitHub has its answer from "
+                    "the relay's server, whether or not a client of it is there",
+                    resource=self,
+                )
+            self._cron_job(name, args, token)
         self.register_outputs({})
 
     def _cron_job(self, name: str, args: RedeliveryArgs, token: pulumi.Output[str]) -> None:
