@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pulumi
 
-from components import configuration, prow_files, settings
+from components import settings
 from components.cluster import Cluster, ClusterArgs, kubeconfig_contexts
 from components.exports import export
-from components.prow import Prow, ProwArgs
+from components.prow import Prow, ProwArgs, read_files
 from components.redelivery import Redelivery, RedeliveryArgs
 from components.relay import Relay, RelayArgs
 from components.webhook import Webhooks, WebhooksArgs
@@ -15,13 +15,7 @@ from components.webhook_secret import WebhookSecret, WebhookSecretArgs
 
 # All that the user gave is checked before anything is registered.
 given = settings.load(contexts=kubeconfig_contexts())
-files = prow_files.load(
-    Path("prow"),
-    [str(repository) for repository in given.repositories],
-    organizations=given.organizations,
-    job_namespace=given.job_namespace,
-)
-configuration.check(files, namespace=given.namespace, job_namespace=given.job_namespace)
+files = read_files(Path("prow"), given)
 
 cluster = Cluster(
     "cluster", ClusterArgs(context=given.context, node=given.node, node_address=given.node_address)

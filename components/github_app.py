@@ -1,6 +1,5 @@
 """A GitHub App as Prow's account, in place of a bot with a token."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,16 +31,3 @@ def clone_as(app: GitHubApp, endpoint: str) -> dict[str, Any]:
         "github_app_private_key_secret": {"name": SECRET, "key": KEY},
         "github_api_endpoints": [endpoint],
     }
-
-
-def decorate(plank: dict[str, Any], decoration: Mapping[str, Any]) -> None:
-    """Put the decoration below every default of config.yaml's `plank`, in place.
-
-    Not where the files have a way of their own: clonerefs takes one and refuses two (Options.Validate in
-    pkg/clonerefs/options.go).
-    """
-    defaults = list((plank.get("default_decoration_configs") or {}).values())
-    defaults += [entry.get("config") for entry in plank.get("default_decoration_config_entries") or []]
-    for default in defaults:
-        if isinstance(default, dict) and not default.keys() & {"oauth_token_secret", "github_app_id"}:
-            default.update({**decoration, **default})

@@ -37,6 +37,7 @@ from components.prow_yaml import Path, Problem, YamlFile, to_yaml
 __all__ = ["Problem", "ProwFiles", "ProwFilesError", "load", "run_checkconfig", "to_yaml"]
 
 EVERY = "*"
+GITHUB = "https://github.com"
 
 # Kubernetes: pkg/apis/core/validation, ValidateConfigMap (MaxSecretSize).
 LARGEST_CONFIG_MAP = 1024 * 1024
@@ -112,13 +113,16 @@ def load(
     organizations: Sequence[str] = (),
     job_namespace: str = "test-pods",
     decoration: Mapping[str, Any] | None = None,
+    github_url: str = GITHUB,
 ) -> ProwFiles:
     """Read and check config.yaml, plugins.yaml and jobs/**/*.yaml of the folder.
 
     :param repositories: `owner/name` of the settings.
     :param organizations: organisations of the settings, whose webhook calls for all of their repositories.
     :param job_namespace: where jobs run; a job that names another namespace is refused, by Prow too.
-    :param decoration: defaults for decorated jobs that the stack adds to config.yaml, say when logs are stored.
+    :param decoration: defaults for decorated jobs that the stack adds to config.yaml when logs are stored; then jobs are
+        decorated unless they, or `decorate_all_jobs` in config.yaml, say no.
+    :param github_url: where the repositories of decorated jobs are cloned from.
     :raises ProwFilesError: with every problem of every file.
     """
     reader = _Reader(folder)
@@ -129,11 +133,14 @@ def load(
 
     every = tuple(repositories)
     whole = frozenset(organizations)
-    expanded_config = _expand_config(config.data, every, tuple(organizations))
+    clones = "" if github_url == GITHUB or not decoration else github_url
+    expanded_config = _with_clone_uri(_expand_config(config.data, every, tuple(organizations)), clones)
     # Prow refuses a plugin that an organisation and its repository both have.
     others = (name for name in every if name.partition("/")[0] not in whole)
     expanded_plugins = _expand_plugins(plugins.data, (*organizations, *others))
-    expanded_jobs = {key: _expand_jobs(file.data, every) for key, file in jobs.items()}
+    expanded_jobs = {
+        key: _with_clone_uri(_expand_jobs(file.data, every), clones) for key, file in jobs.items()
+    }
 
     files = [config, *jobs.values()]
     all_jobs = [job for file in files for job in _jobs(file, every, reader.wrong[file.name])]
@@ -144,7 +151,7 @@ def load(
         if isinstance(preset, dict)
     ]
     around = Surroundings(
-        config=config.data,
+        config={"decorate_all_jobs": True, **config.data} if decoration else config.data,
         presets=[preset for _, _, preset in presets],
         decoration=decoration or {},
         job_namespace=job_namespace,
@@ -305,6 +312,31 @@ def _expand_jobs(data: dict[str, Any], repositories: tuple[str, ...]) -> dict[st
     if not sections:
         return data
     return {**data, **{name: _expand_keys(jobs, repositories) for name, jobs in sections.items()}}
+
+
+def _with_clone_uri(data: dict[str, Any], github_url: str) -> dict[str, Any]:
+    """The jobs with the address to clone from, where they have none; without a GitHub of one's own, as they are.
+
+    Prow knows the address from a webhook, but not for extra_refs nor for what tide tests again (refsForJob in
+    pkg/tide/github.go): there it would clone from github.com (gitCtxForRefs in pkg/pod-utils/clone).
+    """
+    if not github_url:
+        return data
+    data = copy.deepcopy(data)
+    jobs = [
+        (repository, job)
+        for section in ("presubmits", "postsubmits")
+        for repository, found in as_map(data.get(section)).items()
+        for job in as_list(found)
+    ]
+    jobs += [("", job) for job in as_list(data.get("periodics"))]
+    for repository, job in jobs:
+        if repository and isinstance(job, dict):
+            job.setdefault("clone_uri", f"{github_url}/{repository}.git")
+        for ref in as_list(inside(job, "extra_refs")):
+            if isinstance(ref, dict) and not ref.get("repo_link"):
+                ref.setdefault("clone_uri", f"{github_url}/{ref.get('org')}/{ref.get('repo')}.git")
+    return data
 
 
 def _expand_config(

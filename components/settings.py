@@ -4,6 +4,7 @@
 the setting's name and the command that mends it.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi.runtime import is_config_secret
 
+from components import slack
 from components.catalog import CATALOG, REQUIRED
-from components.github_app import GitHubApp
+from components.github_app import GitHubApp, clone_as
 from components.relay_catalog import RELAYS, RelaySettings
+from components.storage import KINDS, JobLogs, Storage, job_logs
 
 # What GitHub accepts: https://docs.github.com/en/rest/repos/repos (owner: GitHub's sign-up form, 39 characters).
 _OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})")
@@ -31,6 +34,13 @@ _TOKEN = re.compile(r"[!-~]+")
 _APP_ID = re.compile(r"[1-9]\d*|Iv[0-9A-Za-z.]{10,}")
 _PRIVATE_KEY = re.compile(r"-----BEGIN (RSA )?PRIVATE KEY-----\s[\s\S]+-----END (RSA )?PRIVATE KEY-----")
 _ULTRAHOOK = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")  # lib/ultrahook/client.rb of the gem
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; Google's rules allow `_` as well.
+_BUCKET = re.compile(r"[a-z0-9](?:[-._a-z0-9]{1,61})[a-z0-9]")
+_QUANTITY = re.compile(
+    r"0|[1-9]\d*(?:[KMGT]i|[kMGT])"
+)  # of k8s.io/apimachinery/pkg/api/resource, what a volume has
+# A name (https://slack.com/help/articles/201402297) or an ID.
+_SLACK_CHANNEL = re.compile(r"#?[^\sA-Z#@,.]{1,80}|[CGD][A-Z0-9]{8,}")
 
 
 class SettingsError(pulumi.RunError):
@@ -68,6 +78,10 @@ class Settings:
     """The GitHub App that is Prow's account; None: the bot is."""
     slack_token: pulumi.Output[str] | None
     """Slack token of crier's reporter; None: no Slack."""
+    slack_channel: str | None
+    """Slack channel, given wherever the token is."""
+    slack_job_states: tuple[str, ...]
+    """States of a job that Slack is told of."""
     build_cluster_kubeconfig: pulumi.Output[str] | None
     """Kubeconfig of build clusters; None: jobs run in this cluster only."""
     redelivery_token: pulumi.Output[str] | None
@@ -96,8 +110,34 @@ class Settings:
     """Image with Python for the stack's own scripts."""
     github_endpoint: str
     """REST endpoint of GitHub, without a trailing slash."""
+    storage: Storage | None
+    """Where jobs' logs are kept; None: nowhere, and no job is decorated."""
+    clone_with_token: bool
+    """Whether clonerefs gets the bot's token, or the App's key."""
     relay: RelaySettings
     """How GitHub reaches hook."""
+
+    @property
+    def job_logs(self) -> JobLogs | None:
+        """What Prow is told of stored logs; None: nothing is stored."""
+        if self.storage is None:
+            return None
+        logs = job_logs(
+            self.storage,
+            image_registry=self.image_registry,
+            image_tag=self.image_tag,
+            with_token=self.clone_with_token and self.github_app is None,
+        )
+        if self.clone_with_token and self.github_app is not None:
+            logs.decoration.update(clone_as(self.github_app, self.github_endpoint))
+        return logs
+
+    @property
+    def slack_reporter_configs(self) -> dict[str, Any] | None:
+        """What crier tells Slack of, unless config.yaml says it; None: nothing."""
+        if self.slack_token is None or self.slack_channel is None:
+            return None
+        return slack.reporter_configs(self.slack_channel, self.slack_job_states)
 
 
 def _is_url(text: str) -> bool:
@@ -142,6 +182,12 @@ class _Reader:
 
     def optional(self, key: str, valid: Callable[[str], Any], expected: str, example: str) -> str | None:
         return self.text(key, valid, expected, example) if (self.config.get(key) or "").strip() else None
+
+    def choice(self, key: str, known: Sequence[str]) -> str:
+        return self.text(key, known.__contains__, f"one of {', '.join(known)}", known[0])
+
+    def switch(self, key: str) -> bool:
+        return self.choice(key, ("false", "true")) == "true"
 
     def names(self, key: str, example: str) -> list[str]:
         try:
@@ -292,7 +338,7 @@ _RELAY_SECRETS = {"ultrahookApiKey": "the API key of the UltraHook account"}
 
 def _relay(read: _Reader) -> RelaySettings:
     """How GitHub reaches hook."""
-    kind = read.text("relay", RELAYS.__contains__, f"one of {', '.join(RELAYS)}", next(iter(RELAYS)))
+    kind = read.choice("relay", tuple(RELAYS))
     image = read.optional("relayImage", _IMAGE.fullmatch, "an image with its tag", "<image>:<tag>")
     url = read.optional("webhookUrl", _is_url, "an http(s) URL", "https://<host>/hook")
     values: dict[str, pulumi.Input[str]] = {}
@@ -315,6 +361,60 @@ def _relay(read: _Reader) -> RelaySettings:
             fix = f"docker build -t <image>:<tag> relay/{kind}, then: pulumi config set relayImage <image>:<tag>"
             read.problem("relayImage", reason, fix)
     return RelaySettings(kind=kind, values=values, image=image, webhook_url=url)
+
+
+def _storage(read: _Reader) -> Storage | None:
+    kind = read.choice("storage", KINDS)
+    bucket = read.text("storageBucket", _BUCKET.fullmatch, "a bucket's name", "prow-logs")
+    endpoint = read.optional("storageEndpoint", _is_url, "an http(s) URL", "https://<host>")
+    region = read.text("storageRegion", _DNS_LABEL.fullmatch, "a region's name", "us-east-1")
+    size = read.text("storageSize", _QUANTITY.fullmatch, "a size such as 10Gi, or 0", "10Gi")
+    with_s3, with_gcs = kind == "s3", kind == "gcs"
+    access_key = read.secret("storageAccessKey", what="the bucket's access key", required=with_s3)
+    secret_key = read.secret("storageSecretKey", what="the bucket's secret key", required=with_s3)
+    account = read.secret(
+        "storageServiceAccount", what="a Google service account's key", required=with_gcs, one_word=False
+    )
+    if account is not None and not _is_service_account(read.config.get("storageServiceAccount") or ""):
+        fix = "pulumi config set --secret storageServiceAccount < key.json"
+        read.problem("storageServiceAccount", "is not the JSON key of a Google service account", fix)
+    if kind not in KINDS[1:]:
+        return None
+    return Storage(
+        kind=kind,
+        bucket=bucket,
+        endpoint=endpoint.rstrip("/") if endpoint and with_s3 else None,
+        region=region,
+        access_key=access_key if with_s3 else None,
+        secret_key=secret_key if with_s3 else None,
+        service_account=account if with_gcs else None,
+        size=size,
+    )
+
+
+def _is_service_account(text: str) -> bool:
+    # What deck reads of it to sign links (SignedURL in pkg/io/opener.go of kubernetes-sigs/prow).
+    try:
+        key = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(key, dict) and key.get("type") == "service_account" and bool(key.get("private_key"))
+
+
+def _slack(read: _Reader) -> dict[str, Any]:
+    token = read.secret("slackToken", what="the Slack token")
+    channel = read.optional("slackChannel", _SLACK_CHANNEL.fullmatch, "a Slack channel's name", "'#prow'")
+    if token is not None and channel is None and not (read.config.get("slackChannel") or "").strip():
+        fix = "pulumi config set slackChannel '#prow'  (or, without Slack: pulumi config rm slackToken)"
+        read.problem("slackChannel", "is empty: with slackToken it says where crier writes to", fix)
+    key, states = "slackJobStates", read.names("slackJobStates", "failure")
+    for index, state in enumerate(states):
+        if state not in slack.STATES:
+            fix = f"pulumi config rm --path '{key}[{index}]'"
+            read.problem(
+                f"{key}[{index}]", f"is {state!r}; a job's states are {', '.join(slack.STATES)}", fix
+            )
+    return {"slack_token": token, "slack_channel": channel, "slack_job_states": tuple(states)}
 
 
 def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None = None) -> Settings:
@@ -340,10 +440,16 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         "webhookSecretGeneration", lambda t: re.fullmatch(r"[1-9]\d{0,8}", t), "a whole number from 1", "1"
     )
     context = read.text("context", lambda t: True, "a context of your kubeconfig", "prow-cluster")
+    node_address = read.optional("nodeAddress", _is_address, "an IP address or a DNS name", "192.168.49.2")
     if contexts is not None and context and context not in contexts:
         known = ", ".join(sorted(contexts)) or "none"
-        fix = "make minikube  (or: pulumi config set context <name>, or export KUBECONFIG=<file>)"
-        read.problem("context", f"is {context!r}, which your kubeconfig does not have; it has: {known}", fix)
+        reason = f"is {context!r}, which your kubeconfig does not have; it has: {known}"
+        if pulumi.runtime.is_dry_run() and node_address:
+            # As in CI: with the address known, a preview needs nothing of the cluster.
+            pulumi.log.warn(f"{read.config.name}:context {reason}. Previewed from the stack's state alone.")
+        else:
+            fix = "make minikube  (or: pulumi config set context <name>, or export KUBECONFIG=<file>)"
+            read.problem("context", reason, fix)
 
     namespace = read.text("namespace", _DNS_LABEL.fullmatch, "a namespace's name", "prow")
     job_namespace = read.text("jobNamespace", _DNS_LABEL.fullmatch, "a namespace's name", "test-pods")
@@ -364,7 +470,7 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
     settings = dict(
         **webhooks,
         **_account(read),
-        slack_token=read.secret("slackToken", what="the Slack token"),
+        **_slack(read),
         build_cluster_kubeconfig=read.secret("buildClusterKubeconfig", what="the kubeconfig", one_word=False),
         redelivery_token=redelivery_token if redeliver else None,
         redelivery_schedule=read.text(
@@ -373,7 +479,7 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         webhook_secret_generation=int(generation_text) if generation_text.isdecimal() else 0,
         context=context,
         node=read.optional("node", _DNS_NAME.fullmatch, "a node's name", "<name>") or context,
-        node_address=read.optional("nodeAddress", _is_address, "an IP address or a DNS name", "192.168.49.2"),
+        node_address=node_address,
         namespace=namespace,
         job_namespace=job_namespace,
         components=_components(read),
@@ -388,6 +494,8 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         github_endpoint=read.text(
             "githubEndpoint", _is_url, "an http(s) URL", "https://api.github.com"
         ).rstrip("/"),
+        storage=_storage(read),
+        clone_with_token=read.switch("cloneWithToken"),
         relay=_relay(read),
     )
     if read.problems:

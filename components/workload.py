@@ -11,6 +11,7 @@ from components.configuration import Configuration
 from components.credentials import Credentials
 from components.github_app import KEY
 from components.objects import labels, name_of
+from components.storage import MOUNT, Storage
 
 USER = 65532
 """User and group `nonroot` of the distroless images that Prow's are built on."""
@@ -39,6 +40,8 @@ class WorkloadsArgs:
     """The GitHub App that is Prow's account; None: a bot with a token is."""
     configuration: Configuration
     credentials: Credentials
+    storage: Storage | None = None
+    """Where jobs' logs are kept; its credentials are among `credentials`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +95,14 @@ class Workload(pulumi.ComponentResource):
         return kubernetes.meta.v1.ObjectMetaArgs(
             name=self._component.name, namespace=namespace, labels=labels(self._component.name)
         )
+
+    def _pod_metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
+        digest = self._args.credentials.storage_digest
+        metadata: kubernetes.meta.v1.ObjectMetaArgsDict = {"labels": labels(self._component.name)}
+        if Input.STORAGE in self._component.inputs and digest is not None:
+            # These credentials are read once (NewOpener in pkg/io), not watched like all else: others need other pods.
+            metadata["annotations"] = {"prow/storage-credentials": digest}
+        return metadata
 
     def _grant(
         self,
@@ -149,6 +160,7 @@ class Workload(pulumi.ComponentResource):
                 Input.BUILD_CLUSTERS,
                 _Mount(name="kubeconfig", path="/etc/kubeconfig", secret=credentials.kubeconfig),
             ),
+            (Input.STORAGE, _Mount(name="storage", path=MOUNT, secret=credentials.storage)),
         )
         return [
             mount
@@ -172,6 +184,9 @@ class Workload(pulumi.ComponentResource):
             flags += ["--slack-workers=1", "--slack-token-file=/etc/slack/token"]
         if Input.BUILD_CLUSTERS in inputs and args.credentials.kubeconfig is not None:
             flags.append("--kubeconfig=/etc/kubeconfig/config")
+        if Input.STORAGE in inputs and args.storage is not None:
+            flags.append(args.storage.flag)
+            flags += [flag.format(bucket=args.storage.url) for flag in component.storage_args]
         if component.name == "deck" and "tide" in running:
             flags.append("--tide-url=http://tide/")
         if component.name == "ghproxy":
@@ -239,7 +254,7 @@ class Workload(pulumi.ComponentResource):
                 "replicas": 1,
                 "selector": {"match_labels": {"app": component.name}},
                 "strategy": _strategy(component),
-                "template": {"metadata": {"labels": labels(component.name)}, "spec": pod},
+                "template": {"metadata": self._pod_metadata(), "spec": pod},
             },
             opts=pulumi.ResourceOptions(
                 parent=self,

@@ -50,6 +50,10 @@ _CNI_PLUGINS = ("ptp", "portmap", "host-local", "loopback")
 _CNI_FOLDERS = ("/usr/lib/cni", "/usr/libexec/cni", "/opt/cni/bin")
 
 
+_WATCHERS = 40
+"""inotify instances that a node with all of Prow's components uses, and some to spare."""
+
+
 class ClusterError(RuntimeError):
     """The cluster could not be brought up, found or taken down; the message says what mends it."""
 
@@ -116,6 +120,11 @@ def up(folder: Path, report: Report = print) -> Cluster:
             report(f"{', '.join(ended)} of the node ended: starting it afresh")
         if (folder / "node").exists():
             _down(folder)
+        if (free := _free_watchers()) < _WATCHERS:
+            raise ClusterError(
+                f"only {free} more programs may watch files on this machine, and the node and Prow need {_WATCHERS}: "
+                "end what watches (another testbed?), or allow more: sysctl -w fs.inotify.max_user_instances=1024"
+            )
         try:
             return _Node(folder, _Steps(report, total=8)).up()
         except BaseException:
@@ -206,7 +215,7 @@ def _down(folder: Path, *, keep_logs: bool = False) -> None:
     state = _read_state(node)
     if state:
         subprocess.run(["ip", "link", "delete", state.link], capture_output=True, check=False)
-        _remove_cgroups(state.link)
+        remove_cgroups(state.link)
     for path in [folder / "kubeconfig", *node.iterdir()]:
         if path.is_dir() and not path.is_symlink():
             if not (keep_logs and path.name == "logs"):
@@ -283,6 +292,30 @@ def load_images(cluster: Cluster, wanted: Iterable[images.Image]) -> None:
         output = ctr.stdout.read().decode(errors="replace")
     if ctr.returncode != 0:
         raise ClusterError(f"the node refused images ({ctr.returncode}): {output[-1000:]}")
+
+
+def pki(cluster: Cluster) -> Path:
+    """The folder with the certificates of the testbed's own cluster; ca.crt is the authority that signed the rest."""
+    return cluster.folder / "node" / "pki"
+
+
+def certificate(cluster: Cluster, host: str) -> tuple[Path, Path]:
+    """Certificate and key for a server that has this host's name, signed by the cluster's authority."""
+    _openssl(pki(cluster), host, f"/CN={host}", f"subjectAltName=DNS:{host}", "extendedKeyUsage=serverAuth")
+    return pki(cluster) / f"{host}.crt", pki(cluster) / f"{host}.key"
+
+
+def _openssl(folder: Path, name: str, subject: str, *extensions: str, signed_by: str | None = "ca") -> None:
+    """Make folder/name.key and folder/name.crt; without signed_by it is its own authority."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
+    # A configuration of our own, without the extensions that the distribution's file would add.
+    command += ["-config", str(folder / "openssl.cnf"), "-days", "3650", "-subj", subject]
+    command += ["-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.crt")]
+    for extension in extensions:
+        command += ["-addext", extension]
+    if signed_by:
+        command += ["-CA", str(folder / f"{signed_by}.crt"), "-CAkey", str(folder / f"{signed_by}.key")]
+    _run(command)
 
 
 @dataclass
@@ -417,30 +450,7 @@ class _Node:
         self.write_kubeconfig(self.folder / "kubeconfig", "admin")
 
     def openssl(self, name: str, subject: str, *extensions: str, signed_by: str | None = "ca") -> None:
-        key, certificate = self.pki / f"{name}.key", self.pki / f"{name}.crt"
-        command = [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-noenc",
-        ]
-        # A configuration of our own, without the extensions that the distribution's file would add.
-        command += ["-config", str(self.pki / "openssl.cnf"), "-days", "3650", "-subj", subject]
-        command += ["-keyout", str(key), "-out", str(certificate)]
-        for extension in extensions:
-            command += ["-addext", extension]
-        if signed_by:
-            command += [
-                "-CA",
-                str(self.pki / f"{signed_by}.crt"),
-                "-CAkey",
-                str(self.pki / f"{signed_by}.key"),
-            ]
-        _run(command)
+        _openssl(self.pki, name, subject, *extensions, signed_by=signed_by)
 
     def client(self, name: str, subject: str) -> None:
         self.openssl(name, subject, "extendedKeyUsage=clientAuth")
@@ -771,14 +781,14 @@ disabled_plugins = [
 
 
 def _dns_manifests(host_ip: str) -> list[dict[str, Any]]:
-    """CoreDNS as kubeadm deploys it, less what one node does not need. github.testbed is this machine."""
+    """CoreDNS as kubeadm deploys it, less what one node does not need. github.testbed and slack.com are this machine."""
     corefile = f"""
         .:53 {{
             errors
             health
             ready
             hosts {{
-                {host_ip} github.testbed
+                {host_ip} github.testbed slack.com
                 fallthrough
             }}
             kubernetes cluster.local in-addr.arpa ip6.arpa {{
@@ -904,6 +914,16 @@ def check_machine() -> None:
         raise ClusterError(f"no control groups are mounted under /sys/fs/cgroup; {still}")
 
 
+def _free_watchers() -> int:
+    """How many more inotify instances root may have (inotify(7)); kubelet ends at once when it gets none."""
+    allowed = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
+    used = 0
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):  # gone since
+            used += os.readlink(descriptor) == "anon_inode:inotify"
+    return allowed - used
+
+
 def _cni_folder(report: Report) -> str:
     def found() -> str | None:
         return next(
@@ -982,7 +1002,7 @@ def _cgroups(name: str) -> list[Path]:
     return [path for root in _cgroup_roots() if (path := root / name).exists()]
 
 
-def _remove_cgroups(name: str) -> None:
+def remove_cgroups(name: str) -> None:
     """Remove the groups, the deepest first. The kernel lets go of a group a moment after its last process."""
     end = time.monotonic() + 10
     for top in _cgroups(name):

@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed import gosmee as gosmee_standin
-from testbed import tools
+from testbed import sample, tools
 from testbed.tools import Report, deck
 
 PAUSE = "registry.k8s.io/pause:3.10"
@@ -26,6 +27,8 @@ PROW_REGISTRY = "us-docker.pkg.dev/k8s-infra-prow/images"
 PROW_TAG = "v20240802-66b115076"
 BUSYBOX = "docker.io/library/busybox:1.36"
 GIT = "docker.io/library/buildpack-deps:bookworm-scm"
+GOLANG = "docker.io/library/golang:1.26-bookworm"
+LOG_STORE = "ghcr.io/versity/versitygw:v1.8.0"
 PYTHON = "docker.io/library/python:3.13-alpine"
 
 # Upstream's base image by component (.ko.yaml baseImageOverrides): True where it has git.
@@ -46,6 +49,7 @@ PROW_COMPONENTS = {
     "tide": True,
 }
 PACKAGES = {
+    "bash": "bash",
     "busybox": "busybox-static",
     "git": "git",
     "ssh": "openssh-client",
@@ -185,25 +189,36 @@ def coredns(binary: Path) -> Image:
     return Image(name=COREDNS, layers=(_system_files(), layer), entrypoint=("/coredns",))
 
 
-def everything(tag: str = PROW_TAG, report: Report = print) -> list[Image]:
-    """What the stack and its jobs run: every Prow component with this tag, and the images of jobs.
+def everything(tag: str = PROW_TAG, report: Report = print, *, trusted: Path | None = None) -> list[Image]:
+    """What the stack and its jobs run: every Prow component with this tag, the log store, and the images of jobs.
 
+    Prow also trusts servers whose certificates the authority in the file `trusted` signed.
     Builds what is not in the cache yet. Raises ToolError or ImageError.
     """
     tools.ensure_packages(PACKAGES, report)
+    binaries = tools.ensure([*PROW_COMPONENTS, "versitygw"], report)
+    store = binaries.pop("versitygw")
     return [
-        *prow(tools.ensure(list(PROW_COMPONENTS), report), tag=tag, deck_files=deck.files(report)),
+        *prow(binaries, tag=tag, deck_files=deck.files(report), trusted=trusted),
+        log_store(store),
         *jobs(),
+        golang(go_caches(sample.FOLDER, report)),
         python(),
         gosmee(),
     ]
 
 
-def prow(binaries: Mapping[str, Path], *, tag: str = PROW_TAG, deck_files: Path | None = None) -> list[Image]:
+def prow(
+    binaries: Mapping[str, Path],
+    *,
+    tag: str = PROW_TAG,
+    deck_files: Path | None = None,
+    trusted: Path | None = None,
+) -> list[Image]:
     """The images of the Prow components among binaries; deck_files is the folder that becomes deck's KO_DATA_PATH."""
     images = []
     for component, binary in binaries.items():
-        layers = [_system_files(), _shell(), *([_git()] if PROW_COMPONENTS[component] else [])]
+        layers = [_system_files(trusted), _shell(), *([_git()] if PROW_COMPONENTS[component] else [])]
         entries = [Entry(path="ko-app"), Entry(path=f"ko-app/{component}", source=binary)]
         if component == "deck" and deck_files is not None:
             entries += _tree(deck_files, "var/run/ko")
@@ -214,10 +229,78 @@ def prow(binaries: Mapping[str, Path], *, tag: str = PROW_TAG, deck_files: Path 
     return images
 
 
+def log_store(binary: Path) -> Image:
+    """VersityGW. Its own image starts a script, which without arguments of its own runs this binary with those given."""
+    layer = Layer(
+        (
+            Entry(path="usr/local"),
+            Entry(path="usr/local/bin"),
+            Entry(path="usr/local/bin/versitygw", source=binary),
+        )
+    )
+    return Image(
+        name=LOG_STORE, layers=(_system_files(), _shell(), layer), entrypoint=("/usr/local/bin/versitygw",)
+    )
+
+
 def jobs() -> list[Image]:
     """What jobs run in: a shell, and a shell with git."""
     shell = (_system_files(), _shell())
     return [Image(name=BUSYBOX, layers=shell), Image(name=GIT, layers=(*shell, _git()))]
+
+
+def golang(caches: Path | None = None) -> Image:
+    """This machine's Go toolchain with git and bash. caches, made by go_caches, becomes its GOMODCACHE and GOCACHE.
+
+    With caches no module is downloaded: a container finds all that it needs in them, or fails at once.
+    """
+    layers = [_system_files(), _shell(), _git(), _bash(), _go_toolchain()]
+    env = [
+        f"PATH=/go/bin:/usr/local/go/bin:{_PATH}",
+        "GOPATH=/go",
+        "GOTOOLCHAIN=local",
+        f"SSL_CERT_FILE={_CA_BUNDLE}",
+    ]
+    if caches is None:
+        layers.append(Layer((Entry(path="go"), Entry(path="go/pkg", mode=0o777))))
+    else:
+        layers.append(_go_caches_layer(caches))
+        env += ["GOPROXY=off", "GOFLAGS=-trimpath", "GOCACHE=/go/build"]
+    return Image(name=GOLANG, layers=tuple(layers), env=tuple(env))
+
+
+def go_caches(module: Path, report: Report = print) -> Path:
+    """The modules that the tests of a Go module need, and all of them compiled; kept in the testbed's cache.
+
+    Raises ImageError where its tests cannot be compiled.
+    """
+    digest = hashlib.sha256(tools.go_version().encode())
+    for name in ("go.mod", "go.sum"):
+        digest.update((module / name).read_bytes())
+    folder = tools.cache_dir() / "go" / f"{module.name}-{digest.hexdigest()[:16]}"
+    with tools.locked(folder.with_suffix(".lock")):
+        if folder.exists():
+            return folder
+        report(f"compiling what the tests of {module.name} need, a minute or so …")
+        new = folder.with_suffix(".new")
+        shutil.rmtree(new, ignore_errors=True)
+        # -trimpath: else compiled packages count only where their sources lie in the same folder.
+        # Without cgo as in the image, which has no C compiler. No test is run.
+        env = os.environ | {
+            "GOMODCACHE": str(new / "mod"),
+            "GOCACHE": str(new / "build"),
+            "GOFLAGS": "-trimpath -modcacherw",
+            "GOTOOLCHAIN": "local",
+            "CGO_ENABLED": "0",
+        }
+        command = ["go", "test", "-run=^$", "./..."]
+        done = subprocess.run(command, cwd=module, env=env, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            shutil.rmtree(new, ignore_errors=True)
+            output = (done.stdout + done.stderr)[-2000:]
+            raise ImageError(f"`{' '.join(command)}` failed in {module}:\n{output}")
+        new.rename(folder)
+    return folder
 
 
 def python() -> Image:
@@ -243,7 +326,7 @@ def gosmee() -> Image:
 
 
 @functools.cache
-def _system_files() -> Layer:
+def _system_files(trusted: Path | None = None) -> Layer:
     """What every program may look for: users, name service, certificates, folders to write to."""
     users = "root:x:0:0:root:/root:/bin/sh\nnonroot:x:65532:65532:nonroot:/home/nonroot:/bin/sh\n"
     folders = [
@@ -259,7 +342,8 @@ def _system_files() -> Layer:
         "var/run",
     ]
     links = {name: f"usr/{name}" for name in ("bin", "sbin", "lib", "lib64")}
-    bundle = [Entry(path=str(_CA_BUNDLE)[1:], source=_CA_BUNDLE, mode=0o644)] if _CA_BUNDLE.exists() else []
+    authorities = b"".join(path.read_bytes() for path in (_CA_BUNDLE, trusted) if path and path.exists())
+    bundle = [Entry(path=str(_CA_BUNDLE)[1:], content=authorities, mode=0o644)] if authorities else []
     return Layer(
         (
             *(Entry(path=folder) for folder in folders),
@@ -310,6 +394,47 @@ def _git() -> Layer:
     ]
     entries |= {entry.path: entry for entry in _library_entries(programs)}
     return Layer(tuple(entries.values()))
+
+
+@functools.cache
+def _bash() -> Layer:
+    """bash, for scripts that need more than the shell's standard."""
+    bash = _program("bash")
+    return Layer((Entry(path="usr/bin/bash", source=bash), *_library_entries([bash])))
+
+
+@functools.cache
+def _go_toolchain() -> Layer:
+    """The toolchain on PATH as /usr/local/go: what compiles and tests, without its own tests, sources and documents."""
+    root = Path(
+        subprocess.run(
+            ["go", "env", "GOROOT"], capture_output=True, text=True, check=True, cwd="/"
+        ).stdout.strip()
+    ).resolve()
+    # Debian has src and other folders as links.
+    parts = [root / part for part in ("VERSION", "go.env", "bin", "lib", "pkg/include", "pkg/tool", "src")]
+    left_out = re.compile(r"/testdata(/|$)|_test\.go$|^usr/local/go/src/cmd/")
+    entries = [Entry(path=f"usr/local/{folder}".rstrip("/")) for folder in ("", "go", "go/pkg")]
+    for part in parts:
+        path = f"usr/local/go/{part.relative_to(root)}"
+        if part.is_dir():
+            entries += _tree(part.resolve(), path)[path.count("/") :]
+        elif part.exists():
+            entries.append(Entry(path=path, source=part.resolve(), mode=0o644))
+    return Layer(tuple(entry for entry in entries if not left_out.search(entry.path)))
+
+
+@functools.cache
+def _go_caches_layer(caches: Path) -> Layer:
+    """The folders of go_caches, without the archives that the modules were unpacked from, and without their tests."""
+    left_out = re.compile(r"\.(zip|lock)$|/testdata(/|$)|^go/pkg/mod/.*_test\.go$|/cache/(vcs|sumdb)(/|$)")
+    entries = [
+        Entry(path="go"),
+        Entry(path="go/pkg"),
+        *_tree(caches / "mod", "go/pkg/mod")[2:],
+        *_tree(caches / "build", "go/build")[1:],
+    ]
+    return Layer(tuple(entry for entry in entries if not left_out.search(entry.path)))
 
 
 @functools.cache

@@ -13,7 +13,8 @@
         allow_merge_commit, allow_squash_merge, allow_rebase_merge: BOOL
         collaborators: {LOGIN: pull | triage | push | maintain | admin}
         labels: [NAME, ...]
-        files: {PATH: TEXT, ...}             # the first commit
+        files_of: FOLDER                     # the first commit: the folder's text files; relative to this file,
+        files: {PATH: TEXT, ...}             # and these besides
     apps:
       SLUG: {name: TEXT, owner: LOGIN, permissions: {NAME: read | write}, installations: [LOGIN, ...]}
 
@@ -22,6 +23,7 @@ The id and the private key of each App are written to `apps.json` in the state f
 Every entry may be left out, but a user, an organisation or a repository without settings is written with `{}`.
 """
 
+import contextlib
 import json
 import secrets
 from pathlib import Path
@@ -65,6 +67,7 @@ SCHEMA = _object(
             allow_rebase_merge=_BOOL,
             collaborators=_map({"enum": list(LEVELS[1:])}),
             labels=_TEXTS,
+            files_of=_TEXT,
             files=_map(_TEXT),
         )
     ),
@@ -83,7 +86,22 @@ def read(path: Path) -> dict[str, Any]:
         raise SeedError(f"{path}: {error}") from None
     except jsonschema.ValidationError as error:
         raise SeedError(f"{path}: {error.json_path}: {error.message}") from None
+    for full_name, settings in content.get("repositories", {}).items():
+        if folder := settings.pop("files_of", None):
+            found = _texts(path.parent / folder)
+            if not found:
+                raise SeedError(f"{path}: $.repositories.{full_name}.files_of: {folder} has no text file")
+            settings["files"] = found | settings.get("files", {})
     return content
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    """The text files in a folder and those below by their paths; anything else, such as a program, is left out."""
+    found = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with contextlib.suppress(UnicodeDecodeError):
+            found[str(path.relative_to(folder))] = path.read_text(encoding="utf-8")
+    return found
 
 
 def apply(github: GitHub, content: dict[str, Any]) -> dict[str, str]:

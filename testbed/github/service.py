@@ -311,6 +311,12 @@ class GitHub:
         GitRepository.create(self.git_path(repo), repo.default_branch)
         return repo
 
+    def set_private(self, repo: Repository, private: bool, actor: Account) -> None:
+        """Show a repository to its collaborators alone, or to everybody."""
+        if private != repo.private:
+            repo.private = private
+            self.emit("repository", repo, {"action": "privatized" if private else "publicized"}, actor)
+
     def fork(self, source: Repository, owner: Account) -> Repository:
         """The user's fork of a repository; the one there is already when there is one."""
         query = select(Repository).where(Repository.owner_id == owner.id, Repository.parent_id == source.id)

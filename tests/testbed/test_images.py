@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from components import log_store
 from testbed import images, tools
 from testbed.images import Entry, Image, ImageError, Layer
 
@@ -110,6 +111,27 @@ def test_prow_images_are_named_and_started_as_upstream_s(binary: Path, tmp_path:
     assert images.prow({"hook": binary}, tag="v20260819-7593870dc")[0].name.endswith(
         "/hook:v20260819-7593870dc"
     )
+
+
+def test_prow_trusts_the_authority_that_it_is_given_and_jobs_do_not(binary: Path, tmp_path: Path) -> None:
+    authority = tmp_path / "ca.crt"
+    authority.write_text("the node's own authority")
+
+    def bundle(image: Image) -> bytes:
+        files = {entry.path: entry for layer in image.layers for entry in layer.entries}
+        found = files.get("etc/ssl/certs/ca-certificates.crt")
+        return found.content or b"" if found else b""
+
+    (crier,) = images.prow({"crier": binary}, trusted=authority)
+    assert bundle(crier).endswith(b"the node's own authority")
+    assert all(b"the node's own" not in bundle(image) for image in images.jobs())
+
+
+def test_the_log_store_is_named_as_the_real_one_and_has_a_shell_for_its_first_folders(binary: Path) -> None:
+    image = images.log_store(binary)
+    assert image.name == log_store.IMAGE
+    paths = {entry.path for layer in image.layers for entry in layer.entries}
+    assert {"usr/bin/mkdir", image.entrypoint[0].removeprefix("/")} <= paths
 
 
 def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,16 @@
 """Prow's account on GitHub: a bot with a token, or a GitHub App; never half of one, never both."""
 
-import json
+from pathlib import Path
 
 import pulumi
 import pytest
 import yaml
 
+from components import prow_files
 from components.catalog import CATALOG, Input
 from components.configuration import render_config
 from components.credentials import Credentials, CredentialsArgs
-from components.github_app import GitHubApp, clone_as
+from components.github_app import GitHubApp
 from components.settings import load
 from components.workload import github_flags
 
@@ -19,6 +20,7 @@ from .test_workload import make as workloads
 from .test_workload import pods
 
 __all__ = ["configure"]
+PROJECT = Path(__file__).parents[2]
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n-----END RSA PRIVATE KEY-----\n"
 APP = {"githubAppId": "4711", "githubAppPrivateKey": PEM, "botToken": ""}
 
@@ -110,7 +112,13 @@ def test_with_a_token_there_are_no_flags_of_an_app():
 
 def test_the_key_is_in_both_namespaces_under_the_name_that_prow_documents(run):
     app = GitHubApp(id="4711", private_key=pulumi.Output.secret(PEM))
-    args = CredentialsArgs(namespace="prow", job_namespace="test-pods", hmacs={1: "0f" * 20}, github_app=app)
+    args = CredentialsArgs(
+        namespace="prow",
+        job_namespace="test-pods",
+        hmacs={1: "0f" * 20},
+        github_app=app,
+        clone_with_token=True,
+    )
     recorder = run(lambda: Credentials("credentials", args))
     for namespace in ("prow", "test-pods"):
         data = recorder.of("Secret")[f"{namespace}/github-token"]["stringData"]
@@ -118,47 +126,31 @@ def test_the_key_is_in_both_namespaces_under_the_name_that_prow_documents(run):
         assert secrets_of(data) in ([PEM], [reveal(data)])
 
 
-def rendered(config):
-    app = GitHubApp(id="4711", private_key=pulumi.Output.secret(PEM))
+@pytest.mark.parametrize("clone", [True, False])
+def test_decorated_jobs_clone_as_the_app_when_they_are_to_clone_with_an_account(configure, clone):
+    logs = load(configure(**APP, storage="in-cluster", cloneWithToken=clone)).job_logs
+    assert logs is not None
+    added = {
+        "github_app_id": "4711",
+        "github_app_private_key_secret": {"name": "github-token", "key": "cert"},
+        "github_api_endpoints": ["https://api.github.com"],
+    }
+    assert {key: logs.decoration.get(key) for key in added} == (added if clone else dict.fromkeys(added))
+    # clonerefs takes one way to authenticate and refuses two.
+    assert "oauth_token_secret" not in logs.decoration
+
+
+def test_prow_takes_the_decoration_of_an_app(configure):
+    logs = load(configure(**APP, storage="in-cluster", cloneWithToken=True)).job_logs
+    assert logs is not None
+    files = prow_files.load(PROJECT / "prow", ["acme/one"], decoration=logs.decoration)
     text = render_config(
-        config,
+        files.config,
         namespace="prow",
         job_namespace="test-pods",
         deck_url="http://deck.example/",
         github_link_url="https://github.com",
-        clone_as=clone_as(app, "https://api.github.com"),
+        job_logs=logs,
     )
-    return yaml.safe_load(text)["plank"]
-
-
-OWN = {"oauth_token_secret": {"name": "mine", "key": "token"}}
-ADDED = {
-    "github_app_id": "4711",
-    "github_app_private_key_secret": {"name": "github-token", "key": "cert"},
-    "github_api_endpoints": ["https://api.github.com"],
-}
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (
-            {"default_decoration_configs": {"*": {"timeout": "1h"}, "acme": dict(OWN)}},
-            {"default_decoration_configs": {"*": {"timeout": "1h"} | ADDED, "acme": OWN}},
-        ),
-        (
-            {"default_decoration_config_entries": [{"config": {}}, {"repo": "acme", "config": dict(OWN)}]},
-            {"default_decoration_config_entries": [{"config": ADDED}, {"repo": "acme", "config": OWN}]},
-        ),
-    ],
-    ids=["by repository", "entries"],
-)
-@pytest.mark.usefixtures("recorder")
-def test_decorated_jobs_clone_as_the_app_unless_the_files_say_otherwise(given, expected):
-    plank = rendered({"plank": given})
-    assert {key: plank[key] for key in expected} == expected
-
-
-@pytest.mark.usefixtures("recorder")
-def test_without_decoration_nothing_is_added():
-    assert "4711" not in json.dumps(rendered({}))
+    (entry,) = yaml.safe_load(text)["plank"]["default_decoration_config_entries"]
+    assert entry["config"]["github_app_id"] == "4711"

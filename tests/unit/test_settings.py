@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
@@ -7,6 +8,7 @@ import yaml
 
 from components.catalog import CATALOG, REQUIRED
 from components.settings import Repository, SettingsError, load
+from components.storage import Storage
 
 from .conftest import known, marked_secret
 
@@ -16,9 +18,13 @@ SECRETS = (
     "slackToken",
     "buildClusterKubeconfig",
     "redeliveryToken",
+    "storageAccessKey",
+    "storageSecretKey",
+    "storageServiceAccount",
     "ultrahookApiKey",
     "githubAppPrivateKey",
 )
+SERVICE_ACCOUNT = json.dumps({"type": "service_account", "private_key": "known", "client_email": "x@y"})
 
 
 @pytest.fixture
@@ -51,12 +57,15 @@ def test_the_defaults_with_a_repository_and_a_token_are_enough(configure):
     assert settings.components == tuple(CATALOG)
     assert settings.node == settings.context == "prow-cluster"
     assert settings.slack_token is None
+    assert settings.slack_reporter_configs is None
+    assert settings.storage is None
+    assert settings.job_logs is None
     assert settings.relay.webhook_url is None
     assert settings.github_endpoint == "https://api.github.com"
 
 
 def test_tokens_are_secret_outputs(configure):
-    settings = load(configure(slackToken="xoxb-1", buildClusterKubeconfig="a: b\n"))
+    settings = load(configure(slackToken="xoxb-1", slackChannel="#x", buildClusterKubeconfig="a: b\n"))
     assert (known(settings.bot_token), marked_secret(settings.bot_token)) == ("ghp_known", True)
     assert settings.slack_token is not None
     assert marked_secret(settings.slack_token)
@@ -144,6 +153,104 @@ def test_jobs_do_not_run_next_to_prows_secrets(configure):
 def test_a_component_without_which_nothing_is_reported_cannot_be_left_out(configure, missing):
     chosen = [name for name in CATALOG if name != missing]
     assert f"prow:components lacks {missing}" in errors(configure(components=chosen))
+
+
+def storage_of(config) -> Storage:
+    found = load(config).storage
+    assert found is not None
+    return found
+
+
+def test_with_s3_the_bucket_and_both_keys_are_required(configure):
+    text = errors(configure(storage="s3", storageBucket=""))
+    assert "prow:storageBucket is empty" in text
+    assert "pulumi config set --secret storageAccessKey" in text
+    assert "pulumi config set --secret storageSecretKey" in text
+    assert "storageServiceAccount" not in text
+
+
+def test_s3_is_aws_unless_an_endpoint_is_given(configure):
+    given = {"storage": "s3", "storageAccessKey": "key", "storageSecretKey": "secret"}
+    storage = storage_of(configure(**given))
+    assert (storage.kind, storage.url, storage.endpoint) == ("s3", "s3://prow-logs", None)
+    key = pulumi.Output.from_input(storage.secret_key)
+    assert (known(key), marked_secret(key)) == ("secret", True)
+    storage = storage_of(configure(**given, storageEndpoint="https://s3.example.com/"))
+    assert storage.endpoint == "https://s3.example.com"
+    assert "prow:storageEndpoint is 's3.example.com', not an http(s) URL" in errors(
+        configure(**given, storageEndpoint="s3.example.com")
+    )
+
+
+def test_with_gcs_a_service_accounts_key_is_required_and_not_shown(configure):
+    assert "pulumi config set --secret storageServiceAccount" in errors(configure(storage="gcs"))
+    for wrong in ("known", "[]", '{"type": "authorized_user", "private_key": "known"}'):
+        text = errors(configure(storage="gcs", storageServiceAccount=wrong))
+        assert "prow:storageServiceAccount is not the JSON key of a Google service account" in text
+        assert "known" not in text
+    storage = storage_of(configure(storage="gcs", storageServiceAccount=SERVICE_ACCOUNT))
+    assert storage.url == "gs://prow-logs"
+    assert known(pulumi.Output.from_input(storage.service_account)) == SERVICE_ACCOUNT
+
+
+def test_the_stacks_own_store_needs_nothing_else(configure):
+    storage = storage_of(configure(storage="in-cluster"))
+    assert (storage.kind, storage.url, storage.size) == ("in-cluster", "s3://prow-logs", "10Gi")
+    assert storage_of(configure(storage="in-cluster", storageSize="0")).size == "0"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("storage", "minio"),
+        ("storageBucket", "Bucket"),
+        ("storageRegion", "eu west"),
+        ("storageSize", "10"),
+        ("storageSize", "-1Gi"),
+        ("cloneWithToken", "maybe"),
+        ("slackChannel", "#Two words"),
+    ],
+)
+def test_a_wrong_value_is_named_with_the_command_that_mends_it(configure, key, value):
+    text = errors(configure(**{key: value}))
+    assert f"prow:{key} is {value!r}, not " in text
+    assert f"pulumi config set {key} " in text
+
+
+def test_a_slack_token_without_a_channel_is_refused(configure):
+    text = errors(configure(slackToken="xoxb-1"))
+    assert "prow:slackChannel is empty" in text
+    assert "pulumi config set slackChannel '#prow'" in text
+    assert text.startswith("1 setting to mend")
+
+
+def slack_of(config) -> dict[str, Any]:
+    found = load(config).slack_reporter_configs
+    assert found is not None
+    return found["*"]
+
+
+def test_slack_hears_of_the_states_that_are_set(configure):
+    given = {"slackToken": "xoxb-1", "slackChannel": "#prow"}
+    everything = slack_of(configure(**given))
+    assert everything["channel"] == "#prow"
+    assert everything["job_states_to_report"] == ["success", "failure", "error", "aborted"]
+    assert everything["job_types_to_report"] == ["presubmit", "postsubmit", "batch", "periodic"]
+    few = slack_of(configure(**given, slackJobStates=["failure"]))
+    assert few["job_states_to_report"] == ["failure"]
+    text = errors(configure(**given, slackJobStates=["failure", "failed"]))
+    assert "prow:slackJobStates[1] is 'failed'" in text
+    assert "pulumi config rm --path 'slackJobStates[1]'" in text
+
+
+def test_clonerefs_gets_the_bots_token_only_on_request(configure):
+    def decoration(**given):
+        logs = load(configure(storage="in-cluster", **given)).job_logs
+        assert logs is not None
+        return logs.decoration
+
+    assert "oauth_token_secret" not in decoration()
+    assert decoration(cloneWithToken=True)["oauth_token_secret"] == {"name": "github-token", "key": "token"}
 
 
 def test_every_setting_is_described_and_has_a_default():
@@ -275,3 +382,14 @@ def test_a_wrong_entry_of_a_target_is_named_with_the_command_that_mends_it(
     text = errors(configure(**{key: value}))
     assert reason in text
     assert command in text
+
+
+def test_a_preview_that_knows_the_nodes_address_needs_no_context(configure, monkeypatch):
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    assert load(configure(nodeAddress="192.0.2.1"), contexts=[]).node_address == "192.0.2.1"
+    assert "Previewed from the stack's state alone" in said[0]
+    assert "prow:context" in errors(configure(), contexts=[])
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
+    assert "prow:context" in errors(configure(nodeAddress="192.0.2.1"), contexts=[])

@@ -27,14 +27,15 @@ def repository(call: Call, repo: Repository) -> Any:
 
 
 @route("PATCH", REPO, level="admin")
-def rename(call: Call, repo: Repository) -> Any:
-    """Of what can be changed, the name alone."""
-    if unknown := sorted(set(call.body) - {"name"}):
-        raise Refusal(status=501, message=f"The stand-in does not change {', '.join(unknown)}.")
-    name = call.required("Repository", "name")
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name):
-        raise invalid("Repository", "name is invalid", field="name")
-    call.github.rename(repo, name, call.actor)
+def edit_repository(call: Call, repo: Repository) -> Any:
+    """Of all that GitHub lets one change, the name and who may see the repository."""
+    if name := call.field("name", str):
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name):
+            raise invalid("Repository", "name is invalid", field="name")
+        call.github.rename(repo, name, call.actor)
+    private = call.field("private", bool)
+    if private is not None:
+        call.github.set_private(repo, private, call.actor)
     return call.github.shapes.full_repository(repo, permissions(call, repo))
 
 
