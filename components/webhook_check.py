@@ -104,7 +104,7 @@ def problem(github: GitHub, target: str, *, events: Iterable[str] = (), url: str
     if answer.status in (403, 404):
         return (
             f"github:token may not administer the webhooks of {target}: it needs the scope {scopes[0]} (a fine-grained token "
-            f"the permission Webhooks, write), and its user must be {owner}\n    mend it: {SET_TOKEN}"
+            f"the permission Webhooks, write; with SAML its authorisation), and its user must be {owner}\n    mend it: {SET_TOKEN}"
         )
     if answer.status != 200:
         return None
