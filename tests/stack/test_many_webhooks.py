@@ -1,6 +1,7 @@
 """Repositories of two owners and an organisation on one stack, by the literal CLI. The tests are one story, in this order."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ def test_a_second_up_changes_nothing(pulumi):
 
 
 def test_an_organisations_webhook_speaks_for_repositories_that_no_setting_names(environment, pulumi):
-    environment.person(OWNER).push(INSIDE, "main", {"more.txt": "more\n"}, "More")
+    environment.person(OWNER).push(INSIDE, "main", {"more.txt": f"{time.time()}\n"}, "More")
     (hook,) = hooks(environment, ORGANIZATION)
 
     def push():
