@@ -285,6 +285,30 @@ def load_images(cluster: Cluster, wanted: Iterable[images.Image]) -> None:
         raise ClusterError(f"the node refused images ({ctr.returncode}): {output[-1000:]}")
 
 
+def pki(cluster: Cluster) -> Path:
+    """The folder with the certificates of the testbed's own cluster; ca.crt is the authority that signed the rest."""
+    return cluster.folder / "node" / "pki"
+
+
+def certificate(cluster: Cluster, host: str) -> tuple[Path, Path]:
+    """Certificate and key for a server that has this host's name, signed by the cluster's authority."""
+    _openssl(pki(cluster), host, f"/CN={host}", f"subjectAltName=DNS:{host}", "extendedKeyUsage=serverAuth")
+    return pki(cluster) / f"{host}.crt", pki(cluster) / f"{host}.key"
+
+
+def _openssl(folder: Path, name: str, subject: str, *extensions: str, signed_by: str | None = "ca") -> None:
+    """Make folder/name.key and folder/name.crt; without signed_by it is its own authority."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
+    # A configuration of our own, without the extensions that the distribution's file would add.
+    command += ["-config", str(folder / "openssl.cnf"), "-days", "3650", "-subj", subject]
+    command += ["-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.crt")]
+    for extension in extensions:
+        command += ["-addext", extension]
+    if signed_by:
+        command += ["-CA", str(folder / f"{signed_by}.crt"), "-CAkey", str(folder / f"{signed_by}.key")]
+    _run(command)
+
+
 @dataclass
 class _Steps:
     report: Report
@@ -417,30 +441,7 @@ class _Node:
         self.write_kubeconfig(self.folder / "kubeconfig", "admin")
 
     def openssl(self, name: str, subject: str, *extensions: str, signed_by: str | None = "ca") -> None:
-        key, certificate = self.pki / f"{name}.key", self.pki / f"{name}.crt"
-        command = [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-noenc",
-        ]
-        # A configuration of our own, without the extensions that the distribution's file would add.
-        command += ["-config", str(self.pki / "openssl.cnf"), "-days", "3650", "-subj", subject]
-        command += ["-keyout", str(key), "-out", str(certificate)]
-        for extension in extensions:
-            command += ["-addext", extension]
-        if signed_by:
-            command += [
-                "-CA",
-                str(self.pki / f"{signed_by}.crt"),
-                "-CAkey",
-                str(self.pki / f"{signed_by}.key"),
-            ]
-        _run(command)
+        _openssl(self.pki, name, subject, *extensions, signed_by=signed_by)
 
     def client(self, name: str, subject: str) -> None:
         self.openssl(name, subject, "extendedKeyUsage=clientAuth")
@@ -771,14 +772,14 @@ disabled_plugins = [
 
 
 def _dns_manifests(host_ip: str) -> list[dict[str, Any]]:
-    """CoreDNS as kubeadm deploys it, less what one node does not need. github.testbed is this machine."""
+    """CoreDNS as kubeadm deploys it, less what one node does not need. github.testbed and slack.com are this machine."""
     corefile = f"""
         .:53 {{
             errors
             health
             ready
             hosts {{
-                {host_ip} github.testbed
+                {host_ip} github.testbed slack.com
                 fallthrough
             }}
             kubernetes cluster.local in-addr.arpa ip6.arpa {{

@@ -80,7 +80,7 @@ def copy_project(folder: Path) -> Path:
 def up(folder: Path, report: Report = print) -> Environment:
     """Start what does not run yet and return the environment. Raises what the parts raise, each saying what mends it."""
     folder = folder.absolute()
-    tools.ensure(["pulumi", *images.PROW_COMPONENTS], report)
+    tools.ensure(["pulumi", "versitygw", *images.PROW_COMPONENTS], report)
     running = cluster.up(folder, report)
     with timed("images of Prow and of the jobs onto the node", report):
         _images(running, folder, report)
@@ -119,7 +119,8 @@ def _images(running: Cluster, folder: Path, report: Report) -> None:
     done = folder / "images"
     if running.external or done.exists():
         return
-    cluster.load_images(running, images.everything(IMAGE_TAG, report))
+    authority = cluster.pki(running) / "ca.crt"
+    cluster.load_images(running, images.everything(IMAGE_TAG, report, trusted=authority))
     done.touch()
 
 

@@ -24,6 +24,7 @@ PROW_REGISTRY = "us-docker.pkg.dev/k8s-infra-prow/images"
 PROW_TAG = "v20240802-66b115076"
 BUSYBOX = "docker.io/library/busybox:1.36"
 GIT = "docker.io/library/buildpack-deps:bookworm-scm"
+LOG_STORE = "ghcr.io/versity/versitygw:v1.8.0"
 
 # Upstream's base image by component (.ko.yaml baseImageOverrides): True where it has git.
 PROW_COMPONENTS = {
@@ -177,23 +178,33 @@ def coredns(binary: Path) -> Image:
     return Image(name=COREDNS, layers=(_system_files(), layer), entrypoint=("/coredns",))
 
 
-def everything(tag: str = PROW_TAG, report: Report = print) -> list[Image]:
-    """What the stack and its jobs run: every Prow component with this tag, and the images of jobs.
+def everything(tag: str = PROW_TAG, report: Report = print, *, trusted: Path | None = None) -> list[Image]:
+    """What the stack and its jobs run: every Prow component with this tag, the log store, and the images of jobs.
 
+    Prow also trusts servers whose certificates the authority in the file `trusted` signed.
     Builds what is not in the cache yet. Raises ToolError or ImageError.
     """
     tools.ensure_packages(PACKAGES, report)
+    binaries = tools.ensure([*PROW_COMPONENTS, "versitygw"], report)
+    store = binaries.pop("versitygw")
     return [
-        *prow(tools.ensure(list(PROW_COMPONENTS), report), tag=tag, deck_files=deck.files(report)),
+        *prow(binaries, tag=tag, deck_files=deck.files(report), trusted=trusted),
+        log_store(store),
         *jobs(),
     ]
 
 
-def prow(binaries: Mapping[str, Path], *, tag: str = PROW_TAG, deck_files: Path | None = None) -> list[Image]:
+def prow(
+    binaries: Mapping[str, Path],
+    *,
+    tag: str = PROW_TAG,
+    deck_files: Path | None = None,
+    trusted: Path | None = None,
+) -> list[Image]:
     """The images of the Prow components among binaries; deck_files is the folder that becomes deck's KO_DATA_PATH."""
     images = []
     for component, binary in binaries.items():
-        layers = [_system_files(), _shell(), *([_git()] if PROW_COMPONENTS[component] else [])]
+        layers = [_system_files(trusted), _shell(), *([_git()] if PROW_COMPONENTS[component] else [])]
         entries = [Entry(path="ko-app"), Entry(path=f"ko-app/{component}", source=binary)]
         if component == "deck" and deck_files is not None:
             entries += _tree(deck_files, "var/run/ko")
@@ -204,6 +215,20 @@ def prow(binaries: Mapping[str, Path], *, tag: str = PROW_TAG, deck_files: Path 
     return images
 
 
+def log_store(binary: Path) -> Image:
+    """VersityGW. Its own image starts a script, which without arguments of its own runs this binary with those given."""
+    layer = Layer(
+        (
+            Entry(path="usr/local"),
+            Entry(path="usr/local/bin"),
+            Entry(path="usr/local/bin/versitygw", source=binary),
+        )
+    )
+    return Image(
+        name=LOG_STORE, layers=(_system_files(), _shell(), layer), entrypoint=("/usr/local/bin/versitygw",)
+    )
+
+
 def jobs() -> list[Image]:
     """What jobs run in: a shell, and a shell with git."""
     shell = (_system_files(), _shell())
@@ -211,7 +236,7 @@ def jobs() -> list[Image]:
 
 
 @functools.cache
-def _system_files() -> Layer:
+def _system_files(trusted: Path | None = None) -> Layer:
     """What every program may look for: users, name service, certificates, folders to write to."""
     users = "root:x:0:0:root:/root:/bin/sh\nnonroot:x:65532:65532:nonroot:/home/nonroot:/bin/sh\n"
     folders = [
@@ -227,7 +252,8 @@ def _system_files() -> Layer:
         "var/run",
     ]
     links = {name: f"usr/{name}" for name in ("bin", "sbin", "lib", "lib64")}
-    bundle = [Entry(path=str(_CA_BUNDLE)[1:], source=_CA_BUNDLE, mode=0o644)] if _CA_BUNDLE.exists() else []
+    authorities = b"".join(path.read_bytes() for path in (_CA_BUNDLE, trusted) if path and path.exists())
+    bundle = [Entry(path=str(_CA_BUNDLE)[1:], content=authorities, mode=0o644)] if authorities else []
     return Layer(
         (
             *(Entry(path=folder) for folder in folders),

@@ -83,9 +83,15 @@ TOOLS = (
         at_least=(3, 259),
         below=(4,),
     ),
-    # Not taken from PATH: both go into container images and must be static.
+    # Not taken from PATH: these go into container images and must be static.
     Tool(name="coredns", binaries=("coredns",), package="."),
     Tool(name="pause", binaries=("pause",), package="."),
+    Tool(
+        name="versitygw",
+        binaries=("versitygw",),
+        package="github.com/versity/versitygw/cmd/versitygw",
+        ldflags="-s -w -X main.Version=v1.8.0",
+    ),
     Tool(
         name="etcd",
         binaries=("etcd",),
