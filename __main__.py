@@ -14,7 +14,10 @@ from components.webhook_secret import WebhookSecret, WebhookSecretArgs
 # All that the user gave is checked before anything is registered.
 given = settings.load(contexts=kubeconfig_contexts())
 files = prow_files.load(
-    Path("prow"), [str(repository) for repository in given.repositories], job_namespace=given.job_namespace
+    Path("prow"),
+    [str(repository) for repository in given.repositories],
+    job_namespace=given.job_namespace,
+    followed=str(given.config_updater) if given.config_updater else None,
 )
 configuration.check(files, namespace=given.namespace, job_namespace=given.job_namespace)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components import config_updater
 from components.catalog import CATALOG
 from components.configuration import Configuration, ConfigurationArgs
 from components.credentials import Credentials, CredentialsArgs
@@ -43,7 +44,12 @@ class Prow(pulumi.ComponentResource):
         super().__init__("prow:index:Prow", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         settings = args.settings
-        components = tuple(CATALOG[component] for component in settings.components)
+        components = tuple(
+            config_updater.with_rights(CATALOG[component])
+            if component == "hook" and settings.config_updater
+            else CATALOG[component]
+            for component in settings.components
+        )
 
         namespaces = Namespaces(
             f"{name}-namespaces",
@@ -77,6 +83,7 @@ class Prow(pulumi.ComponentResource):
                 job_namespace=namespaces.job_namespace,
                 deck_url=services.deck_url,
                 github_link_url=web_url(settings.github_endpoint),
+                config_updater=str(settings.config_updater) if settings.config_updater else None,
             ),
             child,
         )

@@ -28,7 +28,7 @@ from typing import Any
 
 import pulumi
 
-from components import prow_rules, prow_types, prow_yaml
+from components import config_updater, prow_rules, prow_types, prow_yaml
 from components.prow_rules import Job, Surroundings, as_list, as_map, inside, texts
 from components.prow_yaml import Path, Problem, YamlFile, to_yaml
 
@@ -109,12 +109,15 @@ def load(
     *,
     job_namespace: str = "test-pods",
     decoration: Mapping[str, Any] | None = None,
+    followed: str | None = None,
 ) -> ProwFiles:
     """Read and check config.yaml, plugins.yaml and jobs/**/*.yaml of the folder.
 
     :param repositories: `owner/name` of the settings.
     :param job_namespace: where jobs run; a job that names another namespace is refused, by Prow too.
     :param decoration: defaults for decorated jobs that the stack adds to config.yaml, say when logs are stored.
+    :param followed: `owner/name` whose merges change plugins.yaml and the job files in the cluster; None: only the stack
+        does. Prow then gets these files word for word, without the stack's `*`.
     :raises ProwFilesError: with every problem of every file.
     """
     reader = _Reader(folder)
@@ -151,6 +154,7 @@ def load(
         plugins.problem(_written(plugins.data, path), reason)
         for path, reason in prow_rules.check_expanded_plugins(expanded_plugins)
     ]
+    found += _followed(plugins, jobs, followed)
     for file in files:
         found += _foreign_jobs(file, every)
     found += [config.problem(*rule) for rule in _foreign_queries(config.data, every)]
@@ -160,7 +164,8 @@ def load(
         key: file.text if expanded_jobs[key] is file.data else to_yaml(expanded_jobs[key])
         for key, file in jobs.items()
     }
-    plugins_text = plugins.text if expanded_plugins == plugins.data else to_yaml(expanded_plugins)
+    word_for_word = followed is not None or expanded_plugins == plugins.data
+    plugins_text = plugins.text if word_for_word else to_yaml(expanded_plugins)
     jobs_folder = f"{folder.name}/jobs"
     for name, size in (
         (jobs_folder, sum(len(text.encode()) for text in job_texts.values())),
@@ -341,6 +346,49 @@ def _written(data: dict[str, Any], path: Path) -> Path:
     section, key, *rest = path
     entries = as_map(data.get(str(section)))
     return path if not entries or key in entries else (section, EVERY, *rest)
+
+
+# ----------------------------------------------------------------------------------------- config-updater
+
+
+def _followed(plugins: YamlFile, jobs: Mapping[str, YamlFile], repository: str | None) -> Iterator[Problem]:
+    """What keeps config-updater from copying the files as they are, or does nothing without it."""
+    if repository is None:
+        for path, reason in config_updater.check_off(plugins.data):
+            yield plugins.problem(path, reason, warning=True)
+        return
+    for path, reason in config_updater.check_plugins(plugins.data, repository):
+        yield plugins.problem(path, reason)
+    stars = [(plugins, path) for path in _stars(plugins.data)]
+    stars += [
+        (file, (section, EVERY))
+        for file in jobs.values()
+        for section in ("presubmits", "postsubmits")
+        if EVERY in as_map(file.data.get(section))
+    ]
+    for file, path in stars:
+        yield file.problem(path, config_updater.star(repository))
+    for file in jobs.values():
+        if not file.name.endswith(".yaml"):
+            yield Problem(file=file.name, reason="config-updater follows *.yaml only: rename the file")
+    enabled = as_map(plugins.data.get("plugins"))
+    if len({isinstance(entry, list) for entry in enabled.values()}) > 1:  # Plugins.UnmarshalJSON
+        reason = (
+            "plugins: write lists for all repositories, or maps with `plugins` for all: Prow takes no mixture"
+        )
+        yield plugins.problem(("plugins",), reason)
+
+
+def _stars(plugins: Mapping[str, Any]) -> Iterator[Path]:
+    """Where plugins.yaml has the stack's `*`."""
+    for path in REPOSITORY_MAPS:
+        if EVERY in as_map(inside(plugins, *path)):
+            yield (*path, EVERY)
+    for section, name in REPOSITORY_LISTS:
+        holder = inside(plugins, *section)
+        for at, entry in enumerate(holder if isinstance(holder, list) else [holder]):
+            if EVERY in texts(inside(entry, name)):
+                yield (*section, *((at,) if isinstance(holder, list) else ()), name)
 
 
 # ------------------------------------------------------------------------------- what is not in the settings

@@ -55,6 +55,8 @@ class Settings:
     """Slack token of crier's reporter; None: no Slack."""
     build_cluster_kubeconfig: pulumi.Output[str] | None
     """Kubeconfig of build clusters; None: jobs run in this cluster only."""
+    config_updater: Repository | None
+    """Repository whose merges change Prow's jobs and plugins; None: only the stack does."""
     webhook_secret_generation: int
     """Number of the current webhook secret, from 1."""
     context: str
@@ -185,6 +187,26 @@ def _components(read: _Reader) -> tuple[str, ...]:
     return tuple(name for name in known if name in chosen)
 
 
+def _config_updater(read: _Reader, repositories: tuple[Repository, ...]) -> Repository | None:
+    on = read.text("configUpdater", ("true", "false").__contains__, "true or false", "false") == "true"
+    key, known = "configRepository", {str(repository).lower(): repository for repository in repositories}
+    given = read.optional(key, _REPOSITORY.fullmatch, "owner/name", "<owner>/<name>")
+    if not on or not known:
+        return None
+    if given is None and len(known) == 1:
+        return repositories[0]
+    if given is None or given.lower() not in known:
+        names = ", ".join(map(str, repositories))
+        reason = f"is {given!r}, which" if given else "is empty; with configUpdater on it"
+        read.problem(
+            key,
+            f"{reason} must be one of repositories: {names}",
+            f"pulumi config set {key} {repositories[0]}",
+        )
+        return None
+    return known[given.lower()]
+
+
 def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None = None) -> Settings:
     """Read and check all settings.
 
@@ -227,6 +249,7 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         bot_token=bot_token,
         slack_token=read.secret("slackToken", what="the Slack token"),
         build_cluster_kubeconfig=read.secret("buildClusterKubeconfig", what="the kubeconfig", one_word=False),
+        config_updater=_config_updater(read, repositories),
         webhook_secret_generation=int(generation_text) if generation_text.isdecimal() else 0,
         context=context,
         node=read.optional("node", _DNS_NAME.fullmatch, "a node's name", "<name>") or context,
