@@ -18,6 +18,7 @@ files = prow_files.load(
     [str(repository) for repository in given.repositories],
     job_namespace=given.job_namespace,
     followed=str(given.config_updater) if given.config_updater else None,
+    clusters=given.build_clusters,
 )
 configuration.check(files, namespace=given.namespace, job_namespace=given.job_namespace)
 

@@ -21,7 +21,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
@@ -110,6 +110,7 @@ def load(
     job_namespace: str = "test-pods",
     decoration: Mapping[str, Any] | None = None,
     followed: str | None = None,
+    clusters: Collection[str] | None = None,
 ) -> ProwFiles:
     """Read and check config.yaml, plugins.yaml and jobs/**/*.yaml of the folder.
 
@@ -118,6 +119,7 @@ def load(
     :param decoration: defaults for decorated jobs that the stack adds to config.yaml, say when logs are stored.
     :param followed: `owner/name` whose merges change plugins.yaml and the job files in the cluster; None: only the stack
         does. Prow then gets these files word for word, without the stack's `*`.
+    :param clusters: build clusters that jobs may name beside this cluster; None: not checked.
     :raises ProwFilesError: with every problem of every file.
     """
     reader = _Reader(folder)
@@ -144,6 +146,7 @@ def load(
         presets=[preset for _, _, preset in presets],
         decoration=decoration or {},
         job_namespace=job_namespace,
+        clusters=clusters,
     )
     found += [problem for job in all_jobs for problem in prow_rules.check_job(job, around)]
     found += prow_rules.check_jobs_together(all_jobs)

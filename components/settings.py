@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi.runtime import is_config_secret
 
+from components import build_clusters
 from components.catalog import CATALOG, REQUIRED
 
 RELAYS = ("none",)
@@ -55,6 +56,8 @@ class Settings:
     """Slack token of crier's reporter; None: no Slack."""
     build_cluster_kubeconfig: pulumi.Output[str] | None
     """Kubeconfig of build clusters; None: jobs run in this cluster only."""
+    build_clusters: tuple[str, ...]
+    """Names of its contexts, which jobs name with `cluster:`."""
     config_updater: Repository | None
     """Repository whose merges change Prow's jobs and plugins; None: only the stack does."""
     webhook_secret_generation: int
@@ -207,6 +210,19 @@ def _config_updater(read: _Reader, repositories: tuple[Repository, ...]) -> Repo
     return known[given.lower()]
 
 
+def _build_clusters(read: _Reader) -> tuple[pulumi.Output[str] | None, tuple[str, ...]]:
+    """The kubeconfig and the names of its contexts, none while it has to be mended."""
+    key = "buildClusterKubeconfig"
+    kubeconfig = read.secret(key, what="the kubeconfig", one_word=False)
+    text = read.config.get(key) or ""
+    if kubeconfig is None:
+        return None, ()
+    found = build_clusters.problems(text)
+    for reason in found:
+        read.problem(key, reason, f"pulumi config set --secret {key} < <kubeconfig>")
+    return kubeconfig, () if found else build_clusters.contexts(text)
+
+
 def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None = None) -> Settings:
     """Read and check all settings.
 
@@ -244,11 +260,13 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         "us-docker.pkg.dev/k8s-infra-prow/images",
     )
     relay = read.text("relay", RELAYS.__contains__, f"one of {', '.join(RELAYS)}", RELAYS[0])
+    kubeconfig, contexts_of_kubeconfig = _build_clusters(read)
     settings = dict(
         repositories=repositories,
         bot_token=bot_token,
         slack_token=read.secret("slackToken", what="the Slack token"),
-        build_cluster_kubeconfig=read.secret("buildClusterKubeconfig", what="the kubeconfig", one_word=False),
+        build_cluster_kubeconfig=kubeconfig,
+        build_clusters=contexts_of_kubeconfig,
         config_updater=_config_updater(read, repositories),
         webhook_secret_generation=int(generation_text) if generation_text.isdecimal() else 0,
         context=context,

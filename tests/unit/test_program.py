@@ -16,7 +16,11 @@ PROJECT = Path(__file__).parents[2]
 SECRETS = {
     "prow:botToken": "ghp_bot_known",
     "prow:slackToken": "xoxb-known",
-    "prow:buildClusterKubeconfig": "apiVersion: v1\nkind: Config\n# kubeconfig-known\n",
+    "prow:buildClusterKubeconfig": """
+        contexts: [{name: build, context: {cluster: c, user: u}}]
+        clusters: [{name: c, cluster: {server: "https://10.0.0.1"}}]
+        users: [{name: u, user: {token: kubeconfig-known}}]
+    """,
     "github:token": "ghp_admin_known",
 }
 HMAC = "0f" * 20
