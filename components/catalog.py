@@ -85,6 +85,8 @@ class Component:
     readiness: Probe
     singleton: bool = True
     """True: two at a time would do harm (double statuses, double jobs), so an update stops the old one first."""
+    clones: bool = False
+    """Whether it clones repositories; it does so below /var/tmp (defaultTempDir in pkg/git/v2/client_factory.go)."""
     cache: str | None = None
     """Directory for a cache that may be lost; None: no cache."""
     grace_seconds: int = 30
@@ -95,9 +97,6 @@ class Component:
     """Memory request."""
     memory_limit: str = "512Mi"
 
-
-# Clones go to /var/tmp otherwise (NewClientFactory in pkg/git/v2), which is read-only here.
-_CLONES = "--cache-dir-base=/tmp"
 
 _PROWJOBS = {"groups": ("prow.k8s.io",), "resources": ("prowjobs",)}
 
@@ -117,7 +116,8 @@ _ALL = (
         inputs=frozenset(
             {Input.CONFIG, Input.PLUGINS, Input.GITHUB, Input.WEBHOOK_SECRET, Input.BUILD_CLUSTERS}
         ),
-        args=("--dry-run=false", "--hmac-secret-file=/etc/webhook/hmac", _CLONES),
+        args=("--dry-run=false", "--hmac-secret-file=/etc/webhook/hmac"),
+        clones=True,
         rules=(Rule(**_PROWJOBS, verbs=("create", "get", "list", "update")),),
         service=ServicePort(port=8888, target=8888, node_port=True),
         liveness=HEALTHZ,
@@ -129,7 +129,8 @@ _ALL = (
     Component(
         name="deck",
         inputs=frozenset({Input.CONFIG, Input.PLUGINS, Input.GITHUB, Input.BUILD_CLUSTERS}),
-        args=("--hook-url=http://hook:8888/plugin-help", _CLONES),
+        args=("--hook-url=http://hook:8888/plugin-help",),
+        clones=True,
         rules=(Rule(**_PROWJOBS, verbs=("get", "list", "watch")),),
         job_rules=(Rule(groups=("",), resources=("pods/log",), verbs=("get",)),),
         service=ServicePort(port=80, target=8080, node_port=True),
@@ -195,7 +196,8 @@ _ALL = (
     Component(
         name="tide",
         inputs=frozenset({Input.CONFIG, Input.GITHUB}),
-        args=("--dry-run=false", _CLONES),
+        args=("--dry-run=false",),
+        clones=True,
         rules=(Rule(**_PROWJOBS, verbs=("create", "get", "list", "watch")),),
         service=ServicePort(port=80, target=8888),
         liveness=METRICS,

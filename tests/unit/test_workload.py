@@ -153,3 +153,12 @@ def test_secrets_are_files_that_only_the_group_reads(run):
             if "secret" in volume:
                 assert volume["secret"]["defaultMode"] == 0o440
         assert all("env" not in container for container in pod["containers"])
+
+
+def test_those_that_clone_repositories_can_write_where_prow_clones_to(run):
+    writers = {
+        name
+        for name, pod in pods(make(run)).items()
+        if any(mount["mountPath"] == "/var/tmp" for mount in pod["containers"][0]["volumeMounts"])
+    }
+    assert writers == {"hook", "deck", "tide"}
