@@ -35,7 +35,9 @@ def _alive(pid: int) -> bool:
 def environment() -> Iterator[Environment]:
     """Cluster, GitHub stand-in and CLI; also removes what a killed run of the tests has left."""
     for stale in INSTANCES.glob("test-*"):
-        if not _alive(int(stale.name.removeprefix("test-"))):
+        if not _alive(
+            int(stale.name.split("-")[1])
+        ):  # test-<pid>, test-<pid>-<what a test calls a second one>
             report(f"ending what {stale.name} left")
             environments.down(stale, report)
     try:
