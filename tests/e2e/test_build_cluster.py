@@ -81,6 +81,8 @@ class BuildCluster:
 @pytest.fixture(scope="module")
 def build_cluster(environment: Environment) -> Iterator[BuildCluster]:
     """A node of its own with the example's account, reached through this machine: nothing routes between the two."""
+    if environment.cluster.external:
+        pytest.skip("a second node is started beside one of the testbed's own only")
     folder = environment.folder.with_name(f"{environment.folder.name}-build")
     try:
         running = cluster.up(folder, report)
