@@ -3,12 +3,12 @@ SHELL := /bin/bash
 VENV := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: help demo demo-down test test-unit lint format minikube schema clean
+.PHONY: help demo demo-down test test-unit lint format drift minikube schema clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-$(INSTALLED): requirements.txt requirements-dev.txt testbed/venv.sh
+$(INSTALLED): requirements.txt requirements-dev.txt policies/requirements.txt testbed/venv.sh
 	@testbed/venv.sh
 	@touch $@
 
@@ -33,6 +33,9 @@ lint: $(INSTALLED) ## Check style and types
 format: $(INSTALLED) ## Mend style
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
+
+drift: $(INSTALLED) ## Say what was changed by hand on the cluster or on GitHub; fails when there is any
+	@$(VENV) -m previews drift
 
 minikube: ## Start the minikube profile that the stack `dev` runs on
 	minikube start --memory 4096 --cpus 4 --profile prow-cluster

@@ -4,23 +4,17 @@ from pathlib import Path
 
 import pulumi
 
-from components import configuration, prow_files, settings
+from components import settings
 from components.cluster import Cluster, ClusterArgs, kubeconfig_contexts
 from components.exports import export
-from components.prow import Prow, ProwArgs
+from components.prow import Prow, ProwArgs, read_files
+from components.relay import Relay, RelayArgs
 from components.webhook import Webhooks, WebhooksArgs
 from components.webhook_secret import WebhookSecret, WebhookSecretArgs
 
 # All that the user gave is checked before anything is registered.
 given = settings.load(contexts=kubeconfig_contexts())
-files = prow_files.load(
-    Path("prow"),
-    [str(repository) for repository in given.repositories],
-    job_namespace=given.job_namespace,
-    followed=str(given.config_updater) if given.config_updater else None,
-    clusters=given.build_clusters,
-)
-configuration.check(files, namespace=given.namespace, job_namespace=given.job_namespace)
+files = read_files(Path("prow"), given)
 
 cluster = Cluster(
     "cluster", ClusterArgs(context=given.context, node=given.node, node_address=given.node_address)
@@ -33,13 +27,21 @@ prow = Prow(
     ProwArgs(settings=given, files=files, hmac=webhook_secret.hmac, node_address=cluster.node_address),
     pulumi.ResourceOptions(providers=[cluster.provider]),
 )
+relay = Relay(
+    "relay",
+    RelayArgs(settings=given.relay, node_url=prow.hook_url, namespace=prow.namespace),
+    pulumi.ResourceOptions(providers=[cluster.provider]),
+)
 webhooks = Webhooks(
     "webhook",
     WebhooksArgs(
         repositories=given.repositories,
-        url=given.webhook_url or prow.hook_url,
+        organizations=given.organizations,
+        events=given.webhook_events,
+        imports=given.import_webhooks,
+        url=relay.url,
         secret=webhook_secret.hmac,
     ),
-    pulumi.ResourceOptions(depends_on=[prow]),  # GitHub's first ping finds hook answering
+    pulumi.ResourceOptions(depends_on=[prow, relay]),  # GitHub's first ping finds hook answering
 )
-export(given, prow, webhooks)
+export(given, prow, relay, webhooks)

@@ -28,6 +28,8 @@ class Input(Enum):
     """The Slack token, where the stack has one."""
     BUILD_CLUSTERS = auto()
     """The kubeconfig of the build clusters, where the stack has one."""
+    STORAGE = auto()
+    """The bucket of the jobs' logs, where the stack has one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,8 @@ class Component:
     inputs: frozenset[Input]
     args: tuple[str, ...] = ()
     """Flags of its own, beside those that follow from `inputs`."""
+    storage_args: tuple[str, ...] = ()
+    """Flags where the stack has a bucket; `{bucket}` stands for its URL."""
     rules: tuple[Rule, ...] = ()
     """What it may do in Prow's namespace."""
     job_rules: tuple[Rule, ...] = ()
@@ -114,7 +118,8 @@ _ALL = (
     Component(
         name="hook",
         inputs=frozenset(
-            {Input.CONFIG, Input.PLUGINS, Input.GITHUB, Input.WEBHOOK_SECRET, Input.BUILD_CLUSTERS}
+            # Not BUILD_CLUSTERS: hook would use it only to write ConfigMaps of other clusters (config-updater).
+            {Input.CONFIG, Input.PLUGINS, Input.GITHUB, Input.WEBHOOK_SECRET}
         ),
         args=("--dry-run=false", "--hmac-secret-file=/etc/webhook/hmac"),
         clones=True,
@@ -128,8 +133,9 @@ _ALL = (
     ),
     Component(
         name="deck",
-        inputs=frozenset({Input.CONFIG, Input.PLUGINS, Input.GITHUB, Input.BUILD_CLUSTERS}),
+        inputs=frozenset({Input.CONFIG, Input.PLUGINS, Input.GITHUB, Input.BUILD_CLUSTERS, Input.STORAGE}),
         args=("--hook-url=http://hook:8888/plugin-help",),
+        storage_args=("--spyglass=true",),
         clones=True,
         rules=(Rule(**_PROWJOBS, verbs=("get", "list", "watch")),),
         job_rules=(Rule(groups=("",), resources=("pods/log",), verbs=("get",)),),
@@ -140,8 +146,13 @@ _ALL = (
     ),
     Component(
         name="crier",
-        inputs=frozenset({Input.CONFIG, Input.GITHUB, Input.SLACK, Input.BUILD_CLUSTERS}),
+        # Not BUILD_CLUSTERS: crier reads pods only with --kubernetes-blob-storage-workers.
+        inputs=frozenset({Input.CONFIG, Input.GITHUB, Input.SLACK, Input.STORAGE}),
         args=("--github-workers=2",),
+        # Not --kubernetes-blob-storage-workers (podinfo.json) as well: these put a finalizer on the pod of each job
+        # that only they take off. A job that runs while the stack is destroyed, or a bucket that is not reached, would
+        # keep its pod, and so the jobs' namespace, from ever being gone.
+        storage_args=("--blob-storage-workers=2",),
         rules=(Rule(**_PROWJOBS, verbs=("get", "list", "watch", "patch")),),
         liveness=METRICS,
         readiness=METRICS,
@@ -186,8 +197,9 @@ _ALL = (
     ),
     Component(
         name="status-reconciler",
-        inputs=frozenset({Input.CONFIG, Input.PLUGINS, Input.GITHUB}),
+        inputs=frozenset({Input.CONFIG, Input.PLUGINS, Input.GITHUB, Input.STORAGE}),
         args=("--dry-run=false", "--continue-on-error=true"),
+        storage_args=("--status-path={bucket}/status-reconciler/status",),
         rules=(Rule(**_PROWJOBS, verbs=("create",)),),
         liveness=PPROF,
         readiness=PPROF,
@@ -195,8 +207,9 @@ _ALL = (
     ),
     Component(
         name="tide",
-        inputs=frozenset({Input.CONFIG, Input.GITHUB}),
+        inputs=frozenset({Input.CONFIG, Input.GITHUB, Input.STORAGE}),
         args=("--dry-run=false",),
+        storage_args=("--history-uri={bucket}/tide/history.json", "--status-path={bucket}/tide/status"),
         clones=True,
         rules=(Rule(**_PROWJOBS, verbs=("create", "get", "list", "watch")),),
         service=ServicePort(port=80, target=8888),

@@ -54,6 +54,9 @@ class Cluster(pulumi.ComponentResource):
         self.provider = kubernetes.Provider(
             f"{name}-provider",
             context=args.context,
+            # Not the SDK's default, which is the value of KUBECONFIG: a path that is another on each machine would
+            # be a change of every preview. The provider itself reads KUBECONFIG, several files of it too.
+            kubeconfig="",
             # The cluster stays the same one when its address or certificates change, as after a restart of
             # minikube; without an identifier a changed server URL would replace every object.
             cluster_identifier=args.context,

@@ -11,9 +11,14 @@ import pulumi_kubernetes as kubernetes
 from components.config_updater import ANNOTATION
 from components.objects import labels, name_of
 from components.prow_files import ProwFiles, ProwFilesError, run_checkconfig, to_yaml
+from components.prow_rules import over
+from components.storage import JobLogs
 
 LOG_PATH = "log?job={{.Spec.Job}}&id={{.Status.BuildID}}"
 """Deck's page with the log of a job's pod; Prow fills the template in for each job."""
+
+VIEW_PATH = "view/"
+"""Deck's page with what a decorated job has stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +35,10 @@ class ConfigurationArgs:
     """URL of deck, with a trailing slash."""
     github_link_url: str = "https://github.com"
     """Where GitHub's pages are, for links in comments."""
+    job_logs: JobLogs | None = None
+    """What Prow is told of stored logs; None: no log is stored."""
+    slack_reporter_configs: Mapping[str, Any] | None = None
+    """What crier tells Slack of; None: it does not know Slack."""
     config_updater: str | None = None
     """Repository, `owner/name`, from which Prow's plugin config-updater writes `plugins` and `job-config`."""
 
@@ -84,6 +93,8 @@ class Configuration(pulumi.ComponentResource):
                 job_namespace=known[1],
                 deck_url=known[2],
                 github_link_url=args.github_link_url,
+                job_logs=args.job_logs,
+                slack_reporter_configs=args.slack_reporter_configs,
             )
         )
         self.config = config_map("config", {"config.yaml": config})
@@ -93,9 +104,16 @@ class Configuration(pulumi.ComponentResource):
 
 
 def render_config(
-    config: dict[str, Any], *, namespace: str, job_namespace: str, deck_url: str, github_link_url: str
+    config: dict[str, Any],
+    *,
+    namespace: str,
+    job_namespace: str,
+    deck_url: str,
+    github_link_url: str,
+    job_logs: JobLogs | None = None,
+    slack_reporter_configs: Mapping[str, Any] | None = None,
 ) -> str:
-    """config.yaml as Prow gets it: the user's, with namespaces and addresses filled in.
+    """config.yaml as Prow gets it: the user's, with namespaces, addresses and what follows from settings filled in.
 
     :param deck_url: URL of deck, with a trailing slash.
     """
@@ -103,14 +121,47 @@ def render_config(
     filled["prowjob_namespace"] = namespace
     filled["pod_namespace"] = job_namespace
     plank = filled.setdefault("plank", {})
-    plank.setdefault("job_url_prefix_config", {})["*"] = deck_url
+    # Prow puts the log's place in the bucket behind it (JobURL in pkg/pjutil): decorated jobs alone have this link.
+    plank.setdefault("job_url_prefix_config", {})["*"] = deck_url + (VIEW_PATH if job_logs else "")
     plank["job_url_template"] = deck_url + LOG_PATH
     if github_link_url != "https://github.com":
         filled.setdefault("github", {}).setdefault("link_url", github_link_url)
+    if job_logs:
+        _decorate(plank, job_logs.decoration)
+        _beneath(filled, job_logs.defaults)
+    if slack_reporter_configs and not filled.get("slack_reporter_configs"):
+        # Without any, crier does not start its Slack reporter but ends (cmd/crier/main.go).
+        filled["slack_reporter_configs"] = copy.deepcopy(dict(slack_reporter_configs))
     return to_yaml(filled)
 
 
-def check(files: ProwFiles, *, namespace: str, job_namespace: str) -> None:
+def _decorate(plank: dict[str, Any], decoration: Mapping[str, Any]) -> None:
+    """Put the decoration below the user's own defaults; Prow takes a map or a list of those, but not both."""
+    if by_repository := plank.get("default_decoration_configs"):
+        by_repository["*"] = over(by_repository.get("*") or {}, decoration)
+    else:
+        own = plank.get("default_decoration_config_entries") or []
+        plank["default_decoration_config_entries"] = [{"config": copy.deepcopy(dict(decoration))}, *own]
+
+
+def _beneath(config: dict[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Fill in what the configuration does not have."""
+    for key, value in defaults.items():
+        own = config.get(key)
+        if own is None or own == {}:
+            config[key] = copy.deepcopy(value)
+        elif isinstance(own, dict) and isinstance(value, dict):
+            _beneath(own, value)
+
+
+def check(
+    files: ProwFiles,
+    *,
+    namespace: str,
+    job_namespace: str,
+    job_logs: JobLogs | None = None,
+    slack_reporter_configs: Mapping[str, Any] | None = None,
+) -> None:
     """Warn of what the files' own checks found doubtful and, where `checkconfig` is on the path, let Prow judge too.
 
     :raises ProwFilesError: with what checkconfig refuses.
@@ -122,6 +173,8 @@ def check(files: ProwFiles, *, namespace: str, job_namespace: str) -> None:
         job_namespace=job_namespace,
         deck_url="http://deck.example/",
         github_link_url="https://github.com",
+        job_logs=job_logs,
+        slack_reporter_configs=slack_reporter_configs,
     )
     found = run_checkconfig(config, files.plugins_text, files.texts, files)
     for problem in (*files.warnings, *(problem for problem in found if problem.warning)):

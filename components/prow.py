@@ -1,18 +1,47 @@
 """Prow as a whole: from secrets and settings to running components, in the order in which data flows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pulumi
 
-from components import config_updater
+from components import config_updater, configuration, prow_files
 from components.catalog import CATALOG
 from components.configuration import Configuration, ConfigurationArgs
-from components.credentials import Credentials, CredentialsArgs
+from components.credentials import Credentials, CredentialsArgs, StorageCredentials
+from components.log_store import ACCESS_KEY, LogStore, LogStoreArgs
 from components.namespaces import Namespaces, NamespacesArgs
 from components.prow_files import ProwFiles
 from components.services import Services, ServicesArgs
 from components.settings import Settings
+from components.storage import KEY
 from components.workload import Workloads, WorkloadsArgs, web_url
+
+
+def read_files(folder: Path, settings: Settings) -> ProwFiles:
+    """The files of the folder, checked as the settings have it; what is doubtful is a warning.
+
+    :raises ProwFilesError: with every problem of every file.
+    """
+    logs = settings.job_logs
+    files = prow_files.load(
+        folder,
+        [str(repository) for repository in settings.repositories],
+        organizations=settings.organizations,
+        job_namespace=settings.job_namespace,
+        decoration=logs.decoration if logs else None,
+        github_url=web_url(settings.github_endpoint),
+        followed=str(settings.config_updater) if settings.config_updater else None,
+        clusters=settings.build_clusters,
+    )
+    configuration.check(
+        files,
+        namespace=settings.namespace,
+        job_namespace=settings.job_namespace,
+        job_logs=logs,
+        slack_reporter_configs=settings.slack_reporter_configs,
+    )
+    return files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +68,14 @@ class Prow(pulumi.ComponentResource):
     """Where people see jobs, with a trailing slash."""
     hook_url: pulumi.Output[str]
     """Where hook receives webhooks, as the cluster's node has it."""
+    namespace: pulumi.Output[str]
+    """Namespace of the components."""
 
     def __init__(self, name: str, args: ProwArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Prow", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         settings = args.settings
+        app = settings.github_app
         components = tuple(
             config_updater.with_rights(CATALOG[component])
             if component == "hook" and settings.config_updater
@@ -63,8 +95,11 @@ class Prow(pulumi.ComponentResource):
                 job_namespace=namespaces.job_namespace,
                 hmac=args.hmac,
                 bot_token=settings.bot_token,
+                github_app=app,
                 slack_token=settings.slack_token,
                 build_cluster_kubeconfig=settings.build_cluster_kubeconfig,
+                clone_with_token=settings.clone_with_token,
+                storage=self._storage_credentials(name, args, namespaces),
             ),
             child,
         )
@@ -75,7 +110,7 @@ class Prow(pulumi.ComponentResource):
             ),
             child,
         )
-        configuration = Configuration(
+        config_maps = Configuration(
             f"{name}-configuration",
             ConfigurationArgs(
                 files=args.files,
@@ -83,6 +118,8 @@ class Prow(pulumi.ComponentResource):
                 job_namespace=namespaces.job_namespace,
                 deck_url=services.deck_url,
                 github_link_url=web_url(settings.github_endpoint),
+                job_logs=settings.job_logs,
+                slack_reporter_configs=settings.slack_reporter_configs,
                 config_updater=str(settings.config_updater) if settings.config_updater else None,
             ),
             child,
@@ -96,11 +133,38 @@ class Prow(pulumi.ComponentResource):
                 image_registry=settings.image_registry,
                 image_tag=settings.image_tag,
                 github_endpoint=settings.github_endpoint,
-                configuration=configuration,
+                github_app_id=app.id if app else None,
+                configuration=config_maps,
                 credentials=credentials,
+                storage=settings.storage,
             ),
             # Every component watches ProwJobs from its start.
             pulumi.ResourceOptions(parent=self, depends_on=[namespaces.prowjob_crd]),
         )
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
+        self.namespace = namespaces.namespace
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})
+
+    def _storage_credentials(
+        self, name: str, args: ProwArgs, namespaces: Namespaces
+    ) -> StorageCredentials | None:
+        """What reaches the jobs' log storage, which is made here where it is to be the stack's own."""
+        storage = args.settings.storage
+        if storage is None:
+            return None
+        if storage.kind == "in-cluster":
+            store = LogStore(
+                f"{name}-log-store",
+                LogStoreArgs(
+                    namespace=namespaces.namespace,
+                    node_address=args.node_address,
+                    bucket=storage.bucket,
+                    region=storage.region,
+                    size=storage.size,
+                ),
+                pulumi.ResourceOptions(parent=self),
+            )
+            storage = replace(
+                storage, endpoint=store.endpoint, access_key=ACCESS_KEY, secret_key=store.secret_key
+            )
+        return StorageCredentials(name=storage.secret_name, key=KEY, content=storage.credentials())

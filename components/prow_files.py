@@ -1,6 +1,8 @@
 """The user's files in `prow/`: config.yaml, plugins.yaml and jobs/, read and checked before anything is applied.
 
-`*` where Prow wants a repository stands for every repository of the settings, so that the files need no owner's name:
+`*` where Prow wants a repository stands for every repository of the settings, so that the files need no owner's name;
+where Prow takes an organisation as well, in plugins.yaml and tide's queries, it stands for every organisation of the
+settings and for the repositories of other owners:
 
 - jobs: as a key of `presubmits` and `postsubmits`;
 - plugins.yaml: as a key of `plugins`, `external_plugins` and the other maps in REPOSITORY_MAPS, and in the lists in
@@ -35,6 +37,7 @@ from components.prow_yaml import Path, Problem, YamlFile, to_yaml
 __all__ = ["Problem", "ProwFiles", "ProwFilesError", "load", "run_checkconfig", "to_yaml"]
 
 EVERY = "*"
+GITHUB = "https://github.com"
 
 # Kubernetes: pkg/apis/core/validation, ValidateConfigMap (MaxSecretSize).
 LARGEST_CONFIG_MAP = 1024 * 1024
@@ -107,16 +110,21 @@ def load(
     folder: FilePath,
     repositories: Sequence[str],
     *,
+    organizations: Sequence[str] = (),
     job_namespace: str = "test-pods",
     decoration: Mapping[str, Any] | None = None,
+    github_url: str = GITHUB,
     followed: str | None = None,
     clusters: Collection[str] | None = None,
 ) -> ProwFiles:
     """Read and check config.yaml, plugins.yaml and jobs/**/*.yaml of the folder.
 
     :param repositories: `owner/name` of the settings.
+    :param organizations: organisations of the settings, whose webhook calls for all of their repositories.
     :param job_namespace: where jobs run; a job that names another namespace is refused, by Prow too.
-    :param decoration: defaults for decorated jobs that the stack adds to config.yaml, say when logs are stored.
+    :param decoration: defaults for decorated jobs that the stack adds to config.yaml when logs are stored; then jobs are
+        decorated unless they, or `decorate_all_jobs` in config.yaml, say no.
+    :param github_url: where the repositories of decorated jobs are cloned from.
     :param followed: `owner/name` whose merges change plugins.yaml and the job files in the cluster; None: only the stack
         does. Prow then gets these files word for word, without the stack's `*`.
     :param clusters: build clusters that jobs may name beside this cluster; None: not checked.
@@ -129,9 +137,15 @@ def load(
     found = reader.problems
 
     every = tuple(repositories)
-    expanded_config = _expand_config(config.data, every)
-    expanded_plugins = _expand_plugins(plugins.data, every)
-    expanded_jobs = {key: _expand_jobs(file.data, every) for key, file in jobs.items()}
+    whole = frozenset(organizations)
+    clones = "" if github_url == GITHUB or not decoration else github_url
+    expanded_config = _with_clone_uri(_expand_config(config.data, every, tuple(organizations)), clones)
+    # Prow refuses a plugin that an organisation and its repository both have.
+    others = (name for name in every if name.partition("/")[0] not in whole)
+    expanded_plugins = _expand_plugins(plugins.data, (*organizations, *others))
+    expanded_jobs = {
+        key: _with_clone_uri(_expand_jobs(file.data, every), clones) for key, file in jobs.items()
+    }
 
     files = [config, *jobs.values()]
     all_jobs = [job for file in files for job in _jobs(file, every, reader.wrong[file.name])]
@@ -142,7 +156,7 @@ def load(
         if isinstance(preset, dict)
     ]
     around = Surroundings(
-        config=config.data,
+        config={"decorate_all_jobs": True, **config.data} if decoration else config.data,
         presets=[preset for _, _, preset in presets],
         decoration=decoration or {},
         job_namespace=job_namespace,
@@ -157,18 +171,18 @@ def load(
         plugins.problem(_written(plugins.data, path), reason)
         for path, reason in prow_rules.check_expanded_plugins(expanded_plugins)
     ]
-    found += _followed(plugins, jobs, followed)
+    found += _followed(plugins, jobs, followed, clones)
     for file in files:
-        found += _foreign_jobs(file, every)
-    found += [config.problem(*rule) for rule in _foreign_queries(config.data, every)]
-    found += [plugins.problem(*rule) for rule in _foreign_plugins(plugins.data, every)]
+        found += _foreign_jobs(file, every, whole)
+    found += [config.problem(*rule) for rule in _foreign_queries(config.data, every, whole)]
+    found += [plugins.problem(*rule) for rule in _foreign_plugins(plugins.data, every, whole)]
 
     job_texts = {
-        key: file.text if expanded_jobs[key] is file.data else to_yaml(expanded_jobs[key])
+        key: file.text if followed or expanded_jobs[key] is file.data else to_yaml(expanded_jobs[key])
         for key, file in jobs.items()
     }
-    word_for_word = followed is not None or expanded_plugins == plugins.data
-    plugins_text = plugins.text if word_for_word else to_yaml(expanded_plugins)
+    as_written = followed or expanded_plugins == plugins.data
+    plugins_text = plugins.text if as_written else to_yaml(expanded_plugins)
     jobs_folder = f"{folder.name}/jobs"
     for name, size in (
         (jobs_folder, sum(len(text.encode()) for text in job_texts.values())),
@@ -308,14 +322,45 @@ def _expand_jobs(data: dict[str, Any], repositories: tuple[str, ...]) -> dict[st
     return {**data, **{name: _expand_keys(jobs, repositories) for name, jobs in sections.items()}}
 
 
-def _expand_config(data: dict[str, Any], repositories: tuple[str, ...]) -> dict[str, Any]:
+def _with_clone_uri(data: dict[str, Any], github_url: str) -> dict[str, Any]:
+    """The jobs with the address to clone from, where they have none; without a GitHub of one's own, as they are.
+
+    Prow knows the address from a webhook, but not for extra_refs nor for what tide tests again (refsForJob in
+    pkg/tide/github.go): there it would clone from github.com (gitCtxForRefs in pkg/pod-utils/clone).
+    """
+    if not github_url:
+        return data
+    data = copy.deepcopy(data)
+    jobs = [
+        (repository, job)
+        for section in ("presubmits", "postsubmits")
+        for repository, found in as_map(data.get(section)).items()
+        for job in as_list(found)
+    ]
+    jobs += [("", job) for job in as_list(data.get("periodics"))]
+    for repository, job in jobs:
+        if repository and isinstance(job, dict):
+            job.setdefault("clone_uri", f"{github_url}/{repository}.git")
+        for ref in as_list(inside(job, "extra_refs")):
+            if isinstance(ref, dict) and not ref.get("repo_link"):
+                ref.setdefault("clone_uri", f"{github_url}/{ref.get('org')}/{ref.get('repo')}.git")
+    return data
+
+
+def _expand_config(
+    data: dict[str, Any], repositories: tuple[str, ...], organizations: tuple[str, ...]
+) -> dict[str, Any]:
     data = copy.deepcopy(_expand_jobs(data, repositories))
     for query in as_list(inside(data, "tide", "queries")):
         if isinstance(query, dict) and "repos" in query:
+            if organizations and EVERY in as_list(query["repos"]):
+                query["orgs"] = list(dict.fromkeys([*texts(query.get("orgs")), *organizations]))
             owners = frozenset(
                 texts(query.get("orgs"))
             )  # Prow refuses a repository of an owner named as a whole
             query["repos"] = _expand_list(query["repos"], repositories, owners)
+            if not query["repos"] and query.get("orgs"):
+                del query["repos"]
     return data
 
 
@@ -354,8 +399,13 @@ def _written(data: dict[str, Any], path: Path) -> Path:
 # ----------------------------------------------------------------------------------------- config-updater
 
 
-def _followed(plugins: YamlFile, jobs: Mapping[str, YamlFile], repository: str | None) -> Iterator[Problem]:
-    """What keeps config-updater from copying the files as they are, or does nothing without it."""
+def _followed(
+    plugins: YamlFile, jobs: Mapping[str, YamlFile], repository: str | None, github_url: str
+) -> Iterator[Problem]:
+    """What keeps config-updater from copying the files as they are, or does nothing without it.
+
+    :param github_url: what the stack else completes `clone_uri` with; empty: nothing to complete.
+    """
     if repository is None:
         for path, reason in config_updater.check_off(plugins.data):
             yield plugins.problem(path, reason, warning=True)
@@ -372,6 +422,7 @@ def _followed(plugins: YamlFile, jobs: Mapping[str, YamlFile], repository: str |
     for file, path in stars:
         yield file.problem(path, config_updater.star(repository))
     for file in jobs.values():
+        yield from _without_clone_uri(file, github_url)
         if not file.name.endswith(".yaml"):
             yield Problem(file=file.name, reason="config-updater follows *.yaml only: rename the file")
     enabled = as_map(plugins.data.get("plugins"))
@@ -380,6 +431,23 @@ def _followed(plugins: YamlFile, jobs: Mapping[str, YamlFile], repository: str |
             "plugins: write lists for all repositories, or maps with `plugins` for all: Prow takes no mixture"
         )
         yield plugins.problem(("plugins",), reason)
+
+
+def _without_clone_uri(file: YamlFile, github_url: str) -> Iterator[Problem]:
+    """The jobs that the stack would give an address to clone from."""
+    completed = _with_clone_uri(file.data, github_url)
+    for section in ("presubmits", "postsubmits", "periodics"):
+        written, whole = file.data.get(section), completed.get(section)
+        for key, jobs in as_map(whole).items() if isinstance(whole, dict) else [("", whole)]:
+            here: Path = (section, key) if key else (section,)
+            theirs = as_map(written).get(key) if key else written
+            for at, (job, own) in enumerate(zip(as_list(jobs), as_list(theirs), strict=True)):
+                if job != own and key != EVERY:  # `*` is refused as such
+                    reason = (
+                        f"give it (or its extra_refs) a clone_uri, such as {github_url}/owner/name.git: with "
+                    )
+                    reason += "prow:configUpdater the stack cannot complete it, and Prow would clone from github.com"
+                    yield file.problem((*here, at), reason)
 
 
 def _stars(plugins: Mapping[str, Any]) -> Iterator[Path]:
@@ -405,42 +473,57 @@ def _add(repository: str, repositories: tuple[str, ...]) -> str:
     return f"{hint or ';'} `{EVERY}` stands for every repository of the settings; to add one: {command}"
 
 
-def _foreign_jobs(file: YamlFile, repositories: tuple[str, ...]) -> Iterator[Problem]:
+def _foreign_jobs(
+    file: YamlFile, repositories: tuple[str, ...], organizations: frozenset[str]
+) -> Iterator[Problem]:
     for section in ("presubmits", "postsubmits"):
         for key in as_map(file.data.get(section)):
-            if key not in (EVERY, *repositories):
+            owner, slash, _ = str(key).partition("/")
+            if key not in (EVERY, *repositories) and not (slash and owner in organizations):
                 what = "prow:repositories does not have" if "/" in key else "is not of the form owner/name"
                 reason = f"{section} of {key}, which {what}{_add(key, repositories)}"
                 yield file.problem((section, key), reason)
+            elif key == EVERY and not repositories:
+                reason = f"{section} of `{EVERY}` are for no repository; Prow takes them by owner/name only"
+                yield file.problem((section, key), reason, warning=True)
 
 
 def _foreign(
-    names: Sequence[str], repositories: tuple[str, ...], *, every: bool = True
+    names: Sequence[str],
+    repositories: tuple[str, ...],
+    organizations: frozenset[str],
+    *,
+    every: bool = True,
 ) -> Iterator[tuple[int, str]]:
     """Owners and repositories that the settings do not have, by index."""
     known = {*repositories, *(name.partition("/")[0] for name in repositories), *([EVERY] if every else [])}
     for at, name in enumerate(names):
-        if name and name not in known:
+        if name and name not in known and name.partition("/")[0] not in organizations:
             yield at, f"{name}, which prow:repositories does not have{_add(name, repositories)}"
 
 
-def _foreign_queries(config: dict[str, Any], repositories: tuple[str, ...]) -> prow_rules.Rule:
+def _foreign_queries(
+    config: dict[str, Any], repositories: tuple[str, ...], organizations: frozenset[str]
+) -> prow_rules.Rule:
     for at, query in enumerate(as_list(inside(config, "tide", "queries"))):
         for name in ("orgs", "repos"):
-            for index, reason in _foreign(texts(inside(query, name)), repositories, every=name == "repos"):
+            given = texts(inside(query, name))
+            for index, reason in _foreign(given, repositories, organizations, every=name == "repos"):
                 yield ("tide", "queries", at, name, index), f"tide query {at + 1} for {reason}"
 
 
-def _foreign_plugins(plugins: dict[str, Any], repositories: tuple[str, ...]) -> prow_rules.Rule:
+def _foreign_plugins(
+    plugins: dict[str, Any], repositories: tuple[str, ...], organizations: frozenset[str]
+) -> prow_rules.Rule:
     for path in REPOSITORY_MAPS:
         keys = list(as_map(inside(plugins, *path)))
-        for at, reason in _foreign(keys, repositories):
+        for at, reason in _foreign(keys, repositories, organizations):
             yield (*path, keys[at]), f"{'.'.join(path)} for {reason}"
     for section, name in REPOSITORY_LISTS:
         holder = inside(plugins, *section)
         for at, entry in enumerate(holder if isinstance(holder, list) else [holder]):
             step = (at,) if isinstance(holder, list) else ()
-            for index, reason in _foreign(texts(inside(entry, name)), repositories):
+            for index, reason in _foreign(texts(inside(entry, name)), repositories, organizations):
                 yield (*section, *step, name, index), f"{'.'.join(section)} for {reason}"
 
 

@@ -336,11 +336,11 @@ def _decoration(body: dict[str, Any], repository: str, around: Surroundings) -> 
             repository,
             repository.partition("/")[0],
         ):
-            merged = _over(as_map(inside(entry, "config")), merged)
-    return _over(as_map(body.get("decoration_config")), merged)
+            merged = over(as_map(inside(entry, "config")), merged)
+    return over(as_map(body.get("decoration_config")), merged)
 
 
-def _over(upper: Mapping[str, Any], lower: Mapping[str, Any]) -> dict[str, Any]:
+def over(upper: Mapping[str, Any], lower: Mapping[str, Any]) -> dict[str, Any]:
     """DecorationConfig.ApplyDefault: parts that are set win; images and storage are merged part by part."""
     merged = {**lower, **{key: value for key, value in upper.items() if value not in (None, "", [])}}
     for part in ("utility_images", "gcs_configuration"):

@@ -1,20 +1,28 @@
-"""The webhooks through which GitHub tells hook what happens in a repository."""
+"""The webhooks through which GitHub tells hook what happens in repositories and organisations."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_github as github
 
 from components.settings import Repository
 
+EVERY_EVENT = ("*",)
+
 
 @dataclass(frozen=True, kw_only=True)
 class WebhooksArgs:
-    """Which repositories call, where, and with what secret."""
+    """Who calls, where, and with what secret. A target is a repository as `owner/name`, or an organisation."""
 
     repositories: Iterable[Repository]
-    """Repositories that get a webhook."""
+    """Repositories that get a webhook, unless their owner is one of the organisations."""
+    organizations: Iterable[str] = ()
+    """Organisations that get a webhook, which calls for all of their repositories."""
+    events: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Events by target; a target that is missing has every event."""
+    imports: Mapping[str, int] = field(default_factory=dict)
+    """Number of a webhook that is on GitHub already, by target: it is changed to what the stack wants."""
     url: pulumi.Input[str]
     """URL that GitHub calls."""
     secret: pulumi.Input[str]
@@ -22,45 +30,88 @@ class WebhooksArgs:
 
 
 class Webhooks(pulumi.ComponentResource):
-    """One webhook for each repository: every event, as JSON, signed.
+    """One webhook for each organisation and for each repository of other owners: as JSON, signed.
+
+    A repository of such an organisation has none of its own: every event would come twice.
 
     Uses the settings of pulumi-github: `github:token` (or GITHUB_TOKEN), which needs the right to administer
-    webhooks (`admin:repo_hook`), and `github:baseUrl` for an Enterprise Server. That token is not the bot's and is
-    never given to Prow. `github:owner` is not used: each owner has a provider of its own.
+    webhooks (`admin:repo_hook`, for organisations `admin:org_hook`), and `github:baseUrl` for an Enterprise Server.
+    That token is not the bot's and is never given to Prow. `github:owner` is not used: each owner has a provider of
+    its own.
     """
 
     urls: pulumi.Output[dict[str, str]]
-    """API URL of each webhook by its repository."""
+    """API URL of each webhook by its target."""
 
     def __init__(self, name: str, args: WebhooksArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Webhooks", name, None, opts)
-        config = pulumi.Config("github")
-        repositories = sorted(args.repositories)
-        providers = {
-            owner: github.Provider(
-                f"{name}-{owner}",
-                owner=owner,
-                token=config.get_secret("token"),
-                base_url=config.get("baseUrl"),
-                opts=pulumi.ResourceOptions(parent=self),
+        self._name, self._args = name, args
+        self._config = pulumi.Config("github")
+        organizations = {organization.lower(): organization for organization in sorted(args.organizations)}
+        repositories = [r for r in sorted(args.repositories) if r.owner.lower() not in organizations]
+        self._refused = pulumi.ErrorHook(f"{name}-refused", self._explain)
+        owners = sorted({*organizations.values(), *(repository.owner for repository in repositories)})
+        providers = {owner: self._github(owner) for owner in owners}
+        content_type = "json"  # hook accepts nothing else
+        secret = pulumi.Output.secret(args.secret)
+        hooks: dict[str, github.OrganizationWebhook | github.RepositoryWebhook] = {}
+        for organization in organizations.values():
+            hooks[organization] = github.OrganizationWebhook(
+                f"{name}-{organization}",
+                active=True,
+                events=self._events(organization),
+                configuration=github.OrganizationWebhookConfigurationArgs(
+                    url=args.url, content_type=content_type, secret=secret, insecure_ssl=False
+                ),
+                opts=self._options(organization, providers[organization]),
             )
-            for owner in sorted({repository.owner for repository in repositories})
-        }
-        hooks = {
-            str(repository): github.RepositoryWebhook(
+        for repository in repositories:
+            hooks[str(repository)] = github.RepositoryWebhook(
                 f"{name}-{repository}",
                 repository=repository.name,
                 active=True,
-                events=["*"],
-                configuration={
-                    "url": args.url,
-                    "content_type": "json",  # hook accepts nothing else
-                    "secret": pulumi.Output.secret(args.secret),
-                    "insecure_ssl": False,
-                },
-                opts=pulumi.ResourceOptions(parent=self, provider=providers[repository.owner]),
+                events=self._events(str(repository)),
+                configuration=github.RepositoryWebhookConfigurationArgs(
+                    url=args.url, content_type=content_type, secret=secret, insecure_ssl=False
+                ),
+                opts=self._options(str(repository), providers[repository.owner]),
             )
-            for repository in repositories
-        }
-        self.urls = pulumi.Output.all(**{key: hook.url for key, hook in hooks.items()})
+        self.urls = pulumi.Output.all(**{target: hook.url for target, hook in hooks.items()})
         self.register_outputs({"urls": self.urls})
+
+    def _github(self, owner: str) -> github.Provider:
+        return github.Provider(
+            f"{self._name}-{owner}",
+            owner=owner,
+            token=self._config.get_secret("token"),
+            base_url=self._config.get("baseUrl"),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _events(self, target: str) -> list[str]:
+        return list(self._args.events.get(target, EVERY_EVENT))
+
+    def _options(self, target: str, provider: github.Provider) -> pulumi.ResourceOptions:
+        number = self._args.imports.get(target)
+        # The forms that the provider's importers take: REPOSITORY/ID, and ID for an organisation.
+        place = f"{target.partition('/')[2]}/" if "/" in target else ""
+        return pulumi.ResourceOptions(
+            parent=self,
+            provider=provider,
+            import_=None if number is None else f"{place}{number}",
+            hooks=pulumi.ResourceHookBinding(on_error=[self._refused]),
+        )
+
+    def _explain(self, error: pulumi.ErrorHookArgs) -> bool:
+        """Say what GitHub does not: which command mends it. Never asks to try again."""
+        if any("Hook already exists on this" in text for text in error.errors):
+            target = error.name.removeprefix(f"{self._name}-")
+            place = target if "/" in target else f"organizations/{target}"
+            web = (self._config.get("baseUrl") or "https://github.com").rstrip("/")
+            pulumi.log.error(
+                f"{target} has a webhook for this URL already, which the stack did not make; a second one would "
+                f"bring every event twice.\n    mend it: pulumi config set --path 'importWebhooks[\"{target}\"]' "
+                f"<number>  (the last part of its address, see {web}/{place}/settings/hooks), "
+                f"or delete it there",
+            )
+        return False

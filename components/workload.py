@@ -9,7 +9,9 @@ import pulumi_kubernetes as kubernetes
 from components.catalog import METRICS_PORT, Component, Input, Probe, Rule
 from components.configuration import Configuration
 from components.credentials import Credentials
+from components.github_app import KEY
 from components.objects import labels, name_of
+from components.storage import MOUNT, Storage
 
 USER = 65532
 """User and group `nonroot` of the distroless images that Prow's are built on."""
@@ -34,8 +36,12 @@ class WorkloadsArgs:
     """Release of Prow."""
     github_endpoint: str = GITHUB_API
     """REST endpoint of GitHub."""
+    github_app_id: str | None = None
+    """The GitHub App that is Prow's account; None: a bot with a token is."""
     configuration: Configuration
     credentials: Credentials
+    storage: Storage | None = None
+    """Where jobs' logs are kept; its credentials are among `credentials`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +95,14 @@ class Workload(pulumi.ComponentResource):
         return kubernetes.meta.v1.ObjectMetaArgs(
             name=self._component.name, namespace=namespace, labels=labels(self._component.name)
         )
+
+    def _pod_metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
+        digest = self._args.credentials.storage_digest
+        metadata: kubernetes.meta.v1.ObjectMetaArgsDict = {"labels": labels(self._component.name)}
+        if Input.STORAGE in self._component.inputs and digest is not None:
+            # These credentials are read once (NewOpener in pkg/io), not watched like all else: others need other pods.
+            metadata["annotations"] = {"prow/storage-credentials": digest}
+        return metadata
 
     def _grant(
         self,
@@ -146,6 +160,7 @@ class Workload(pulumi.ComponentResource):
                 Input.BUILD_CLUSTERS,
                 _Mount(name="kubeconfig", path="/etc/kubeconfig", secret=credentials.kubeconfig),
             ),
+            (Input.STORAGE, _Mount(name="storage", path=MOUNT, secret=credentials.storage)),
         )
         return [
             mount
@@ -162,11 +177,16 @@ class Workload(pulumi.ComponentResource):
         if Input.PLUGINS in inputs:
             flags.append("--plugin-config=/etc/plugins/plugins.yaml")
         if Input.GITHUB in inputs:
-            flags += github_flags(args.github_endpoint, cached="ghproxy" in running)
+            flags += github_flags(
+                args.github_endpoint, cached="ghproxy" in running, app_id=args.github_app_id
+            )
         if Input.SLACK in inputs and args.credentials.slack_token is not None:
             flags += ["--slack-workers=1", "--slack-token-file=/etc/slack/token"]
         if Input.BUILD_CLUSTERS in inputs and args.credentials.kubeconfig is not None:
             flags.append("--kubeconfig=/etc/kubeconfig/config")
+        if Input.STORAGE in inputs and args.storage is not None:
+            flags.append(args.storage.flag)
+            flags += [flag.format(bucket=args.storage.url) for flag in component.storage_args]
         if component.name == "deck" and "tide" in running:
             flags.append("--tide-url=http://tide/")
         if component.name == "ghproxy":
@@ -238,7 +258,7 @@ class Workload(pulumi.ComponentResource):
                 "replicas": 1,
                 "selector": {"match_labels": {"app": component.name}},
                 "strategy": _strategy(component),
-                "template": {"metadata": {"labels": labels(component.name)}, "spec": pod},
+                "template": {"metadata": self._pod_metadata(), "spec": pod},
             },
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -251,13 +271,16 @@ class Workload(pulumi.ComponentResource):
         )
 
 
-def github_flags(endpoint: str, *, cached: bool) -> list[str]:
-    """Flags of a component that talks to GitHub with the bot's token.
+def github_flags(endpoint: str, *, cached: bool, app_id: str | None = None) -> list[str]:
+    """Flags of a component that talks to GitHub as Prow's account.
 
     :param endpoint: REST endpoint of GitHub.
     :param cached: whether ghproxy runs; it caches GET requests and spares the token's rate limit.
+    :param app_id: the GitHub App that is the account; None: a bot with a token is.
     """
     flags = ["--github-token-path=/etc/github/token"]
+    if app_id:  # pkg/flagutil/github.go, Validate: the one or the other
+        flags = [f"--github-app-id={app_id}", f"--github-app-private-key-path=/etc/github/{KEY}"]
     # Several endpoints are tried in order: GitHub itself while ghproxy is down.
     flags += [f"--github-endpoint={url}" for url in (["http://ghproxy"] if cached else []) + [endpoint]]
     if endpoint == GITHUB_API:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from testbed import cluster, images, tools
+from testbed import cluster, images, sample, tools
 from testbed.cli import PulumiError
 from testbed.processes import Processes
 from testbed.tools import deck
@@ -71,6 +71,7 @@ def build_tools(folder: Path) -> int:
     for name, path in tools.ensure(names, say).items():
         say(f"{name}: {path}")
     say(f"deck's pages: {deck.files(say)}")
+    say(f"the sample's modules: {images.go_caches(sample.FOLDER, say)}")
     return 0
 
 

@@ -50,6 +50,10 @@ _CNI_PLUGINS = ("ptp", "portmap", "host-local", "loopback")
 _CNI_FOLDERS = ("/usr/lib/cni", "/usr/libexec/cni", "/opt/cni/bin")
 
 
+_WATCHERS = 40
+"""inotify instances that a node with all of Prow's components uses, and some to spare."""
+
+
 class ClusterError(RuntimeError):
     """The cluster could not be brought up, found or taken down; the message says what mends it."""
 
@@ -116,6 +120,11 @@ def up(folder: Path, report: Report = print) -> Cluster:
             report(f"{', '.join(ended)} of the node ended: starting it afresh")
         if (folder / "node").exists():
             _down(folder)
+        if (free := _free_watchers()) < _WATCHERS:
+            raise ClusterError(
+                f"only {free} more programs may watch files on this machine, and the node and Prow need {_WATCHERS}: "
+                "end what watches (another testbed?), or allow more: sysctl -w fs.inotify.max_user_instances=1024"
+            )
         try:
             return _Node(folder, _Steps(report, total=8)).up()
         except BaseException:
@@ -206,7 +215,7 @@ def _down(folder: Path, *, keep_logs: bool = False) -> None:
     state = _read_state(node)
     if state:
         subprocess.run(["ip", "link", "delete", state.link], capture_output=True, check=False)
-        _remove_cgroups(state.link)
+        remove_cgroups(state.link)
     for path in [folder / "kubeconfig", *node.iterdir()]:
         if path.is_dir() and not path.is_symlink():
             if not (keep_logs and path.name == "logs"):
@@ -909,6 +918,16 @@ def check_machine() -> None:
         raise ClusterError(f"no control groups are mounted under /sys/fs/cgroup; {still}")
 
 
+def _free_watchers() -> int:
+    """How many more inotify instances root may have (inotify(7)); kubelet ends at once when it gets none."""
+    allowed = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
+    used = 0
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):  # gone since
+            used += os.readlink(descriptor) == "anon_inode:inotify"
+    return allowed - used
+
+
 def _cni_folder(report: Report) -> str:
     def found() -> str | None:
         return next(
@@ -987,7 +1006,7 @@ def _cgroups(name: str) -> list[Path]:
     return [path for root in _cgroup_roots() if (path := root / name).exists()]
 
 
-def _remove_cgroups(name: str) -> None:
+def remove_cgroups(name: str) -> None:
     """Remove the groups, the deepest first. The kernel lets go of a group a moment after its last process."""
     end = time.monotonic() + 10
     for top in _cgroups(name):

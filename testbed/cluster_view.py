@@ -41,6 +41,8 @@ class View:
         """`Kind namespace/name` of every object of any type that has these labels."""
         found = []
         dynamic = DynamicClient(self.api)
+        # The client keeps what it has found out in a file by the server's address, which other clusters had before.
+        dynamic.resources.invalidate_cache()
         for resource in dynamic.resources.search():
             # `search` also finds the list types, which are no resources of their own.
             if isinstance(resource, ResourceList) or "/" in resource.name or "list" not in resource.verbs:

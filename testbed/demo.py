@@ -1,7 +1,6 @@
 """The main job, for someone to watch: from nothing to a pull request with its status, and back to nothing."""
 
 import itertools
-import shutil
 import time
 import uuid
 from pathlib import Path
@@ -11,14 +10,14 @@ import requests
 from github.PullRequest import PullRequest
 from playwright.sync_api import sync_playwright
 
-from testbed import browser, cluster, environment
+from testbed import browser, cluster, environment, sample
 from testbed.cluster_view import View, wait_for
 from testbed.environment import OWNER, REPOSITORY, Environment, Report, timed
 
-JOBS = Path(__file__).parent / "jobs"
-"""Jobs that the demo adds to the shipped ones."""
-EXPECTED = ("hello", "test")
-"""Jobs whose status the demo waits for."""
+EXPECTED = {"hello": "success", "test-main": "success", "test-pkg01": "success"}
+"""Jobs whose status the demo waits for, and that status."""
+EXPECTED_OF_BROKEN = EXPECTED | {"test-pkg01": "failure"}
+"""The same for the pull request with a test that fails."""
 STACK_SELECTOR = "app.kubernetes.io/part-of=prow,app.kubernetes.io/managed-by=pulumi"
 
 
@@ -30,15 +29,14 @@ def demo(folder: Path, report: Report) -> None:
     """Bring up all that is missing, open a pull request, wait for its statuses and take pictures of what shows them."""
     began = time.monotonic()
     cluster.check_machine()
-    steps = (f"[{number}/7]" for number in itertools.count(1))
+    steps = (f"[{number}/8]" for number in itertools.count(1))
 
     report(f"{next(steps)} tools, cluster, GitHub stand-in")
     running = environment.up(folder, report)
     project = folder / "project"
     if not project.exists():
         environment.copy_project(project)
-        for jobs in JOBS.glob("*.yaml"):
-            shutil.copy(jobs, project / "prow" / "jobs")
+        sample.add_jobs(project, running.github)
     pulumi = running.pulumi(project)
 
     report(f"{next(steps)} pulumi preview")
@@ -60,26 +58,31 @@ def demo(folder: Path, report: Report) -> None:
     with timed("      ping answered", report):
         wait_for("answered ping", lambda: _answered(running, "ping"), 60)
 
-    report(f"{next(steps)} {OWNER} opens a pull request in {REPOSITORY}")
-    pull = running.person(OWNER).open_pull_request(
-        REPOSITORY,
-        branch=f"greeting-{uuid.uuid4().hex[:6]}",
-        files={"GREETING.md": f"Hello, it is {time.strftime('%H:%M:%S')}.\n"},
-        title="Say hello",
-        body="A change for Prow to test.",
-    )
-    report(f"      {running.github}/{REPOSITORY}/pull/{pull.number}")
+    report(f"{next(steps)} {OWNER} opens a pull request in {REPOSITORY}: another greeting")
+    pull = _open(running, "Greet differently", sample.change(), report)
 
-    report(f"{next(steps)} Prow runs its jobs and reports")
-    links = [_status(running, pull, job, report) for job in EXPECTED]
+    report(f"{next(steps)} Prow tests its commit and reports")
+    links = _statuses(running, pull, EXPECTED, report)
+
+    report(f"{next(steps)} a second pull request, with a test that fails")
+    broken = _open(running, "Expect another greeting", sample.broken_test(), report)
+    failed = _statuses(running, broken, EXPECTED_OF_BROKEN, report)["test-pkg01"]
 
     report(f"{next(steps)} what a browser shows")
-    pictures = _pictures(folder, outputs["deckUrl"], links, pull, running, report)
+    pages = {
+        "deck": outputs["deckUrl"],
+        "log": links["test-pkg01"],
+        "log-of-failure": failed,
+        "pull-request": _page(running, pull),
+        "pull-request-with-failure": _page(running, broken),
+    }
+    pictures = _pictures(folder, pages, [*links.values(), failed], report)
     report("")
     report(f"Done after {time.monotonic() - began:.0f} s, and all of it goes on running. Look at:")
-    report(f"  the pull request   {running.github}/{REPOSITORY}/pull/{pull.number}")
+    report(f"  the pull requests  {_page(running, pull)}, {_page(running, broken)}")
     report(f"  deck               {outputs['deckUrl']}")
-    report(f"  a job's log        {links[-1]}")
+    report(f"  a job's log        {links['test-pkg01']}")
+    report(f"  of the failed job  {failed}")
     report(f"  webhook deliveries {running.github}/{REPOSITORY}/settings/hooks")
     for picture in pictures:
         report(f"  picture            {picture}")
@@ -137,33 +140,47 @@ def _answered(running: Environment, event: str) -> bool:
     )
 
 
-def _status(running: Environment, pull: PullRequest, job: str, report: Report) -> str:
-    """Wait for a job's status on the pull request, and return the link that it has."""
+def _open(running: Environment, title: str, files: dict[str, str], report: Report) -> PullRequest:
+    pull = running.person(OWNER).open_pull_request(
+        REPOSITORY,
+        branch=f"{title.split()[0].lower()}-{uuid.uuid4().hex[:6]}",
+        files=files,
+        title=title,
+        body="A change for Prow to test.",
+    )
+    report(f"      {_page(running, pull)}")
+    return pull
+
+
+def _page(running: Environment, pull: PullRequest) -> str:
+    return f"{running.github}/{REPOSITORY}/pull/{pull.number}"
+
+
+def _statuses(
+    running: Environment, pull: PullRequest, expected: dict[str, str], report: Report
+) -> dict[str, str]:
+    """Wait for the statuses of jobs on the pull request, and return the links that they have."""
     started = time.monotonic()
+    links = {}
+    for job, state in expected.items():
 
-    def finished() -> Any:
-        status = running.person(OWNER).statuses(REPOSITORY, pull.head.sha).get(job)
-        return status if status and status.state != "pending" else None
+        def finished(job: str = job) -> Any:
+            status = running.person(OWNER).statuses(REPOSITORY, pull.head.sha).get(job)
+            return status if status and status.state != "pending" else None
 
-    status = wait_for(f"status of {job}", finished, 180)
-    report(f"      {job}: {status.state} after {time.monotonic() - started:.1f} s")
-    if status.state != "success":
-        raise DemoError(f"{job} is {status.state}: see {status.target_url}")
-    return status.target_url
+        status = wait_for(f"status of {job}", finished, 300)
+        report(f"      {job}: {status.state} after {time.monotonic() - started:.1f} s")
+        if status.state != state:
+            raise DemoError(f"{job} is {status.state}: see {status.target_url}")
+        links[job] = status.target_url
+    return links
 
 
-def _pictures(
-    folder: Path, deck: str, links: list[str], pull: PullRequest, running: Environment, report: Report
-) -> list[Path]:
+def _pictures(folder: Path, pages: dict[str, str], logs: list[str], report: Report) -> list[Path]:
     shots = folder / "screenshots"
     shots.mkdir(exist_ok=True)
     # deck lists the jobs anew every 30 s (period in pkg/deck/jobs of kubernetes-sigs/prow).
-    wait_for("log at deck", lambda: all(requests.get(link, timeout=10).ok for link in links), 90)
-    pages = {
-        "deck": deck,
-        "log": links[-1],
-        "pull-request": f"{running.github}/{REPOSITORY}/pull/{pull.number}",
-    }
+    wait_for("log at deck", lambda: all(requests.get(link, timeout=10).ok for link in logs), 90)
     with (
         timed("      screenshots", report),
         sync_playwright() as playwright,

@@ -9,13 +9,16 @@ import hashlib
 import json
 import os
 import platform
+import re
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed import tools
+from testbed import gosmee as gosmee_standin
+from testbed import sample, tools
 from testbed.tools import Report, deck
 
 PAUSE = "registry.k8s.io/pause:3.10"
@@ -24,7 +27,9 @@ PROW_REGISTRY = "us-docker.pkg.dev/k8s-infra-prow/images"
 PROW_TAG = "v20240802-66b115076"
 BUSYBOX = "docker.io/library/busybox:1.36"
 GIT = "docker.io/library/buildpack-deps:bookworm-scm"
+GOLANG = "docker.io/library/golang:1.26-bookworm"
 LOG_STORE = "ghcr.io/versity/versitygw:v1.8.0"
+PYTHON = "docker.io/library/python:3.13-alpine"
 
 # Upstream's base image by component (.ko.yaml baseImageOverrides): True where it has git.
 PROW_COMPONENTS = {
@@ -43,7 +48,13 @@ PROW_COMPONENTS = {
     "status-reconciler": False,
     "tide": True,
 }
-PACKAGES = {"busybox": "busybox-static", "git": "git", "ssh": "openssh-client"}
+PACKAGES = {
+    "bash": "bash",
+    "busybox": "busybox-static",
+    "git": "git",
+    "ssh": "openssh-client",
+    "/usr/bin/python3": "python3",
+}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _BLOCK = 512  # tar's
@@ -191,6 +202,9 @@ def everything(tag: str = PROW_TAG, report: Report = print, *, trusted: Path | N
         *prow(binaries, tag=tag, deck_files=deck.files(report), trusted=trusted),
         log_store(store),
         *jobs(),
+        golang(go_caches(sample.FOLDER, report)),
+        python(),
+        gosmee(),
     ]
 
 
@@ -233,6 +247,82 @@ def jobs() -> list[Image]:
     """What jobs run in: a shell, and a shell with git."""
     shell = (_system_files(), _shell())
     return [Image(name=BUSYBOX, layers=shell), Image(name=GIT, layers=(*shell, _git()))]
+
+
+def golang(caches: Path | None = None) -> Image:
+    """This machine's Go toolchain with git and bash. caches, made by go_caches, becomes its GOMODCACHE and GOCACHE.
+
+    With caches no module is downloaded: a container finds all that it needs in them, or fails at once.
+    """
+    layers = [_system_files(), _shell(), _git(), _bash(), _go_toolchain()]
+    env = [
+        f"PATH=/go/bin:/usr/local/go/bin:{_PATH}",
+        "GOPATH=/go",
+        "GOTOOLCHAIN=local",
+        f"SSL_CERT_FILE={_CA_BUNDLE}",
+    ]
+    if caches is None:
+        layers.append(Layer((Entry(path="go"), Entry(path="go/pkg", mode=0o777))))
+    else:
+        layers.append(_go_caches_layer(caches))
+        env += ["GOPROXY=off", "GOFLAGS=-trimpath", "GOCACHE=/go/build"]
+    return Image(name=GOLANG, layers=tuple(layers), env=tuple(env))
+
+
+def go_caches(module: Path, report: Report = print) -> Path:
+    """The modules that the tests of a Go module need, and all of them compiled; kept in the testbed's cache.
+
+    Raises ImageError where its tests cannot be compiled.
+    """
+    digest = hashlib.sha256(tools.go_version().encode())
+    for name in ("go.mod", "go.sum"):
+        digest.update((module / name).read_bytes())
+    folder = tools.cache_dir() / "go" / f"{module.name}-{digest.hexdigest()[:16]}"
+    with tools.locked(folder.with_suffix(".lock")):
+        if folder.exists():
+            return folder
+        report(f"compiling what the tests of {module.name} need, a minute or so …")
+        new = folder.with_suffix(".new")
+        shutil.rmtree(new, ignore_errors=True)
+        # -trimpath: else compiled packages count only where their sources lie in the same folder.
+        # Without cgo as in the image, which has no C compiler. No test is run.
+        env = os.environ | {
+            "GOMODCACHE": str(new / "mod"),
+            "GOCACHE": str(new / "build"),
+            "GOFLAGS": "-trimpath -modcacherw",
+            "GOTOOLCHAIN": "local",
+            "CGO_ENABLED": "0",
+        }
+        command = ["go", "test", "-run=^$", "./..."]
+        done = subprocess.run(command, cwd=module, env=env, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            shutil.rmtree(new, ignore_errors=True)
+            output = (done.stdout + done.stderr)[-2000:]
+            raise ImageError(f"`{' '.join(command)}` failed in {module}:\n{output}")
+        new.rename(folder)
+    return folder
+
+
+def python() -> Image:
+    """Python's interpreter and standard library, for scripts that need nothing else.
+
+    The version is this machine's, whatever the name says: a script that runs here runs on 3.11 and later.
+    """
+    env = (f"PATH={_PATH}", f"SSL_CERT_FILE={_CA_BUNDLE}")
+    return Image(name=PYTHON, layers=(_system_files(), _shell(), _python()), env=env)
+
+
+def gosmee() -> Image:
+    """The relay's client: a stand-in under the real image's name, see testbed/gosmee."""
+    own = Layer(
+        (
+            Entry(path="usr/local"),
+            Entry(path="usr/local/bin"),
+            Entry(path="usr/local/bin/gosmee", source=gosmee_standin.CLIENT),
+        )
+    )
+    layers = (*python().layers, own)
+    return Image(name=gosmee_standin.IMAGE, layers=layers, entrypoint=("/usr/local/bin/gosmee",))
 
 
 @functools.cache
@@ -304,6 +394,75 @@ def _git() -> Layer:
     ]
     entries |= {entry.path: entry for entry in _library_entries(programs)}
     return Layer(tuple(entries.values()))
+
+
+@functools.cache
+def _bash() -> Layer:
+    """bash, for scripts that need more than the shell's standard."""
+    bash = _program("bash")
+    return Layer((Entry(path="usr/bin/bash", source=bash), *_library_entries([bash])))
+
+
+@functools.cache
+def _go_toolchain() -> Layer:
+    """The toolchain on PATH as /usr/local/go: what compiles and tests, without its own tests, sources and documents."""
+    root = Path(
+        subprocess.run(
+            ["go", "env", "GOROOT"], capture_output=True, text=True, check=True, cwd="/"
+        ).stdout.strip()
+    ).resolve()
+    # Debian has src and other folders as links.
+    parts = [root / part for part in ("VERSION", "go.env", "bin", "lib", "pkg/include", "pkg/tool", "src")]
+    left_out = re.compile(r"/testdata(/|$)|_test\.go$|^usr/local/go/src/cmd/")
+    entries = [Entry(path=f"usr/local/{folder}".rstrip("/")) for folder in ("", "go", "go/pkg")]
+    for part in parts:
+        path = f"usr/local/go/{part.relative_to(root)}"
+        if part.is_dir():
+            entries += _tree(part.resolve(), path)[path.count("/") :]
+        elif part.exists():
+            entries.append(Entry(path=path, source=part.resolve(), mode=0o644))
+    return Layer(tuple(entry for entry in entries if not left_out.search(entry.path)))
+
+
+@functools.cache
+def _go_caches_layer(caches: Path) -> Layer:
+    """The folders of go_caches, without the archives that the modules were unpacked from, and without their tests."""
+    left_out = re.compile(r"\.(zip|lock)$|/testdata(/|$)|^go/pkg/mod/.*_test\.go$|/cache/(vcs|sumdb)(/|$)")
+    entries = [
+        Entry(path="go"),
+        Entry(path="go/pkg"),
+        *_tree(caches / "mod", "go/pkg/mod")[2:],
+        *_tree(caches / "build", "go/build")[1:],
+    ]
+    return Layer(tuple(entry for entry in entries if not left_out.search(entry.path)))
+
+
+@functools.cache
+def _python() -> Layer:
+    """The interpreter, its standard library and the shared libraries of both.
+
+    Debian's own, not the first on the path: that may be a version manager's script, or below a home folder.
+    """
+    interpreter = _program("/usr/bin/python3").resolve()
+    if not re.fullmatch(r"python3\.\d+", interpreter.name):
+        raise ImageError(f"{interpreter} is no interpreter of Debian's package python3")
+    library = Path(f"/usr/lib/{interpreter.name}")
+    entries = [
+        entry
+        for entry in _tree(library, str(library)[1:])
+        if not set(Path(entry.path).parts) & {"__pycache__", "test", "ensurepip", "lib2to3"}
+        # `config-*` is for programs that embed Python; links that leave the folder would lead nowhere.
+        and not re.search(r"/config-[^/]+|/sitecustomize\.py", entry.path)
+    ]
+    programs = [interpreter, *(entry.source for entry in entries if entry.source and ".so" in entry.path)]
+    return Layer(
+        (
+            Entry(path=f"usr/bin/{interpreter.name}", source=interpreter),
+            *(Entry(path=f"usr/bin/{link}", link=interpreter.name) for link in ("python", "python3")),
+            *entries,
+            *_library_entries(programs),
+        )
+    )
 
 
 def _library_entries(programs: Iterable[Path]) -> list[Entry]:

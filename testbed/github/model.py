@@ -24,11 +24,11 @@ class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
 
 
 class Account(Base):
-    """A user or an organisation; both share one namespace of logins."""
+    """A user, an organisation or an App's bot; all share one namespace of logins."""
 
     __tablename__ = "account"
     login: Mapped[str] = mapped_column(unique=True)
-    type: Mapped[str] = mapped_column(default="User")  # or "Organization"
+    type: Mapped[str] = mapped_column(default="User")  # or "Organization" or "Bot"
     name: Mapped[str | None] = mapped_column(default=None)
     site_admin: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[str] = mapped_column(default_factory=now)
@@ -48,6 +48,43 @@ class Token(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
     scopes: Mapped[list[str]]
     account: Mapped[Account] = relationship(init=False)
+
+
+class App(Base):
+    """A GitHub App; it acts as the account `slug[bot]`. Of its keys only the public one is stored."""
+
+    __tablename__ = "app"
+    slug: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    owner_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    public_key: Mapped[str]  # PEM
+    permissions: Mapped[dict[str, Any]]  # read or write by name
+    events: Mapped[list[str]] = mapped_column(default_factory=list)
+    created_at: Mapped[str] = mapped_column(default_factory=now)
+    owner: Mapped[Account] = relationship(init=False, foreign_keys=[owner_id])
+    account: Mapped[Account] = relationship(init=False, foreign_keys=[account_id])
+
+
+class Installation(Base):
+    """An App in an organisation, or with a user, for all of its repositories."""
+
+    __tablename__ = "installation"
+    app_id: Mapped[int] = mapped_column(ForeignKey("app.id"))
+    target_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    created_at: Mapped[str] = mapped_column(default_factory=now)
+    app: Mapped[App] = relationship(init=False)
+    target: Mapped[Account] = relationship(init=False)
+
+
+class InstallationToken(Base):
+    """A token of an installation. Only its SHA-256 is stored; `expires` is in seconds since 1970."""
+
+    __tablename__ = "installation_token"
+    sha256: Mapped[str] = mapped_column(unique=True)
+    installation_id: Mapped[int] = mapped_column(ForeignKey("installation.id"))
+    expires: Mapped[float]
+    installation: Mapped[Installation] = relationship(init=False)
 
 
 class Membership(Base):

@@ -9,7 +9,7 @@ from typing import Any
 import nh3
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from sqlalchemy import select
 
 from .api.pulls import pull_diff
@@ -21,8 +21,24 @@ Page = Callable[[GitHub, Mapping[str, str]], str | None]
 """A page: its text for the values in its path, or None when there is no such page."""
 
 _SHOWN_DELIVERIES = 30
+
+
+def _coloured(code: str, language: str, _: str) -> str:
+    """A block of a diff with its lines in colour, as GitHub shows it; every other block as it is."""
+    if language != "diff":
+        return ""
+    signs = {"+": "added", "-": "removed", "!": "noted", "@": "place"}
+    return "".join(
+        f'<span class="{signs[line[0]]}">{escape(line)}</span>' if line[0] in signs else str(escape(line))
+        for line in code.splitlines(keepends=True)
+    )
+
+
 # Prow's comments hold <details>; what is dangerous in a comment's HTML is taken out by nh3, as GitHub does.
-_MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+_MARKDOWN = MarkdownIt("commonmark", {"html": True, "highlight": _coloured}).enable(
+    ["table", "strikethrough"]
+)
+_ATTRIBUTES = {**nh3.ALLOWED_ATTRIBUTES, "details": {"open"}, "span": {"class"}}
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -46,7 +62,9 @@ def _ago(time: str) -> Markup:
 
 
 _templates.filters["ago"] = _ago
-_templates.filters["markdown"] = lambda text: Markup(nh3.clean(_MARKDOWN.render(text)))
+_templates.filters["markdown"] = lambda text: Markup(
+    nh3.clean(_MARKDOWN.render(text), attributes=_ATTRIBUTES)
+)
 _templates.filters["pretty"] = lambda text: json.dumps(json.loads(text), indent=2, ensure_ascii=False)
 
 

@@ -13,11 +13,17 @@
         allow_merge_commit, allow_squash_merge, allow_rebase_merge: BOOL
         collaborators: {LOGIN: pull | triage | push | maintain | admin}
         labels: [NAME, ...]
-        files: {PATH: TEXT, ...}             # the first commit
+        files_of: FOLDER                     # the first commit: the folder's text files; relative to this file,
+        files: {PATH: TEXT, ...}             # and these besides
+    apps:
+      SLUG: {name: TEXT, owner: LOGIN, permissions: {NAME: read | write}, installations: [LOGIN, ...]}
+
+The id and the private key of each App are written to `apps.json` in the state folder.
 
 Every entry may be left out, but a user, an organisation or a repository without settings is written with `{}`.
 """
 
+import contextlib
 import json
 import secrets
 from pathlib import Path
@@ -26,8 +32,9 @@ from typing import Any
 import jsonschema
 import yaml
 
+from . import apps
 from .git import GitRepository
-from .model import Account, Collaborator, Label, Membership, Token
+from .model import Account, App, Collaborator, Installation, Label, Membership, Token
 from .service import LEVELS, GitHub, token_hash
 
 DEFAULT = Path(__file__).parent / "seed.yaml"
@@ -60,8 +67,12 @@ SCHEMA = _object(
             allow_rebase_merge=_BOOL,
             collaborators=_map({"enum": list(LEVELS[1:])}),
             labels=_TEXTS,
+            files_of=_TEXT,
             files=_map(_TEXT),
         )
+    ),
+    apps=_map(
+        _object(name=_TEXT, owner=_TEXT, permissions=_map({"enum": ["read", "write"]}), installations=_TEXTS)
     ),
 )
 
@@ -75,7 +86,22 @@ def read(path: Path) -> dict[str, Any]:
         raise SeedError(f"{path}: {error}") from None
     except jsonschema.ValidationError as error:
         raise SeedError(f"{path}: {error.json_path}: {error.message}") from None
+    for full_name, settings in content.get("repositories", {}).items():
+        if folder := settings.pop("files_of", None):
+            found = _texts(path.parent / folder)
+            if not found:
+                raise SeedError(f"{path}: $.repositories.{full_name}.files_of: {folder} has no text file")
+            settings["files"] = found | settings.get("files", {})
     return content
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    """The text files in a folder and those below by their paths; anything else, such as a program, is left out."""
+    found = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with contextlib.suppress(UnicodeDecodeError):
+            found[str(path.relative_to(folder))] = path.read_text(encoding="utf-8")
+    return found
 
 
 def apply(github: GitHub, content: dict[str, Any]) -> dict[str, str]:
@@ -98,6 +124,8 @@ def apply(github: GitHub, content: dict[str, Any]) -> dict[str, str]:
             )
     for full_name, settings in content.get("repositories", {}).items():
         _repository(github, full_name, dict(settings))
+    made = {slug: _app(github, slug, settings) for slug, settings in content.get("apps", {}).items()}
+    write_secrets(github.folder / "apps.json", made)
     return tokens
 
 
@@ -106,6 +134,25 @@ def _account(github: GitHub, login: str) -> Account:
     if account is None:
         raise SeedError(f"{login!r} is neither a user nor an organisation of the seed")
     return account
+
+
+def _app(github: GitHub, slug: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The id and the private key of a new App."""
+    private, public = apps.keys()
+    bot = Account(login=f"{slug}[bot]", name=settings.get("name"), type="Bot")
+    github.save(bot)
+    app = App(
+        slug=slug,
+        name=settings.get("name", slug),
+        owner_id=_account(github, settings["owner"]).id,
+        account_id=bot.id,
+        public_key=public,
+        permissions={"metadata": "read", **settings.get("permissions", {})},
+    )
+    github.save(app)
+    for login in settings.get("installations", []):
+        github.save(Installation(app_id=app.id, target_id=_account(github, login).id))
+    return {"id": app.id, "private_key": private}
 
 
 def _repository(github: GitHub, full_name: str, settings: dict[str, Any]) -> None:
@@ -129,6 +176,11 @@ def _repository(github: GitHub, full_name: str, settings: dict[str, Any]) -> Non
 
 def write_tokens(path: Path, tokens: dict[str, str]) -> None:
     """Write tokens by login, for the owner of the file alone."""
+    write_secrets(path, tokens)
+
+
+def write_secrets(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON for the owner of the file alone."""
     path.touch(mode=0o600)
     path.chmod(0o600)
-    path.write_text(json.dumps(tokens, indent=2) + "\n")
+    path.write_text(json.dumps(content, indent=2) + "\n")

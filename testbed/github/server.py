@@ -17,13 +17,13 @@ from typing import Any
 from aiohttp import web
 from sqlalchemy import select
 
-from . import graphql, listener, pages, seed, smart_http
+from . import apps, graphql, listener, pages, seed, smart_http
 from .api import Call, Reply, Route, load
 from .control import Faults
 from .deliveries import Deliverer
-from .model import Account
+from .model import Account, App
 from .payloads import dumps
-from .service import GitHub, Refusal, implied
+from .service import GitHub, Refusal, implied, token_hash
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +36,17 @@ MAX_BODY = 32 * 1024 * 1024  # bytes; git pushes are streamed and have no limit
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """Who asks. `known` is False when a token was sent that nobody has; `scopes` (as given) is None without a token."""
+    """Who asks. `known` is False when a token was sent that nobody has; `scopes` (as given) is None without a user's token.
+
+    `app` signed a JSON Web Token, `installed` is the App of an installation's token, with its bot as the user.
+    """
 
     user: Account | None = None
     scopes: tuple[str, ...] | None = None
     known: bool = True
+    app: App | None = None
+    installed: App | None = None
+    problem: str = "Bad credentials"
 
 
 @dataclass(kw_only=True)
@@ -155,7 +161,15 @@ class Server:
             value = password if password not in ("", "x-oauth-basic") else name
         elif kind.lower() not in ("bearer", "token"):
             return Reader()
-        found = self.github.login_of(value.strip())
+        value = value.strip()
+        if value.count(".") == 2:
+            try:
+                return Reader(app=apps.app_of(self.github.session, value))
+            except apps.BadTokenError as error:
+                return Reader(known=False, problem=str(error))
+        if installation := apps.find(self.github.session, token_hash(value)):
+            return Reader(user=installation.app.account, installed=installation.app)
+        found = self.github.login_of(value)
         return Reader(known=False) if found is None else Reader(user=found[0], scopes=tuple(found[1]))
 
     def _budget(self, reader: Reader, resource: str = "core") -> Budget:
@@ -170,7 +184,7 @@ class Server:
             body = await request.read()
             reader = self._reader(request)
             if not reader.known:
-                return self._error(401, "Bad credentials")
+                return self._error(401, reader.problem)
             budget = self._budget(reader)
             headers: dict[str, str] = {}
             budget.used += 1
@@ -210,6 +224,8 @@ class Server:
             accept=request.headers.get("Accept", ""),
             user=reader.user,
             scopes=None if reader.scopes is None else implied(reader.scopes),
+            app=reader.app,
+            installed=reader.installed,
             headers=headers,
         )
 

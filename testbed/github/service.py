@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import delete, func, or_, select
 
+from . import apps
 from .git import ZERO, GitRepository, NotMergeable, Person
 from .model import (
     Account,
@@ -149,6 +150,13 @@ class GitHub:
             query.where(Membership.organization_id == organization.id, Membership.account_id == account.id)
         )
 
+    def sees_members(self, organization: Account, account: Account | None) -> bool:
+        """Whether the private members of an organisation show: to members, and to Apps that may read them."""
+        if account is None or account.type != "Bot":
+            return self.role(organization, account) is not None
+        installation = apps.installed(self.session, account, organization.id)
+        return installation is not None and "members" in installation.app.permissions
+
     def members(self, organization: Account) -> list[Account]:
         """The members of an organisation, its owners included."""
         query = select(Account).join(Membership, Membership.account_id == Account.id)
@@ -161,6 +169,9 @@ class GitHub:
         """
         if account is None:
             return "none"
+        if account.type == "Bot":
+            installation = apps.installed(self.session, account, repo.owner_id)
+            return apps.level(installation.app) if installation else "none"
         role = self.role(repo.owner, account)
         if account.id == repo.owner_id or role == "admin":
             return "admin"
@@ -275,6 +286,12 @@ class GitHub:
         self.save(repo)
         GitRepository.create(self.git_path(repo), repo.default_branch)
         return repo
+
+    def set_private(self, repo: Repository, private: bool, actor: Account) -> None:
+        """Show a repository to its collaborators alone, or to everybody."""
+        if private != repo.private:
+            repo.private = private
+            self.emit("repository", repo, {"action": "privatized" if private else "publicized"}, actor)
 
     def fork(self, source: Repository, owner: Account) -> Repository:
         """The user's fork of a repository; the one there is already when there is one."""

@@ -147,9 +147,10 @@ class GitHub(Provider):
                 raise error
 
     def _path(self, kind: str, properties: Mapping[str, Any], id: str = "") -> str:
-        place = f"repos/{quote(self.owner)}/{quote(properties['repository'])}"
         if kind == ORGANIZATION:
             place = f"orgs/{quote(self.owner)}"
+        else:
+            place = f"repos/{quote(self.owner)}/{quote(properties['repository'])}"
         return f"/{place}/hooks" + (f"/{quote(id)}" if id else "")
 
     def _sent(self, method: str, path: str, body: Any = None) -> Any:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -116,6 +117,25 @@ def parse_kubeconfig(path_or_contents: str) -> dict[str, Any]:
                     if inner.get(key):
                         inner[key] = str(path.parent / inner[key])
     return parsed
+
+
+def load_kubeconfig() -> dict[str, Any]:
+    """The user's kubeconfig: the files of KUBECONFIG joined, else ~/.kube/config; files that are missing are empty.
+
+    client-go tools/clientcmd/loader.go ClientConfigLoadingRules.Load: of two entries of one name, the first counts.
+    """
+    merged: dict[str, Any] = {}
+    paths = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    for path in filter(None, paths.split(os.pathsep)):
+        if not Path(path).is_file():
+            continue
+        for key, value in parse_kubeconfig(path).items():
+            if isinstance(value, list):
+                known = {entry["name"] for entry in merged.get(key, [])}
+                merged[key] = merged.get(key, []) + [entry for entry in value if entry["name"] not in known]
+            elif not merged.get(key):
+                merged[key] = value
+    return merged
 
 
 def active_context(kubeconfig: Mapping[str, Any], context: str | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ POST is as of its pull request 4278.
 Not known: Patch resources, Helm, Kustomize, ConfigFile and ConfigGroup, client-side apply, rendering to YAML.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -27,6 +28,7 @@ from .kubernetes_api import (
     Object,
     UnreachableError,
     active_context,
+    load_kubeconfig,
     parse_kubeconfig,
 )
 from .kubernetes_await import AwaitError, annotation
@@ -213,7 +215,7 @@ class Kubernetes(Provider):
         self.skip_unreachable = flag("skipUpdateUnreachable", "PULUMI_K8S_SKIP_UPDATE_UNREACHABLE")
         self.namespace = args.get("namespace") or "default"
         try:
-            kubeconfig = parse_kubeconfig(args.get("kubeconfig") or "~/.kube/config")
+            kubeconfig = parse_kubeconfig(args["kubeconfig"]) if args.get("kubeconfig") else load_kubeconfig()
             current = active_context(kubeconfig, args.get("context"))
             self.namespace = args.get("namespace") or current.get("namespace") or "default"
             self.api = Api(kubeconfig, args.get("context"), args.get("cluster"))
@@ -589,7 +591,9 @@ class Kubernetes(Provider):
         except (ApiError, UnreachableError, AwaitError, ProviderError) as e:
             if request.preview and isinstance(e, ApiError) and e.forbidden:
                 return pb.UpdateResponse(properties=request.news)
-            found = None if isinstance(e, UnreachableError) else server.find(target)
+            found = None
+            with contextlib.suppress(UnreachableError, ApiError):
+                found = server.find(target)
             if found is None:
                 raise ProviderError(
                     f'update of resource "{request.urn}" failed: {self._redacted(e, inputs)}\n'

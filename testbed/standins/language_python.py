@@ -6,12 +6,16 @@ sdk/python/toolchain/pip.go ("pip.go"). Only the pip toolchain is known, and no 
 
 import json
 import os
+import queue
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import IO
 
 import grpc
 from google.protobuf import empty_pb2
@@ -131,6 +135,42 @@ class Python(language_pb2_grpc.LanguageRuntimeServicer):
         if code == ALREADY_SHOWN:
             return pb.RunResponse(bail=True)
         return pb.RunResponse(error=f"program exited with non-zero exit code: {code}" if code else "")
+
+    def RunPlugin(self, request, context):
+        """Run a plugin written in Python, here a policy pack, to its end (main.go RunPlugin)."""
+        if not decode(request.info.options).get("virtualenv"):
+            request.info.options["virtualenv"] = "venv"  # a plugin never runs in the ambient environment
+        try:
+            python, env = self.interpreter(request.info)
+        except ProviderError as e:
+            context.abort(grpc.StatusCode.UNKNOWN, str(e))
+        env |= dict(variable.split("=", 1) for variable in request.env)
+        with subprocess.Popen(
+            [python, "-u", request.info.program_directory, *request.args],
+            env=env,
+            cwd=request.pwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as child:
+            if not context.add_callback(child.kill):  # the engine ends a plugin by ending the request
+                child.kill()
+            output: queue.SimpleQueue[pb.RunPluginResponse | None] = queue.SimpleQueue()
+
+            def forward(stream: IO[bytes], response: Callable[[bytes], pb.RunPluginResponse]) -> None:
+                while chunk := os.read(stream.fileno(), 65536):
+                    output.put(response(chunk))
+                output.put(None)
+
+            assert child.stdout is not None
+            assert child.stderr is not None
+            for stream, response in (
+                (child.stdout, lambda chunk: pb.RunPluginResponse(stdout=chunk)),
+                (child.stderr, lambda chunk: pb.RunPluginResponse(stderr=chunk)),
+            ):
+                threading.Thread(target=forward, args=(stream, response), daemon=True).start()
+            for _ in range(2):
+                yield from iter(output.get, None)
+        yield pb.RunPluginResponse(exitcode=child.returncode)
 
     def stop(self) -> None:
         """Ask the program to stop; called when the engine ends the plugin, too."""

@@ -100,6 +100,13 @@ TOOLS = (
         at_least=(3, 5),
         below=(4,),
     ),
+    Tool(
+        name="actionlint",
+        binaries=("actionlint",),
+        version_args=("-version",),
+        at_least=(1, 7),
+        below=(2,),
+    ),
 )
 
 

@@ -177,7 +177,7 @@ def test_a_changed_kubeconfig_starts_anew_those_that_use_it_and_only_them(
         "prow:buildClusterKubeconfig", build_cluster.kubeconfig("build", "second-name"), secret=True
     )
     pulumi.up()
-    users = {"crier", "deck", "prow-controller-manager", "sinker"}
+    users = {"deck", "prow-controller-manager", "sinker"}
 
     def started_anew() -> bool:
         return {name for name, count in restarts(view).items() if count > before[name]} >= users

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components import prow_files
+from components import configuration, prow_files, slack, storage
 from testbed import tools
 from tests.unit.prow_examples import BROKEN, CONFIG, PLUGINS, REPOSITORIES, SOUND, Broken, many_jobs, write
 
@@ -39,6 +39,32 @@ def test_prow_takes_what_the_checks_take(files: dict[str, str] | None, tmp_path:
     taken = prow_files.load(top, REPOSITORIES)
     config = prow_files.to_yaml(taken.config)
     assert judged_by_prow(config, taken.plugins_text, taken.texts, taken) == ()
+
+
+@pytest.mark.parametrize("kind", ["in-cluster", "s3", "gcs"])
+def test_prow_takes_what_stored_logs_and_slack_add(kind: str):
+    logs = storage.job_logs(
+        storage.Storage(kind=kind, bucket="logs"),
+        image_registry="r.example/p",
+        image_tag="v1",
+        with_token=True,
+    )
+    github = "https://ghe.example.com"
+    taken = prow_files.load(PROJECT / "prow", REPOSITORIES, decoration=logs.decoration, github_url=github)
+    config = configuration.render_config(
+        taken.config,
+        namespace="prow",
+        job_namespace="test-pods",
+        deck_url="http://192.0.2.7:30080/",
+        github_link_url=github,
+        job_logs=logs,
+        slack_reporter_configs=slack.reporter_configs("#prow", ["success", "failure"]),
+    )
+    assert prow_files.run_checkconfig(config, taken.plugins_text, taken.texts, taken) == ()
+    # Prow reads what was added: without the place for the logs it refuses the decorated jobs.
+    broken = config.replace("gcs_configuration", "nobody_knows")
+    found = prow_files.run_checkconfig(broken, taken.plugins_text, taken.texts, taken)
+    assert any("GCS upload configuration is not specified" in problem.reason for problem in found), found
 
 
 @pytest.mark.parametrize("case", [case for case in BROKEN if case.by_prow], ids=str)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from components import log_store
 from testbed import images, tools
 from testbed.images import Entry, Image, ImageError, Layer
 
@@ -112,6 +113,27 @@ def test_prow_images_are_named_and_started_as_upstream_s(binary: Path, tmp_path:
     )
 
 
+def test_prow_trusts_the_authority_that_it_is_given_and_jobs_do_not(binary: Path, tmp_path: Path) -> None:
+    authority = tmp_path / "ca.crt"
+    authority.write_text("the node's own authority")
+
+    def bundle(image: Image) -> bytes:
+        files = {entry.path: entry for layer in image.layers for entry in layer.entries}
+        found = files.get("etc/ssl/certs/ca-certificates.crt")
+        return found.content or b"" if found else b""
+
+    (crier,) = images.prow({"crier": binary}, trusted=authority)
+    assert bundle(crier).endswith(b"the node's own authority")
+    assert all(b"the node's own" not in bundle(image) for image in images.jobs())
+
+
+def test_the_log_store_is_named_as_the_real_one_and_has_a_shell_for_its_first_folders(binary: Path) -> None:
+    image = images.log_store(binary)
+    assert image.name == log_store.IMAGE
+    paths = {entry.path for layer in image.layers for entry in layer.entries}
+    assert {"usr/bin/mkdir", image.entrypoint[0].removeprefix("/")} <= paths
+
+
 def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "which", lambda name: None)
     with pytest.raises(ImageError, match=r"busybox is missing.*apt-get install busybox-static"):
@@ -124,19 +146,22 @@ needs_programs = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """The image of jobs with git, unpacked."""
-    image = next(image for image in images.jobs() if image.name == images.GIT)
+def unpack(image: Image, root: Path) -> Path:
     archive = opened([image])
     for name in json.loads(content(archive, "manifest.json"))[0]["Layers"]:
         with unpacked(content(archive, name)) as layer:
-            layer.extractall(tmp_path / "root", filter="fully_trusted")
-    (tmp_path / "root/dev").mkdir()
+            layer.extractall(root, filter="fully_trusted")
+    (root / "dev").mkdir()
     for device, number in {"null": 3, "urandom": 9}.items():
-        os.mknod(tmp_path / "root/dev" / device, stat.S_IFCHR, os.makedev(1, number))
-        (tmp_path / "root/dev" / device).chmod(0o666)
-    return tmp_path / "root"
+        os.mknod(root / "dev" / device, stat.S_IFCHR, os.makedev(1, number))
+        (root / "dev" / device).chmod(0o666)
+    return root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The image of jobs with git, unpacked."""
+    return unpack(next(image for image in images.jobs() if image.name == images.GIT), tmp_path / "root")
 
 
 @needs_programs
@@ -162,6 +187,34 @@ def test_git_ssh_and_the_shell_run_in_their_image(root: Path) -> None:
     )
     assert done.stderr == ""
     assert done.stdout.split("\n") == ["hello", "Failed to connect", "OpenSSH", "65532", "1777", ""]
+
+
+@needs_programs
+def test_python_and_its_whole_standard_library_run_in_their_image(tmp_path: Path) -> None:
+    # Every module that is a shared object, and those that scripts use to talk to servers.
+    script = """
+import asyncio, glob, hashlib, hmac, http.client, importlib, json, os, pathlib, ssl, sys, sysconfig, urllib.request
+for path in glob.glob(sysconfig.get_path("stdlib") + "/lib-dynload/*.so"):
+    importlib.import_module(os.path.basename(path).partition(".")[0])
+assert ssl.create_default_context().get_ca_certs()
+print(os.getuid(), *sys.version_info[:2])
+"""
+    done = subprocess.run(
+        [
+            "chroot",
+            "--userspec=65532:65532",
+            str(unpack(images.python(), tmp_path / "root")),
+            "python3",
+            "-c",
+            script,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(pair.split("=", 1) for pair in images.python().env),
+    )
+    assert done.stderr == ""
+    assert done.stdout.split()[:2] == ["65532", "3"]
 
 
 @needs_programs

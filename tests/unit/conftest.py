@@ -9,7 +9,7 @@ import pulumi
 import pytest
 from pulumi.runtime import rpc
 from pulumi.runtime.mocks import MockMonitor
-from pulumi.runtime.settings import SETTINGS
+from pulumi.runtime.settings import ROOT, SETTINGS
 from pulumi.runtime.stack import run_pulumi_func
 
 SECRET_SIG = "1b47061264138c4ac30d75fd1eb44270"  # sdk/python/lib/pulumi/runtime/rpc.py, _special_secret_sig
@@ -45,6 +45,7 @@ class Registered:
     name: str
     inputs: dict[str, Any]
     provider: str
+    imported: str = ""
 
 
 @dataclass
@@ -56,7 +57,9 @@ class Recorder(pulumi.runtime.Mocks):
     resources: list[Registered] = field(default_factory=list)
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        self.resources.append(Registered(args.typ, args.name, args.inputs, args.provider or ""))
+        self.resources.append(
+            Registered(args.typ, args.name, args.inputs, args.provider or "", args.resource_id or "")
+        )
         outputs = reveal(args.inputs)
         if args.typ == "kubernetes:core/v1:Service":
             for port in outputs["spec"]["ports"]:
@@ -68,6 +71,8 @@ class Recorder(pulumi.runtime.Mocks):
             outputs["result"] = "0f" * (int(outputs["length"]) // 2)
         elif args.typ == "github:index/repositoryWebhook:RepositoryWebhook":
             outputs["url"] = f"https://api.github.com/repos/x/{outputs['repository']}/hooks/1"
+        elif args.typ == "github:index/organizationWebhook:OrganizationWebhook":
+            outputs["url"] = "https://api.github.com/orgs/x/hooks/1"
         return f"{args.name}-id", outputs
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
@@ -84,6 +89,16 @@ class Recorder(pulumi.runtime.Mocks):
         return found
 
 
+class Hooks:
+    """Takes hooks of resources, as the server does through which the engine would call them."""
+
+    def register_error_hook(self, hook: pulumi.ErrorHook) -> None:
+        """Nothing fails on mocks."""
+
+    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
+        """Nothing is done on mocks."""
+
+
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
     """Mocks of a project `prow`, stack `test`, set before the components are made."""
@@ -91,10 +106,12 @@ def recorder() -> Iterator[Recorder]:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     made.monitor = MockMonitor(made)
+    ROOT.set(None)  # the stack of another test belongs to that test's loop
     pulumi.runtime.set_mocks(made, project="prow", stack="test", preview=False, monitor=made.monitor)
     # Pulumi keeps these for the process; what one test left pending is not another's.
     SETTINGS.rpc_manager.clear()
     SETTINGS.outputs.clear()
+    SETTINGS.callbacks = Hooks()
     yield made
     for task in asyncio.all_tasks(loop):
         task.cancel()
@@ -116,11 +133,13 @@ def run(recorder: Recorder) -> Callable[[Callable[[], Any]], Recorder]:
     return execute
 
 
-def known(output: pulumi.Output[Any]) -> Any:
+def known(output: pulumi.Output[Any] | None) -> Any:
     """The value of an output, after `run`; pulumi.UNKNOWN where a preview could not tell it."""
+    assert output is not None
     return asyncio.get_event_loop().run_until_complete(output.future(with_unknowns=True))
 
 
-def marked_secret(output: pulumi.Output[Any]) -> bool:
+def marked_secret(output: pulumi.Output[Any] | None) -> bool:
     """Whether an output is secret, after `run`."""
+    assert output is not None
     return asyncio.get_event_loop().run_until_complete(output.is_secret())

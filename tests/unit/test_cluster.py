@@ -42,3 +42,10 @@ def test_contexts_come_from_every_file_of_kubeconfig_and_broken_files_count_as_e
     (tmp_path / "c").write_text("contexts: [{name: three}]\n")
     monkeypatch.setenv("KUBECONFIG", ":".join(str(tmp_path / name) for name in ("a", "b", "missing", "c")))
     assert kubeconfig_contexts() == ["one", "two", "three"]
+
+
+def test_where_the_kubeconfig_is_does_not_change_the_stack(run, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", "/home/me/.kube/config")
+    recorder = run(lambda: Cluster("cluster", ClusterArgs(context="prow-cluster", node="n")))
+    (provider,) = (r.inputs for r in recorder.resources if r.type == "pulumi:providers:kubernetes")
+    assert provider["kubeconfig"] == ""

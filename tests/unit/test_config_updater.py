@@ -19,6 +19,10 @@ PLUGINS = (
     "plugins:\n  me/app:\n    plugins: [trigger, config-updater]\n  me/lib:\n    plugins: [trigger]\n"
     "config_updater:\n  maps:\n    prow/plugins.yaml: {name: plugins}\n    prow/jobs/**/*.yaml: {name: job-config}\n"
 )
+DECORATION = {
+    "gcs_configuration": {"bucket": "s3://logs", "path_strategy": "explicit"},
+    "utility_images": dict.fromkeys(("clonerefs", "initupload", "entrypoint", "sidecar"), "x"),
+}
 JOBS = f"# kept\npresubmits:\n  me/app:\n  - name: a\n    {POD}\n"
 
 
@@ -84,6 +88,21 @@ def test_a_job_file_that_the_plugin_would_not_find_is_refused(tmp_path: Path):
     top = write(tmp_path, {"plugins.yaml": PLUGINS, "jobs/a.yml": JOBS})
     with pytest.raises(ProwFilesError, match=r"prow/jobs/a\.yml: config-updater follows \*\.yaml only"):
         prow_files.load(top, REPOSITORIES, followed=FOLLOWED)
+
+
+def test_a_job_that_the_stack_would_have_told_where_to_clone_from_must_say_so_itself(tmp_path: Path):
+    def load_with_logs(folder: Path, jobs: str):
+        top = write(folder, {"plugins.yaml": PLUGINS, "jobs/a.yaml": jobs})
+        return prow_files.load(
+            top, REPOSITORIES, followed=FOLLOWED, decoration=DECORATION, github_url="https://ghe.example"
+        )
+
+    with pytest.raises(
+        ProwFilesError, match=r"prow/jobs/a\.yaml:4: .*clone_uri, such as https://ghe\.example/"
+    ):
+        load_with_logs(tmp_path / "1", JOBS)
+    own = JOBS.replace("name: a", "name: a\n    clone_uri: https://ghe.example/me/app.git")
+    assert load_with_logs(tmp_path / "2", own).texts == {"a.yaml": own}
 
 
 def test_while_it_is_off_the_plugin_in_the_files_is_a_warning_with_the_command_that_turns_it_on(

@@ -8,11 +8,12 @@ import yaml
 from components import configuration, prow_files
 from components.configuration import Configuration, ConfigurationArgs, check, render_config
 from components.prow_files import Problem, ProwFilesError
+from components.storage import LENSES, JobLogs
 
 from .conftest import reveal
 
 PROW = Path(__file__).parents[2] / "prow"
-ADDRESSES = {
+ADDRESSES: dict[str, Any] = {
     "namespace": "prow",
     "job_namespace": "test-pods",
     "deck_url": "http://192.0.2.7:30080/",
@@ -44,8 +45,67 @@ def test_what_the_user_wrote_stays_and_the_users_data_is_not_changed():
 
 def test_links_to_github_are_set_only_for_another_github():
     assert "link_url" not in render_config({}, **ADDRESSES)
-    other = ADDRESSES | {"github_link_url": "https://ghe.example.com"}
+    other: dict[str, Any] = ADDRESSES | {"github_link_url": "https://ghe.example.com"}
     assert yaml.safe_load(render_config({}, **other))["github"] == {"link_url": "https://ghe.example.com"}
+
+
+LOGS = JobLogs(
+    decoration={
+        "utility_images": {"clonerefs": "stack", "sidecar": "stack"},
+        "s3_credentials_secret": "stack",
+    },
+    defaults={"decorate_all_jobs": True, "deck": {"spyglass": {"lenses": LENSES}}},
+)
+
+
+def rendered(given: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return yaml.safe_load(render_config(given, **ADDRESSES, **more))
+
+
+def test_with_stored_logs_jobs_are_decorated_and_their_links_lead_to_what_is_stored():
+    config = rendered({}, job_logs=LOGS)
+    assert config["plank"]["job_url_prefix_config"] == {"*": "http://192.0.2.7:30080/view/"}
+    assert config["plank"]["job_url_template"].startswith("http://192.0.2.7:30080/log?")
+    assert config["plank"]["default_decoration_config_entries"] == [{"config": LOGS.decoration}]
+    assert config["decorate_all_jobs"] is True
+    assert config["deck"]["spyglass"]["lenses"] == LENSES
+
+
+def test_the_users_own_decoration_goes_before_the_stacks():
+    own = {"repo": "acme/one", "config": {"timeout": "1h"}}
+    config = rendered({"plank": {"default_decoration_config_entries": [own]}}, job_logs=LOGS)
+    assert config["plank"]["default_decoration_config_entries"] == [{"config": LOGS.decoration}, own]
+    by_key = {"*": {"timeout": "1h", "utility_images": {"sidecar": "mine"}}, "acme/one": {"timeout": "2h"}}
+    config = rendered({"plank": {"default_decoration_configs": by_key}}, job_logs=LOGS)
+    assert "default_decoration_config_entries" not in config["plank"]
+    assert config["plank"]["default_decoration_configs"] == {
+        "*": {
+            "timeout": "1h",
+            "utility_images": {"clonerefs": "stack", "sidecar": "mine"},
+            "s3_credentials_secret": "stack",
+        },
+        "acme/one": {"timeout": "2h"},
+    }
+
+
+def test_the_users_own_choice_about_decoration_and_lenses_stays():
+    own = {"decorate_all_jobs": False, "deck": {"spyglass": {"lenses": [], "size_limit": 7}}}
+    config = rendered(own, job_logs=LOGS)
+    assert config["decorate_all_jobs"] is False
+    assert config["deck"] == own["deck"]
+    assert rendered({"deck": None}, job_logs=LOGS)["deck"]["spyglass"]["lenses"] == LENSES
+
+
+def test_slack_is_told_what_the_settings_say_unless_config_yaml_says_it():
+    settings = {"*": {"channel": "#prow"}}
+    own = {"acme/one": {"channel": "#one"}}
+    assert rendered({}, slack_reporter_configs=settings)["slack_reporter_configs"] == settings
+    # crier ends when it finds none at its start.
+    empty = {"slack_reporter_configs": {}}
+    assert rendered(empty, slack_reporter_configs=settings)["slack_reporter_configs"] == settings
+    found = rendered({"slack_reporter_configs": own}, slack_reporter_configs=settings)
+    assert found["slack_reporter_configs"] == own
+    assert "slack_reporter_configs" not in rendered({})
 
 
 def test_config_maps_have_the_names_and_keys_that_prow_reads(run, files):

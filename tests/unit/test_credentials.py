@@ -1,8 +1,8 @@
 import yaml
 
-from components.credentials import Credentials, CredentialsArgs, hook_tokens
+from components.credentials import Credentials, CredentialsArgs, StorageCredentials, hook_tokens
 
-from .conftest import known, reveal, secrets_of
+from .conftest import known, marked_secret, reveal, secrets_of
 
 SECRETS = {
     "hmac": "0" * 40,
@@ -24,7 +24,6 @@ def test_each_secret_is_where_prow_reads_it(run):
     assert data == {
         "prow/hmac-token": {"hmac": hook_tokens("0" * 40)},
         "prow/github-token": {"token": "ghp_known"},
-        "test-pods/github-token": {"token": "ghp_known"},
         "prow/slack-token": {"token": "xoxb-known"},
         "prow/kubeconfig": {"config": "{}"},
     }
@@ -39,9 +38,27 @@ def test_every_value_is_sent_to_the_engine_as_a_secret(run):
 
 def test_without_optional_tokens_no_secret_is_made_for_them(run):
     recorder, credentials = make(run, hmac="0" * 40, bot_token="ghp_known")
-    assert set(recorder.of("Secret")) == {"prow/hmac-token", "prow/github-token", "test-pods/github-token"}
+    assert set(recorder.of("Secret")) == {"prow/hmac-token", "prow/github-token"}
     assert credentials.slack_token is None
+    assert credentials.storage is None
     assert credentials.kubeconfig is None
+
+
+def test_the_bots_token_is_in_the_jobs_namespace_only_if_clonerefs_is_to_use_it(run):
+    recorder, _ = make(run, hmac="0" * 40, bot_token="ghp_known", clone_with_token=True)
+    data = reveal(recorder.of("Secret")["test-pods/github-token"])["stringData"]
+    assert data == {"token": "ghp_known"}
+
+
+def test_the_storages_credentials_are_secret_and_the_same_in_both_namespaces(run):
+    storage = StorageCredentials(name="s3-credentials", key="service-account.json", content="{known}")
+    recorder, credentials = make(run, hmac="0" * 40, bot_token="ghp_known", storage=storage)
+    for namespace in ("prow", "test-pods"):
+        data = recorder.of("Secret")[f"{namespace}/s3-credentials"]["stringData"]
+        assert secrets_of(data) == [reveal(data)] == [{"service-account.json": "{known}"}]
+    assert known(credentials.storage) == "s3-credentials"
+    assert not marked_secret(credentials.storage_digest)
+    assert len(known(credentials.storage_digest)) == 64
 
 
 def test_hook_reads_a_token_of_digits_as_a_string():

@@ -26,9 +26,9 @@ SECRETS = {
 HMAC = "0f" * 20
 
 
-@pytest.fixture
-def program(run, monkeypatch, tmp_path):
-    """Runs __main__.py with every optional secret set."""
+@pytest.fixture(params=["none", "in-cluster"])
+def program(request, run, monkeypatch, tmp_path):
+    """Runs __main__.py with every optional secret set, without and with storage for logs."""
     (tmp_path / "kubeconfig").write_text("contexts: [{name: prow-cluster}]\n")
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     monkeypatch.chdir(PROJECT)
@@ -38,9 +38,19 @@ def program(run, monkeypatch, tmp_path):
         for key, item in declared.items()
     }
     pulumi.runtime.set_all_config(
-        values | {"prow:repositories": '["acme/one", "zeta/two"]'} | SECRETS, list(SECRETS)
+        values
+        | {
+            "prow:repositories": '["acme/one", "zeta/two"]',
+            "prow:storage": request.param,
+            "prow:slackChannel": "#prow",
+            "prow:relay": "gosmee",
+        }
+        | SECRETS,
+        list(SECRETS),
     )
-    return run(lambda: runpy.run_path("__main__.py", run_name="__main__"))
+    recorder = run(lambda: runpy.run_path("__main__.py", run_name="__main__"))
+    recorder.storage = request.param
+    return recorder
 
 
 def test_main_is_short():
@@ -48,7 +58,9 @@ def test_main_is_short():
 
 
 def test_every_component_is_deployed_and_every_repository_calls(program):
-    assert set(program.of("Deployment")) == {f"prow/{name}" for name in CATALOG}
+    store = {"prow/log-store"} if program.storage == "in-cluster" else set()
+    deployments = {name for name in program.of("Deployment") if not name.startswith("prow/gosmee-")}
+    assert deployments == {f"prow/{name}" for name in CATALOG} | store
     assert set(program.of("RepositoryWebhook")) == {"webhook-acme/one", "webhook-zeta/two"}
 
 
@@ -85,6 +97,27 @@ def test_no_secret_is_sent_to_the_engine_in_plain_text(program):
         text = json.dumps(plain(resource.inputs))
         for secret in (*SECRETS.values(), HMAC, "kubeconfig-known"):
             assert secret.strip() not in text, resource.name
+
+
+def test_logs_are_stored_and_shown_from_the_same_bucket_with_the_same_key(program):
+    config = yaml.safe_load(reveal(program.of("ConfigMap")["prow/config"])["data"]["config.yaml"])
+    if program.storage == "none":
+        assert "default_decoration_config_entries" not in config["plank"]
+        assert "prow/s3-credentials" not in program.of("Secret")
+        return
+    (entry,) = config["plank"]["default_decoration_config_entries"]
+    assert entry["config"]["gcs_configuration"]["bucket"] == "s3://prow-logs"
+    secrets = [reveal(program.of("Secret")[f"{where}/s3-credentials"]) for where in ("prow", "test-pods")]
+    found = [json.loads(secret["stringData"]["service-account.json"]) for secret in secrets]
+    store = reveal(program.of("Secret")["prow/log-store"])["stringData"]
+    assert found[0] == found[1]
+    assert found[0]["endpoint"] == "http://192.0.2.7:30080"
+    assert (found[0]["access_key"], found[0]["secret_key"]) == (store["access-key"], store["secret-key"])
+
+
+def test_crier_has_somewhere_to_report_to_in_slack_when_it_has_the_token(program):
+    config = yaml.safe_load(reveal(program.of("ConfigMap")["prow/config"])["data"]["config.yaml"])
+    assert config["slack_reporter_configs"]["*"]["channel"] == "#prow"
 
 
 def test_no_config_map_and_no_argument_holds_a_secret_even_marked(program):

@@ -15,7 +15,7 @@ def table() -> str:
     for name, declared in yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"].items():
         default = declared["default"]
         shown = default if isinstance(default, str) else json.dumps(default)
-        if isinstance(default, list) and len(default) > 2:
+        if isinstance(default, list) and len(default) > 4:
             shown = "all"
         kind = " *(secret)*" if declared.get("secret") else ""
         rows.append(f"| `{name}`{kind} | {f'`{shown}`' if shown else ''} | {declared['description']} |")

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
@@ -7,6 +8,7 @@ import yaml
 
 from components.catalog import CATALOG, REQUIRED
 from components.settings import Repository, SettingsError, load
+from components.storage import Storage
 
 from .conftest import known, marked_secret
 
@@ -16,7 +18,17 @@ contexts: [{name: build, context: {cluster: c, user: u}}]
 clusters: [{name: c, cluster: {server: "https://10.0.0.1"}}]
 users: [{name: u, user: {token: known}}]
 """
-SECRETS = ("botToken", "slackToken", "buildClusterKubeconfig")
+SECRETS = (
+    "botToken",
+    "slackToken",
+    "buildClusterKubeconfig",
+    "storageAccessKey",
+    "storageSecretKey",
+    "storageServiceAccount",
+    "ultrahookApiKey",
+    "githubAppPrivateKey",
+)
+SERVICE_ACCOUNT = json.dumps({"type": "service_account", "private_key": "known", "client_email": "x@y"})
 
 
 @pytest.fixture
@@ -49,12 +61,15 @@ def test_the_defaults_with_a_repository_and_a_token_are_enough(configure):
     assert settings.components == tuple(CATALOG)
     assert settings.node == settings.context == "prow-cluster"
     assert settings.slack_token is None
-    assert settings.webhook_url is None
+    assert settings.slack_reporter_configs is None
+    assert settings.storage is None
+    assert settings.job_logs is None
+    assert settings.relay.webhook_url is None
     assert settings.github_endpoint == "https://api.github.com"
 
 
 def test_tokens_are_secret_outputs(configure):
-    settings = load(configure(slackToken="xoxb-1", buildClusterKubeconfig=KUBECONFIG))
+    settings = load(configure(slackToken="xoxb-1", slackChannel="#x", buildClusterKubeconfig=KUBECONFIG))
     assert (known(settings.bot_token), marked_secret(settings.bot_token)) == ("ghp_known", True)
     assert settings.slack_token is not None
     assert marked_secret(settings.slack_token)
@@ -86,9 +101,16 @@ def test_config_updater_needs_a_repository_of_the_settings(configure):
     for given in ("", "acme/three"):
         text = errors(configure(**two, configRepository=given))
         assert "prow:configRepository" in text
-        assert "must be one of repositories: acme/one, acme/two" in text
+        assert "must be one of acme/one, acme/two" in text
         assert "pulumi config set configRepository acme/one" in text
-    assert "prow:configUpdater is 'maybe', not true or false" in errors(configure(configUpdater="maybe"))
+    assert "prow:configUpdater is 'maybe'" in errors(configure(configUpdater="maybe"))
+
+
+def test_config_updater_follows_a_repository_of_an_organisation_of_the_settings(configure):
+    given = {"repositories": [], "organizations": ["acme"], "configUpdater": True}
+    assert str(load(configure(**given, configRepository="acme/config")).config_updater) == "acme/config"
+    assert "must be one of acme/…" in errors(configure(**given))
+    assert "must be one of acme/…" in errors(configure(**given, configRepository="other/config"))
 
 
 def test_every_problem_is_in_one_error_with_the_command_that_mends_it(configure):
@@ -173,6 +195,104 @@ def test_a_component_without_which_nothing_is_reported_cannot_be_left_out(config
     assert f"prow:components lacks {missing}" in errors(configure(components=chosen))
 
 
+def storage_of(config) -> Storage:
+    found = load(config).storage
+    assert found is not None
+    return found
+
+
+def test_with_s3_the_bucket_and_both_keys_are_required(configure):
+    text = errors(configure(storage="s3", storageBucket=""))
+    assert "prow:storageBucket is empty" in text
+    assert "pulumi config set --secret storageAccessKey" in text
+    assert "pulumi config set --secret storageSecretKey" in text
+    assert "storageServiceAccount" not in text
+
+
+def test_s3_is_aws_unless_an_endpoint_is_given(configure):
+    given = {"storage": "s3", "storageAccessKey": "key", "storageSecretKey": "secret"}
+    storage = storage_of(configure(**given))
+    assert (storage.kind, storage.url, storage.endpoint) == ("s3", "s3://prow-logs", None)
+    key = pulumi.Output.from_input(storage.secret_key)
+    assert (known(key), marked_secret(key)) == ("secret", True)
+    storage = storage_of(configure(**given, storageEndpoint="https://s3.example.com/"))
+    assert storage.endpoint == "https://s3.example.com"
+    assert "prow:storageEndpoint is 's3.example.com', not an http(s) URL" in errors(
+        configure(**given, storageEndpoint="s3.example.com")
+    )
+
+
+def test_with_gcs_a_service_accounts_key_is_required_and_not_shown(configure):
+    assert "pulumi config set --secret storageServiceAccount" in errors(configure(storage="gcs"))
+    for wrong in ("known", "[]", '{"type": "authorized_user", "private_key": "known"}'):
+        text = errors(configure(storage="gcs", storageServiceAccount=wrong))
+        assert "prow:storageServiceAccount is not the JSON key of a Google service account" in text
+        assert "known" not in text
+    storage = storage_of(configure(storage="gcs", storageServiceAccount=SERVICE_ACCOUNT))
+    assert storage.url == "gs://prow-logs"
+    assert known(pulumi.Output.from_input(storage.service_account)) == SERVICE_ACCOUNT
+
+
+def test_the_stacks_own_store_needs_nothing_else(configure):
+    storage = storage_of(configure(storage="in-cluster"))
+    assert (storage.kind, storage.url, storage.size) == ("in-cluster", "s3://prow-logs", "10Gi")
+    assert storage_of(configure(storage="in-cluster", storageSize="0")).size == "0"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("storage", "minio"),
+        ("storageBucket", "Bucket"),
+        ("storageRegion", "eu west"),
+        ("storageSize", "10"),
+        ("storageSize", "-1Gi"),
+        ("cloneWithToken", "maybe"),
+        ("slackChannel", "#Two words"),
+    ],
+)
+def test_a_wrong_value_is_named_with_the_command_that_mends_it(configure, key, value):
+    text = errors(configure(**{key: value}))
+    assert f"prow:{key} is {value!r}, not " in text
+    assert f"pulumi config set {key} " in text
+
+
+def test_a_slack_token_without_a_channel_is_refused(configure):
+    text = errors(configure(slackToken="xoxb-1"))
+    assert "prow:slackChannel is empty" in text
+    assert "pulumi config set slackChannel '#prow'" in text
+    assert text.startswith("1 setting to mend")
+
+
+def slack_of(config) -> dict[str, Any]:
+    found = load(config).slack_reporter_configs
+    assert found is not None
+    return found["*"]
+
+
+def test_slack_hears_of_the_states_that_are_set(configure):
+    given = {"slackToken": "xoxb-1", "slackChannel": "#prow"}
+    everything = slack_of(configure(**given))
+    assert everything["channel"] == "#prow"
+    assert everything["job_states_to_report"] == ["success", "failure", "error", "aborted"]
+    assert everything["job_types_to_report"] == ["presubmit", "postsubmit", "batch", "periodic"]
+    few = slack_of(configure(**given, slackJobStates=["failure"]))
+    assert few["job_states_to_report"] == ["failure"]
+    text = errors(configure(**given, slackJobStates=["failure", "failed"]))
+    assert "prow:slackJobStates[1] is 'failed'" in text
+    assert "pulumi config rm --path 'slackJobStates[1]'" in text
+
+
+def test_clonerefs_gets_the_bots_token_only_on_request(configure):
+    def decoration(**given):
+        logs = load(configure(storage="in-cluster", **given)).job_logs
+        assert logs is not None
+        return logs.decoration
+
+    assert "oauth_token_secret" not in decoration()
+    assert decoration(cloneWithToken=True)["oauth_token_secret"] == {"name": "github-token", "key": "token"}
+
+
 def test_every_setting_is_described_and_has_a_default():
     for key, declared in PROJECT["config"].items():
         assert declared.get("description"), key
@@ -189,3 +309,93 @@ def test_every_declared_setting_is_read(configure):
     config.get_object = lambda key, *a: (read.add(key), get_object(key, *a))[1]
     load(config)
     assert read == set(PROJECT["config"])
+
+
+def test_a_preview_that_knows_the_nodes_address_needs_no_context(configure, monkeypatch):
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    assert load(configure(nodeAddress="192.0.2.1"), contexts=[]).node_address == "192.0.2.1"
+    assert "Previewed from the stack's state alone" in said[0]
+    assert "prow:context" in errors(configure(), contexts=[])
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
+    assert "prow:context" in errors(configure(nodeAddress="192.0.2.1"), contexts=[])
+
+
+def test_organisations_are_enough_and_may_be_those_of_repositories(configure):
+    settings = load(configure(repositories=[], organizations=["acme"]))
+    assert settings.organizations == ("acme",)
+    assert settings.repositories == ()
+    assert load(configure(organizations=["acme"])).repositories == (Repository(owner="acme", name="one"),)
+
+
+@pytest.mark.parametrize("name", ["acme/one", "-acme", "https://github.com/acme", ""])
+def test_an_organisation_is_a_name(configure, name):
+    assert f"prow:organizations[0] is {name!r}, not an organisation's name" in errors(
+        configure(organizations=[name])
+    )
+
+
+def test_an_organisation_twice_is_an_error_whatever_its_case(configure):
+    assert "prow:organizations[1] repeats 'Acme'" in errors(configure(organizations=["acme", "Acme"]))
+
+
+def test_events_and_imports_are_by_target(configure):
+    settings = load(
+        configure(
+            organizations=["omega"],
+            webhookEvents={"acme/one": ["pull_request", "issue_comment"], "omega": ["*"]},
+            importWebhooks={"acme/one": 12, "omega": "7"},
+        )
+    )
+    assert settings.webhook_events == {"acme/one": ("pull_request", "issue_comment"), "omega": ("*",)}
+    assert settings.import_webhooks == {"acme/one": 12, "omega": 7}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason", "command"),
+    [
+        (
+            "webhookEvents",
+            {"acme/other": ["push"]},
+            'prow:webhookEvents["acme/other"] is for what neither repositories nor organizations has',
+            "pulumi config rm --path 'webhookEvents[\"acme/other\"]'",
+        ),
+        (
+            "webhookEvents",
+            {"acme/one": []},
+            'prow:webhookEvents["acme/one"] is [], not a list of GitHub\'s events',
+            "pulumi config set --path 'webhookEvents[\"acme/one\"][0]' pull_request",
+        ),
+        (
+            "webhookEvents",
+            {"acme/one": "push"},
+            "prow:webhookEvents[\"acme/one\"] is 'push', not a list of GitHub's events",
+            "pulumi config set --path",
+        ),
+        (
+            "webhookEvents",
+            ["push"],
+            "prow:webhookEvents is ['push'], not a map",
+            "pulumi config set --path 'webhookEvents[\"<owner>/<name>\"]'",
+        ),
+        (
+            "importWebhooks",
+            {"acme/one": "one/12"},
+            "prow:importWebhooks[\"acme/one\"] is 'one/12', not a webhook's number",
+            "pulumi config set --path 'importWebhooks[\"acme/one\"]' <last part of the webhook's address>",
+        ),
+        (
+            "importWebhooks",
+            {"omega": 1},
+            'prow:importWebhooks["omega"] is for what neither repositories nor organizations has',
+            "pulumi config rm --path 'importWebhooks[\"omega\"]'",
+        ),
+    ],
+)
+def test_a_wrong_entry_of_a_target_is_named_with_the_command_that_mends_it(
+    configure, key, value, reason, command
+):
+    text = errors(configure(**{key: value}))
+    assert reason in text
+    assert command in text

@@ -1,4 +1,5 @@
 import pulumi
+import pytest
 
 from components.settings import Repository
 from components.webhook import Webhooks, WebhooksArgs
@@ -12,10 +13,12 @@ REPOSITORIES = [
 ]
 
 
-def make(run):
+def make(run, repositories=REPOSITORIES, **more):
     pulumi.runtime.set_all_config({"github:token": "ghp_admin"}, ["github:token"])
     made = []
-    args = WebhooksArgs(repositories=REPOSITORIES, url="http://192.0.2.7:30080/hook", secret="0f" * 20)
+    args = WebhooksArgs(
+        repositories=repositories, url="http://192.0.2.7:30080/hook", secret="0f" * 20, **more
+    )
     return run(lambda: made.append(Webhooks("webhook", args))), made[0]
 
 
@@ -55,3 +58,64 @@ def test_each_owner_has_one_provider_with_the_admins_token_as_a_secret(run):
     by_hook = {r.name: r.provider for r in recorder.resources if r.type.endswith(":RepositoryWebhook")}
     assert "::webhook-zeta::" in by_hook["webhook-zeta/two"]
     assert "::webhook-acme::" in by_hook["webhook-acme/three"]
+
+
+def test_an_organisation_has_one_webhook_that_calls_for_all_of_its_repositories(run):
+    recorder, webhooks = make(run, organizations=["Acme"])
+    ((name, inputs),) = recorder.of("OrganizationWebhook").items()
+    assert name == "webhook-Acme"
+    assert reveal(inputs)["events"] == ["*"]
+    assert reveal(inputs)["configuration"]["contentType"] == "json"
+    assert "0f" * 20 in str(secrets_of(inputs))
+    # Both of acme's repositories would hear of every event twice.
+    assert set(recorder.of("RepositoryWebhook")) == {"webhook-zeta/two"}
+    assert set(known(webhooks.urls)) == {"Acme", "zeta/two"}
+
+
+def test_an_organisation_and_its_repositories_share_a_provider(run):
+    recorder, _ = make(run, organizations=["acme", "omega"])
+    providers = [reveal(r.inputs)["owner"] for r in recorder.resources if "providers:github" in r.type]
+    assert sorted(providers) == ["acme", "omega", "zeta"]
+
+
+def test_events_are_of_the_target_that_they_are_given_for(run):
+    events = {"acme/one": ("pull_request", "issue_comment"), "omega": ("push",)}
+    recorder, _ = make(run, organizations=["omega"], events=events)
+    found = recorder.of("RepositoryWebhook") | recorder.of("OrganizationWebhook")
+    assert {name: reveal(inputs)["events"] for name, inputs in found.items()} == {
+        "webhook-acme/one": ["pull_request", "issue_comment"],
+        "webhook-acme/three": ["*"],
+        "webhook-zeta/two": ["*"],
+        "webhook-omega": ["push"],
+    }
+
+
+def test_a_webhook_that_is_there_is_taken_over_by_its_number(run):
+    recorder, _ = make(run, organizations=["omega"], imports={"acme/one": 12, "omega": 7})
+    imported = {resource.name: resource.imported for resource in recorder.resources if resource.imported}
+    # The forms of the provider's importers.
+    assert imported == {"webhook-acme/one": "one/12", "webhook-omega": "7"}
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "page"),
+    [
+        ("acme/one", "repository", "https://github.com/acme/one/settings/hooks"),
+        ("omega", "organization", "https://github.com/organizations/omega/settings/hooks"),
+    ],
+)
+def test_a_webhook_that_is_there_and_not_imported_is_explained(run, monkeypatch, target, kind, page):
+    said = []
+    monkeypatch.setattr(pulumi.log, "error", lambda text, *args: said.append(text))
+    _, webhooks = make(run, organizations=["omega"])
+    refusal = f"POST …: 422 Validation Failed [{{Message:Hook already exists on this {kind}}}]"
+
+    def error(text):
+        name = f"webhook-{target}"
+        return pulumi.ErrorHookArgs("urn", "", name, "t", failed_operation="create", errors=[text])
+
+    assert webhooks._explain(error(refusal)) is False
+    assert f"pulumi config set --path 'importWebhooks[\"{target}\"]' <number>" in said[0]
+    assert page in said[0]
+    assert webhooks._explain(error("404 Not Found")) is False
+    assert len(said) == 1

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from components.catalog import CATALOG
+from components.storage import Storage
 from components.workload import GITHUB_API, Workloads, WorkloadsArgs, github_flags, web_url
 
 from .conftest import reveal
@@ -13,9 +14,17 @@ from .conftest import reveal
 CONFIGURATION: Any = SimpleNamespace(config="config", plugins="plugins", job_config="job-config")
 
 
-def make(run, names=tuple(CATALOG), slack=None, kubeconfig=None, endpoint=GITHUB_API):
+STORAGE = Storage(kind="s3", bucket="logs")
+
+
+def make(run, names=tuple(CATALOG), slack=None, kubeconfig=None, endpoint=GITHUB_API, storage=None, app=None):
     credentials: Any = SimpleNamespace(
-        hmac_token="hmac-token", github_token="github-token", slack_token=slack, kubeconfig=kubeconfig
+        hmac_token="hmac-token",
+        github_token="github-token",
+        slack_token=slack,
+        kubeconfig=kubeconfig,
+        storage="s3-credentials" if storage else None,
+        storage_digest="digest" if storage else None,
     )
     args = WorkloadsArgs(
         components=tuple(CATALOG[name] for name in names),
@@ -24,8 +33,10 @@ def make(run, names=tuple(CATALOG), slack=None, kubeconfig=None, endpoint=GITHUB
         image_registry="registry.example/prow",
         image_tag="v1",
         github_endpoint=endpoint,
+        github_app_id=app,
         configuration=CONFIGURATION,
         credentials=credentials,
+        storage=storage,
     )
     return run(lambda: Workloads("prow", args))
 
@@ -67,7 +78,7 @@ def test_a_pod_has_an_api_token_only_if_it_has_rights(run, name):
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_every_volume_is_mounted_and_every_file_a_flag_names_is_in_one(run, name):
-    pod = pods(make(run, slack="slack-token", kubeconfig="kubeconfig"))[name]
+    pod = pods(make(run, slack="slack-token", kubeconfig="kubeconfig", storage=STORAGE))[name]
     (container,) = pod["containers"]
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     assert set(mounts) == {volume["name"] for volume in pod["volumes"]}
@@ -144,7 +155,49 @@ def test_build_clusters_reach_the_components_that_use_them(run):
     users = {
         name for name, pod in pods(make(run, kubeconfig="kubeconfig")).items() if "kubeconfig" in str(pod)
     }
-    assert users == {"hook", "deck", "crier", "sinker", "prow-controller-manager"}
+    assert users == {"deck", "sinker", "prow-controller-manager"}
+
+
+def test_with_storage_those_that_read_or_write_logs_have_its_credentials_and_nobody_else(run):
+    recorder = make(run, storage=STORAGE)
+    flag = "--s3-credentials-file=/etc/storage/service-account.json"
+    users = {name for name in CATALOG if flag in args_of(recorder, name)}
+    assert users == {"deck", "crier", "tide", "status-reconciler"}
+    assert users == {name for name, pod in pods(recorder).items() if "s3-credentials" in str(pod["volumes"])}
+    assert "--spyglass=true" in args_of(recorder, "deck")
+    assert "--blob-storage-workers=2" in args_of(recorder, "crier")
+    assert {"--history-uri=s3://logs/tide/history.json", "--status-path=s3://logs/tide/status"} <= set(
+        args_of(recorder, "tide")
+    )
+    assert "--status-path=s3://logs/status-reconciler/status" in args_of(recorder, "status-reconciler")
+
+
+def test_a_bucket_of_google_is_named_and_reached_as_such(run):
+    recorder = make(run, storage=Storage(kind="gcs", bucket="logs"))
+    assert "--gcs-credentials-file=/etc/storage/service-account.json" in args_of(recorder, "deck")
+    assert "--history-uri=gs://logs/tide/history.json" in args_of(recorder, "tide")
+
+
+def test_without_storage_nothing_speaks_of_it(run):
+    deployments = str(make(run).of("Deployment"))
+    for word in ("storage", "spyglass", "history", "status-path", "credentials"):
+        assert word not in deployments, word
+
+
+def test_other_credentials_replace_the_pods_that_read_them_once_at_their_start(run):
+    annotated = {
+        key.split("/")[1]
+        for key, inputs in make(run, storage=STORAGE).of("Deployment").items()
+        if reveal(inputs)["spec"]["template"]["metadata"].get("annotations")
+        == {"prow/storage-credentials": "digest"}
+    }
+    assert annotated == {"deck", "crier", "tide", "status-reconciler"}
+
+
+def test_no_component_holds_the_pods_of_jobs_back_from_being_deleted(run):
+    recorder = make(run, storage=STORAGE)
+    assert "kubernetes-blob-storage" not in str(recorder.of("Deployment"))
+    assert "test-pods/crier" not in recorder.of("Role")
 
 
 def test_secrets_are_files_that_only_the_group_reads(run):

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from ..model import Account, Issue, Repository
+from .. import apps
+from ..model import Account, App, Issue, Repository
 from ..service import GitHub, Refusal, at_least
 
 NOT_FOUND = Refusal(status=404, message="Not Found")
@@ -28,7 +29,10 @@ class Reply:
 
 @dataclass(kw_only=True)
 class Call:
-    """One request. `scopes` is None for a request without a token; `url` is the request's without its query."""
+    """One request. `scopes` is None for a request without a user's token; `url` is the request's without its query.
+
+    `app` is the App that signed the request's JSON Web Token, `installed` the one whose installation's token it has.
+    """
 
     github: GitHub
     method: str
@@ -39,6 +43,8 @@ class Call:
     accept: str
     user: Account | None
     scopes: frozenset[str] | None
+    app: App | None = None
+    installed: App | None = None
     headers: dict[str, str] = field(default_factory=dict)  # to be added to the answer
 
     @property
@@ -114,6 +120,12 @@ class Route:
 
     def __call__(self, call: Call) -> Reply:
         """Check who asks, run the handler, and make its answer a Reply."""
+        if self.path.startswith("/app") != (call.app is not None):
+            # A JSON Web Token is for the App's own matters alone, and those are for nobody else.
+            raise Refusal(
+                status=401,
+                message="A JSON web token could not be decoded" if call.app is None else "Bad credentials",
+            )
         if self.login and call.user is None:
             raise Refusal(status=401, message="Requires authentication")
         scopes = self.scopes
@@ -129,6 +141,10 @@ class Route:
         call.headers["X-Accepted-OAuth-Scopes"] = ", ".join(sorted(scopes))
         if scopes and call.scopes is not None and not call.scopes & set(scopes):
             raise NOT_FOUND  # GitHub hides from a token what its scopes do not cover
+        path = call.url.partition("/api/v3")[2] or re.sub(r"^[a-z]+://[^/]+", "", call.url)
+        public = repo is None or not repo.private
+        if call.installed and not apps.allowed(call.installed, self.method, path, public=public):
+            raise Refusal(status=403, message="Resource not accessible by integration")
         if repo is not None and self.level is not None:
             self._check_level(call, repo, self.level)
         answer = self.handler(*arguments)
@@ -184,6 +200,6 @@ def route(
 
 def load() -> list[Route]:
     """All operations."""
-    from . import hooks, issues, pulls, repositories, search, users  # noqa: F401
+    from . import app, hooks, issues, pulls, repositories, search, users  # noqa: F401
 
     return ROUTES

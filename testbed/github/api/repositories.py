@@ -25,6 +25,15 @@ def repository(call: Call, repo: Repository) -> Any:
     return call.github.shapes.full_repository(repo, permissions(call, repo))
 
 
+@route("PATCH", REPO, level="admin")
+def edit_repository(call: Call, repo: Repository) -> Any:
+    """Of all that GitHub lets one change, who may see the repository."""
+    private = call.field("private", bool)
+    if private is not None:
+        call.github.set_private(repo, private, call.actor)
+    return call.github.shapes.full_repository(repo, permissions(call, repo))
+
+
 @route("POST", REPO + "/forks", level="pull")
 def fork(call: Call, repo: Repository) -> Any:
     created = call.github.fork(repo, call.actor)

@@ -70,7 +70,7 @@ def organization(call: Call) -> Any:
 def members(call: Call) -> Any:
     github, account = call.github, _account(call, "org", "Organization")
     # Those who are not members see the public ones only, and here every membership is private.
-    found = github.members(account) if github.role(account, call.user) else []
+    found = github.members(account) if github.sees_members(account, call.user) else []
     wanted = call.query.get("role", "all")
     return [github.shapes.user(m) for m in call.page(found) if wanted in ("all", github.role(account, m))]
 
@@ -81,7 +81,7 @@ def is_member(call: Call) -> Any:
     https://docs.github.com/en/rest/orgs/members#check-organization-membership-for-a-user.
     """
     github, account = call.github, _account(call, "org", "Organization")
-    if github.role(account, call.user) is None:
+    if not github.sees_members(account, call.user):
         url = f"{github.shapes.api}/orgs/{account.login}/public_members/{call.args['login']}"
         return Reply(status=302, headers={"Location": url})
     if github.role(account, github.account(call.args["login"])) is None:
@@ -99,7 +99,7 @@ def membership(call: Call) -> Any:
     github, account = call.github, _account(call, "org", "Organization")
     member = github.account(call.args["login"])
     role = github.role(account, member)
-    if github.role(account, call.user) is None or role is None or member is None:
+    if not github.sees_members(account, call.user) or role is None or member is None:
         raise NOT_FOUND
     return {
         "url": f"{github.shapes.api}/orgs/{account.login}/memberships/{member.login}",

@@ -44,6 +44,15 @@ SEED: dict[str, Any] = {
         for number in range(_REPOSITORIES)
     }
     | {"acme/private": {"private": True, "files": _FILES}, "bob/own": {"files": _FILES}},
+    "apps": {
+        "prow-app": {
+            "name": "Prow",
+            "owner": "alice",
+            "permissions": {"contents": "read", "issues": "write", "members": "read", "statuses": "write"},
+            "installations": ["acme"],
+        },
+        "other-app": {"owner": "alice", "permissions": {}, "installations": ["acme", "bob"]},
+    },
 }
 
 

@@ -5,7 +5,7 @@ from github import GithubException, UnknownObjectException
 from github.ContentFile import ContentFile
 
 from testbed.github.client import Person
-from tests.testbed.github_standin.helpers import Standin
+from tests.testbed.github_standin.helpers import Standin, new_repository
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v3"])
@@ -49,6 +49,16 @@ def test_public_repo_scope_does_not_reach_private_repositories(standin: Standin,
     assert (
         standin.request("POST", "/repos/acme/private/issues", "bob", json={"title": "x"}).status_code == 404
     )
+
+
+def test_an_admin_alone_makes_a_repository_private(standin: Standin, bot: Person, alice: Person) -> None:
+    name = new_repository()
+    assert standin.request("PATCH", f"/repos/{name}", "prow-bot", json={"private": True}).status_code == 403
+    alice.repository(name).edit(private=True)
+    assert standin.request("GET", f"/repos/{name}").status_code == 404
+    assert bot.repository(name).private
+    alice.repository(name).edit(private=False)
+    assert standin.request("GET", f"/repos/{name}").status_code == 200
 
 
 def test_private_repository_is_hidden(standin: Standin, mallory: Person, alice: Person) -> None:

@@ -59,6 +59,8 @@ EVENTS = {
         ]
     },
     "pull_request_review.submitted": "ReviewEvent",
+    "repository.privatized": None,
+    "repository.publicized": None,
 }
 """Every event that the stand-in sends, with Prow's type of it (pkg/github/types.go)."""
 
@@ -106,6 +108,8 @@ def received(standin: Standin) -> dict[str, list[Received]]:
         repository.create_hook(
             "web", {"url": receiver.url, "content_type": "json", "secret": "x"}, ["*"], active=True
         )
+        repository.edit(private=True)
+        repository.edit(private=False)
         issue = repository.create_issue("Issue", body="Text")
         pull = alice.open_pull_request(repo, branch="topic", files={"a": "1"}, title="Pull", body="Text")
         alice.push_to_pull_request(repo, pull.number, {"README.md": "new\n", "src/main.sh": None}, "Second")

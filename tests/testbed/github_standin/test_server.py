@@ -49,6 +49,7 @@ def test_state_survives_a_restart(tmp_path: Path, receiver: Receiver) -> None:
         ("users: {alice: {tokens: x}}", "$.users.alice"),
         ("repositories: {nobody/x: {}}", "'nobody' is neither"),
         ("users: [", "seed.yaml"),
+        ("repositories: {nobody/x: {files_of: nowhere}}", "files_of: nowhere has no text file"),
     ],
 )
 def test_wrong_seed(tmp_path: Path, text: str, message: str) -> None:

@@ -1,0 +1,119 @@
+"""The ways in which GitHub reaches hook, as data: `components/relay.py` turns one into Kubernetes objects.
+
+Another relay is one more description here, and its settings in Pulumi.yaml. Texts may name a setting in braces, whose
+value is put in, and these besides:
+
+- `{target}`: where hook receives webhooks inside the cluster;
+- `{node}`: the same as the cluster's node has it, which is the URL that GitHub calls where no other is known;
+- `{channel}`: a random word that the stack generates and keeps secret.
+
+A setting named so is required for the relay. What Pulumi.yaml marks as a secret may only be named in `secrets`.
+"""
+
+import string
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+
+from components.catalog import Probe
+
+NOT_SETTINGS = frozenset({"target", "node", "channel"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """The pod that fetches webhooks from a relay and hands them to hook."""
+
+    image: str | None
+    """Image with a tag; None: nobody maintains one, so there is a pod only where the setting `relayImage` names one."""
+    args: tuple[str, ...] = ()
+    """Arguments. They show in process lists, so no secret may be among them."""
+    env: dict[str, str] = field(default_factory=dict)
+    """Environment variables."""
+    secrets: dict[str, str] = field(default_factory=dict)
+    """Environment variables that the container gets from a Secret."""
+    health: Probe | None = None
+    """Where it says that it lives; None: it does not, and is restarted only when it exits."""
+    memory: str = "32Mi"
+    """Memory request."""
+    memory_limit: str = "256Mi"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relay:
+    """A way in which GitHub reaches hook."""
+
+    url: str
+    """What GitHub calls."""
+    client: Client | None = None
+    """None: GitHub reaches hook without a pod of ours."""
+    by_hand: str | None = None
+    """Command that does the same on a machine that reaches the node."""
+
+    @property
+    def settings(self) -> frozenset[str]:
+        """Settings that it needs in any case."""
+        return names_in((self.url, self.by_hand or "")) - NOT_SETTINGS
+
+    @property
+    def client_settings(self) -> frozenset[str]:
+        """Settings that its pod needs besides."""
+        if self.client is None:
+            return frozenset()
+        texts = (*self.client.args, *self.client.env.values(), *self.client.secrets.values())
+        return names_in(texts) - NOT_SETTINGS - self.settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelaySettings:
+    """The relay that was chosen."""
+
+    kind: str
+    """Key of RELAYS."""
+    values: Mapping[str, pulumi.Input[str]]
+    """Settings that relays name, by their name; those that are not set are missing."""
+    image: str | None = None
+    """Image of the relay's pod; None: the one of its description."""
+    webhook_url: str | None = None
+    """URL that GitHub calls, in place of the relay's own."""
+
+
+def names_in(texts: Iterable[str]) -> frozenset[str]:
+    """The names in braces."""
+    return frozenset(name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name)
+
+
+RELAYS: dict[str, Relay] = {
+    "none": Relay(url="{node}"),
+    # https://github.com/chmouel/gosmee: gosmee/app.go (resolveClientURLs), gosmee/flags.go, misc/gosmee-client-deployment.yaml
+    "gosmee": Relay(
+        url="{gosmeeServer}/{channel}",
+        client=Client(
+            image="ghcr.io/chmouel/gosmee:v0.32.0",
+            args=("client", "--output=json", "--health-port=8081"),
+            env={
+                "GOSMEE_TARGET_URL": "{target}",
+                # Below this level it logs the channel, which is a secret, at each connection.
+                "GOSMEE_LOG_LEVEL": "warn",
+                # One event, in bytes: GitHub's largest payload (25 MB) in base64. The default is 1 MiB.
+                "GOSMEE_SSE_BUFFER_SIZE": "37748736",
+            },
+            secrets={"GOSMEE_URL": "{gosmeeServer}/{channel}"},
+            health=Probe(path="/health", port=8081),
+            memory="64Mi",  # the buffer
+            memory_limit="512Mi",
+        ),
+    ),
+    # https://www.ultrahook.com/faq; environment variable and arguments: lib/ultrahook/client.rb of the gem.
+    "ultrahook": Relay(
+        url="https://{ultrahookName}.{ultrahookAccount}.ultrahook.com",
+        client=Client(
+            image=None,
+            args=("{ultrahookName}", "{target}"),
+            secrets={"ULTRAHOOK_API_KEY": "{ultrahookApiKey}"},
+        ),
+        by_hand="ultrahook {ultrahookName} {node}",
+    ),
+}
+"""Every relay by the value of the setting `relay`."""

@@ -1,0 +1,259 @@
+"""Jobs that Prow clones and whose logs it stores, in the store that the stack brings."""
+
+import base64
+import json
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from github.PullRequest import PullRequest
+from kubernetes import client
+from playwright.sync_api import Page, sync_playwright
+
+from testbed import browser, tools
+from testbed.cli import Pulumi
+from testbed.cluster_view import View, wait_for
+from testbed.environment import OWNER, PROJECT, REPOSITORY, Environment
+from tests.conftest import report
+from tests.e2e.pods import pods, replace_pod
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+SCREENSHOTS = PROJECT / ".testbed" / "screenshots"
+VOLUME = "test-log-store"
+FINISHED = ("success", "failure", "error")
+
+
+@pytest.fixture(scope="module")
+def volume(environment: Environment, view: View) -> Iterator[None]:
+    """A volume on the node, as minikube's provisioner makes one: the testbed's node has no provisioner."""
+    folder = environment.cluster.folder / VOLUME
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o777)
+    view.core.create_persistent_volume(
+        client.V1PersistentVolume(
+            metadata=client.V1ObjectMeta(name=VOLUME),
+            spec=client.V1PersistentVolumeSpec(
+                capacity={"storage": "1Gi"},
+                access_modes=["ReadWriteOnce"],
+                host_path=client.V1HostPathVolumeSource(path=str(folder)),
+            ),
+        )
+    )
+    yield
+    view.core.delete_persistent_volume(VOLUME)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def pulumi(environment: Environment, project: Path, volume: None) -> Iterator[Pulumi]:
+    """The stack, up with a store of its own; destroyed after the module's tests."""
+    if environment.cluster.external:
+        pytest.skip("the volume for the logs is made on the testbed's own node")
+    shutil.copy(Path(__file__).parent / "storage_jobs.yaml", project / "prow" / "jobs")
+    made = environment.pulumi(project)
+    environment.configure(made)
+    made.config_set_all({"prow:storage": "in-cluster", "prow:storageSize": "1Gi"})
+    try:
+        report("pulumi up with a log store …")
+        run = made.up()
+        report(f"pulumi up with a log store: {run.seconds:.0f} s")
+        yield made
+    finally:
+        made.destroy()
+        made.remove()
+
+
+def open_pull_request(environment: Environment, files: dict[str, str | None]) -> PullRequest:
+    branch = f"change-{uuid.uuid4().hex[:8]}"
+    files = {"notes.txt": f"written at {time.time()}\n", **files}
+    return environment.person(OWNER).open_pull_request(
+        REPOSITORY, branch=branch, files=files, title="A change"
+    )
+
+
+def finished(environment: Environment, pull: PullRequest, context: str, seconds: float = 90):
+    """Wait until a commit has a final status of a job, and return it."""
+    owner = environment.person(OWNER)
+
+    def get():
+        found = owner.statuses(REPOSITORY, pull.head.sha).get(context)
+        return found if found and found.state in FINISHED else None
+
+    return wait_for(f"status {context} on {pull.head.sha[:8]}", get, seconds)
+
+
+def job_of(view: View, pull: PullRequest, job: str) -> dict[str, Any]:
+    (found,) = [
+        prowjob
+        for prowjob in view.prowjobs(type="presubmit", job=job)
+        if prowjob["spec"]["refs"]["pulls"][0]["number"] == pull.number
+    ]
+    return found
+
+
+def page_of(page: Page, url: str, lens: str) -> str:
+    """The text of a lens on a job's page, with all that it hides at first."""
+    page.goto(url)
+    frame = page.frame_locator(f"iframe[src*='/spyglass/lens/{lens}/']")
+    frame.locator("body").wait_for()
+    if lens == "buildlog":
+        frame.get_by_role("button", name="Show all hidden lines").click()
+        frame.get_by_text("tested:").wait_for()
+    return frame.locator("body").inner_text()
+
+
+@pytest.fixture(scope="module")
+def pull(environment: Environment, pulumi: Pulumi) -> PullRequest:
+    """A pull request whose job fails."""
+    return open_pull_request(environment, {"broken.txt": "on purpose\n"})
+
+
+def test_a_decorated_job_runs_on_the_pull_requests_commit_and_its_link_leads_to_what_it_stored(
+    environment, pulumi, view, pull
+):
+    found = finished(environment, pull, "unit")
+    assert found.state == "failure"
+    prowjob = job_of(view, pull, "unit")
+    place = f"s3/prow-logs/pr-logs/pull/acme_go-with-prow/{pull.number}/unit/{prowjob['status']['build_id']}"
+    assert found.target_url == f"{pulumi.output('deckUrl')}view/{place}"
+    assert prowjob["spec"]["refs"]["clone_uri"] == f"{environment.github}/{REPOSITORY}.git"
+
+
+def test_a_second_up_changes_nothing_and_the_stores_key_is_nowhere_in_plain_text(pulumi, view):
+    run = pulumi.up("--expect-no-changes")
+    key = credentials(view)["secret_key"]
+    assert len(key) == 40
+    assert key not in json.dumps(pulumi.stack_export())
+    assert key not in run.output
+    for deployment in view.apps.list_namespaced_deployment("prow").items:
+        assert key not in str(deployment)
+
+
+def credentials(view: View) -> dict[str, str]:
+    """What Prow reads to reach the store."""
+    found: Any = view.core.read_namespaced_secret("s3-credentials", "prow")
+    return json.loads(base64.b64decode(found.data["service-account.json"]))
+
+
+def test_deck_shows_log_and_junit_results_in_a_browser_after_the_pod_is_gone(environment, view, pull):
+    link = finished(environment, pull, "unit").target_url
+    name = job_of(view, pull, "unit")["metadata"]["name"]
+    view.core.delete_namespaced_pod(name, "test-pods", grace_period_seconds=0)
+    wait_for("end of the pod", lambda: name not in pods(view, "test-pods"))
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright, browser.chromium(playwright) as chromium:
+        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        results = page_of(page, link, "junit")
+        assert "1/2 Tests Failed." in results
+        assert "divides" in results
+        assert "1/2 Tests Passed!" in results
+        log = page_of(page, link, "buildlog")
+        assert f"tested: {pull.head.sha}, merged into {pull.base.sha}" in log
+        assert "README.md speaks of Prow: ok" in log
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=SCREENSHOTS / "deck-spyglass.png", full_page=True)
+
+
+def test_the_link_to_the_raw_log_opens_for_whoever_sees_deck(environment, pull):
+    link = finished(environment, pull, "unit").target_url
+    with sync_playwright() as playwright, browser.chromium(playwright) as chromium:
+        page = chromium.new_page()
+        page.goto(link)
+        frame = page.frame_locator("iframe[src*='/spyglass/lens/buildlog/']")
+        raw = frame.get_by_role("link", name="Raw build-log.txt").get_attribute("href")
+    assert raw is not None
+    answer = requests.get(raw, timeout=10)
+    assert answer.status_code == 200
+    assert pull.head.sha in answer.text
+    # The signature is what opens it.
+    assert requests.get(raw.partition("?")[0], timeout=10).status_code == 403
+
+
+def test_a_job_that_is_not_decorated_has_its_log_at_its_pod(environment, pulumi, pull):
+    link = finished(environment, pull, "plain").target_url
+    assert link.startswith(f"{pulumi.output('deckUrl')}log?job=plain&id=")
+
+    def page():
+        answer = requests.get(link, timeout=10)
+        return answer if answer.status_code == 200 else None
+
+    # deck lists the ProwJobs every 30 s (pkg/deck/jobs, period)
+    assert "nobody stores this" in wait_for("log at deck", page, 60).text
+
+
+def test_a_periodic_job_clones_from_the_same_github(view, pulumi):
+    def done():
+        return [
+            job for job in view.prowjobs(type="periodic", job="nightly") if job["status"]["state"] in FINISHED
+        ]
+
+    (job, *_) = wait_for("end of nightly", done, 120)
+    assert job["status"]["state"] == "success"
+
+
+def test_logs_outlive_the_store_s_pod(environment, pulumi, view, pull):
+    link = finished(environment, pull, "unit").target_url
+    replace_pod(view, "log-store")
+    with sync_playwright() as playwright, browser.chromium(playwright) as chromium:
+        assert pull.head.sha in page_of(chromium.new_page(), link, "buildlog")
+
+
+def test_the_store_takes_what_the_aws_sdk_of_newer_releases_of_prow_sends(pulumi, view):
+    """It sends checksums that v1 of the SDK does not; VersityGW's own test client is written with v2."""
+    known = credentials(view)
+    binary = tools.ensure(["versitygw"], lambda line: None)["versitygw"]
+    keys = ["--access", known["access_key"], "--secret", known["secret_key"]]
+    upload = ["bench", "--upload", "--bucket", "prow-logs", "--partSize", str(5 * 2**20)]
+    for size in (1000, 6 * 2**20):  # in one piece, and in two
+        command = [binary, "test", *keys, "--endpoint", known["endpoint"], *upload]
+        done = subprocess.run(
+            [*command, "--objsize", str(size), "--prefix", f"sdk-v2-{size}-"],
+            env={},  # AWS_… of the user's own
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_private_repository_is_cloned_with_the_bots_token_once_it_may_be(environment, pulumi, view):
+    assert secret_names(view, "test-pods") == {"s3-credentials"}
+    pulumi.config_set_all({"prow:cloneWithToken": "true"})
+    pulumi.up()
+    assert secret_names(view, "test-pods") == {"s3-credentials", "github-token"}
+    replace_pod(
+        view, "hook"
+    )  # the new one has the new configuration at once, the old one within a minute or two
+    repository = environment.person(OWNER).repository(REPOSITORY)
+    repository.edit(private=True)
+    try:
+        pull = open_pull_request(environment, {})
+        assert finished(environment, pull, "unit").state == "success"
+        assert job_of(view, pull, "unit")["spec"]["decoration_config"]["oauth_token_secret"]
+    finally:
+        repository.edit(private=False)
+
+
+def secret_names(view: View, namespace: str) -> set[str]:
+    found: list[Any] = view.core.list_namespaced_secret(namespace).items
+    return {secret.metadata.name for secret in found}
+
+
+def test_destroy_ends_with_jobs_still_running(environment, pulumi, view):
+    pull = open_pull_request(environment, {"seconds": "600\n"})
+
+    def running():
+        found = [p for p in pods(view, "test-pods").values() if p.status.phase == "Running"]
+        return [p for p in found if p.metadata.annotations.get("prow.k8s.io/job") == "unit"]
+
+    wait_for(f"running pod of pull request {pull.number}", running, 90)
+    run = pulumi.destroy()
+    assert not {"prow", "test-pods"} & view.namespaces()
+    assert run.seconds < 180

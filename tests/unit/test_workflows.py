@@ -1,0 +1,70 @@
+"""The workflows for GitHub Actions: pinned, of few rights, and not for forks. `actionlint` reads them in tests/testbed."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.unit
+FOLDER = Path(__file__).parents[2] / ".github" / "workflows"
+WORKFLOWS = sorted(FOLDER.glob("*.yaml"))
+
+
+def workflow(name: str) -> dict[str, Any]:
+    loaded = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    return loaded | {"on": loaded[True]}  # YAML 1.1 reads `on` as true
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_pinned_to_a_commit_and_rights_are_given_job_by_job(path: Path):
+    text = path.read_text()
+    used = re.findall(r"uses: (.*)", text)
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+.*", action), action
+    loaded = workflow(path.stem)
+    assert loaded["permissions"] == {}
+    for job in loaded["jobs"].values():
+        assert job["permissions"].pop("contents") == "read"
+        assert job["permissions"] == ({"pull-requests": "write"} if path.stem == "preview" else {})
+        assert job["timeout-minutes"] <= 30
+        (checkout,) = (s for s in job["steps"] if s.get("uses", "").startswith("actions/checkout@"))
+        assert checkout["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_secrets_are_given_to_the_steps_that_need_them_and_never_written_into_a_command(path: Path):
+    loaded = workflow(path.stem)
+    for job in loaded["jobs"].values():
+        assert "env" not in job
+        for step in job["steps"]:
+            assert "${{" not in step.get("run", "")
+            if "uses" in step:
+                assert "secrets." not in str(step)
+
+
+def test_a_fork_is_never_previewed():
+    preview = workflow("preview")
+    assert list(preview["on"]) == ["pull_request"]  # pull_request_target would hand a fork the secrets
+    (job,) = preview["jobs"].values()
+    assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
+
+
+def test_one_merge_is_applied_after_the_other_and_none_is_broken_off():
+    for name in ("up", "drift"):
+        assert workflow(name)["concurrency"] == {"group": "stack", "cancel-in-progress": False}
+    assert workflow("up")["on"]["push"]["branches"] == ["main"]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_repository_without_a_stack_runs_nothing(path: Path):
+    for job in workflow(path.stem)["jobs"].values():
+        assert job["if"].startswith("vars.PULUMI_STACK != ''")
+
+
+@pytest.mark.parametrize("name", ["preview", "up", "drift"])
+def test_each_workflow_runs_the_one_command(name: str):
+    (job,) = workflow(name)["jobs"].values()
+    assert job["steps"][-1]["run"] == f".venv/bin/python -m previews {name}"
