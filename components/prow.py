@@ -1,5 +1,6 @@
 """Prow as a whole: from secrets and settings to running components, in the order in which data flows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from components.credentials import Credentials, CredentialsArgs, StorageCredenti
 from components.log_store import ACCESS_KEY, LogStore, LogStoreArgs
 from components.namespaces import Namespaces, NamespacesArgs
 from components.prow_files import ProwFiles
+from components.rotation import Rotation, RotationArgs
 from components.services import Services, ServicesArgs
 from components.settings import Settings
 from components.storage import KEY
@@ -52,8 +54,8 @@ class ProwArgs:
     """The checked settings of the stack."""
     files: ProwFiles
     """The checked files of `prow/`."""
-    hmac: pulumi.Input[str]
-    """Secret that signs webhooks."""
+    hmacs: Mapping[int, pulumi.Input[str]]
+    """Secrets that sign webhooks, by generation, the newest first."""
     node_address: pulumi.Input[str]
     """Address at which NodePorts answer."""
 
@@ -61,9 +63,12 @@ class ProwArgs:
 class Prow(pulumi.ComponentResource):
     """Namespaces, secrets, Services, configuration and components of Prow on one cluster.
 
-    It does not tell GitHub: see `Webhooks`. Whoever depends on it comes after every component is available.
+    It does not tell GitHub: see `Webhooks`. Whoever depends on it comes after every component is available and hook
+    knows the newest webhook secret.
     """
 
+    namespace: pulumi.Output[str]
+    """Name of Prow's namespace, known once it exists."""
     deck_url: pulumi.Output[str]
     """Where people see jobs, with a trailing slash."""
     hook_url: pulumi.Output[str]
@@ -93,7 +98,7 @@ class Prow(pulumi.ComponentResource):
             CredentialsArgs(
                 namespace=namespaces.namespace,
                 job_namespace=namespaces.job_namespace,
-                hmac=args.hmac,
+                hmacs=args.hmacs,
                 bot_token=settings.bot_token,
                 github_app=app,
                 slack_token=settings.slack_token,
@@ -124,7 +129,7 @@ class Prow(pulumi.ComponentResource):
             ),
             child,
         )
-        Workloads(
+        workloads = Workloads(
             f"{name}-components",
             WorkloadsArgs(
                 components=components,
@@ -141,6 +146,12 @@ class Prow(pulumi.ComponentResource):
             # Every component watches ProwJobs from its start.
             pulumi.ResourceOptions(parent=self, depends_on=[namespaces.prowjob_crd]),
         )
+        Rotation(
+            f"{name}-rotation",
+            RotationArgs(namespace=namespaces.namespace, hmacs=args.hmacs, image=settings.script_image),
+            pulumi.ResourceOptions(parent=self, depends_on=[workloads]),
+        )
+        self.namespace = namespaces.namespace
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
         self.namespace = namespaces.namespace
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})

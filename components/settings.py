@@ -29,6 +29,7 @@ _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, as
 _DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 _IMAGE_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")  # github.com/distribution/reference
 _IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})")
+_SCHEDULE = re.compile(r"[\d*/,-]+( [\d*/,A-Za-z?-]+){4}")
 _TOKEN = re.compile(r"[!-~]+")
 _APP_ID = re.compile(r"[1-9]\d*|Iv[0-9A-Za-z.]{10,}")
 _PRIVATE_KEY = re.compile(r"-----BEGIN (RSA )?PRIVATE KEY-----\s[\s\S]+-----END (RSA )?PRIVATE KEY-----")
@@ -83,6 +84,10 @@ class Settings:
     """States of a job that Slack is told of."""
     build_cluster_kubeconfig: pulumi.Output[str] | None
     """Kubeconfig of build clusters; None: jobs run in this cluster only."""
+    redelivery_token: pulumi.Output[str] | None
+    """GitHub token with which missed deliveries are asked for again; None: they are not."""
+    redelivery_schedule: str
+    """When they are asked for, in cron's form."""
     build_clusters: tuple[str, ...]
     """Names of its contexts, which jobs name with `cluster:`."""
     config_updater: Repository | None
@@ -105,6 +110,8 @@ class Settings:
     """Registry and path of Prow's images, without a trailing slash."""
     image_tag: str
     """Release of Prow."""
+    script_image: str
+    """Image with Python for the stack's own scripts."""
     github_endpoint: str
     """REST endpoint of GitHub, without a trailing slash."""
     storage: Storage | None
@@ -459,6 +466,15 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
     read = _Reader(config or pulumi.Config())
     webhooks = _webhooks(read)
 
+    redeliver = (
+        read.text("redeliverMissed", ("true", "false").__contains__, "true or false", "false") == "true"
+    )
+    redelivery_token = read.secret(
+        "redeliveryToken",
+        what="redeliverMissed needs a GitHub token that may administer the webhooks (admin:repo_hook); it is kept in "
+        "the cluster, so github:token, which is not, is not taken for it",
+        required=redeliver,
+    )
     generation_text = read.text(
         "webhookSecretGeneration", lambda t: re.fullmatch(r"[1-9]\d{0,8}", t), "a whole number from 1", "1"
     )
@@ -498,6 +514,10 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         build_cluster_kubeconfig=kubeconfig,
         build_clusters=contexts_of_kubeconfig,
         config_updater=_config_updater(read, webhooks["repositories"], webhooks["organizations"]),
+        redelivery_token=redelivery_token if redeliver else None,
+        redelivery_schedule=read.text(
+            "redeliverySchedule", _SCHEDULE.fullmatch, "five fields of cron", "'*/10 * * * *'"
+        ),
         webhook_secret_generation=int(generation_text) if generation_text.isdecimal() else 0,
         context=context,
         node=read.optional("node", _DNS_NAME.fullmatch, "a node's name", "<name>") or context,
@@ -507,6 +527,12 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         components=_components(read),
         image_registry=registry.rstrip("/"),
         image_tag=read.text("imageTag", _IMAGE_TAG.fullmatch, "an image tag", "v20260819-7593870dc"),
+        script_image=read.text(
+            "scriptImage",
+            _IMAGE.fullmatch,
+            "an image's name with a tag",
+            "docker.io/library/python:3.13-alpine",
+        ),
         github_endpoint=read.text(
             "githubEndpoint", _is_url, "an http(s) URL", "https://api.github.com"
         ).rstrip("/"),

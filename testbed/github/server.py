@@ -89,6 +89,12 @@ class Server:
             router.add_get(f"{prefix}/rate_limit", self._rate_limit)
             for route in load():
                 router.add_route(route.method, prefix + route.path, self._operation(route))
+                # Redirects from former names lead to the repository's number.
+                by_number = route.path.replace(
+                    "/repos/{owner}/{repo}", "/repositories/{repository_id:[0-9]+}"
+                )
+                if by_number != route.path:
+                    router.add_route(route.method, prefix + by_number, self._operation(route))
         for path in ("/graphql", "/api/graphql"):
             router.add_post(path, self._graphql)
         router.add_route("*", "/{owner}/{name}/{tail:info/refs|git-upload-pack|git-receive-pack}", self._git)

@@ -22,6 +22,7 @@ SECRETS = (
     "botToken",
     "slackToken",
     "buildClusterKubeconfig",
+    "redeliveryToken",
     "storageAccessKey",
     "storageSecretKey",
     "storageServiceAccount",
@@ -320,6 +321,40 @@ def test_a_preview_that_knows_the_nodes_address_needs_no_context(configure, monk
     assert "prow:context" in errors(configure(), contexts=[])
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
     assert "prow:context" in errors(configure(nodeAddress="192.0.2.1"), contexts=[])
+
+
+def test_missed_deliveries_are_asked_for_again_only_if_wanted(configure):
+    assert load(configure()).redelivery_token is None
+    assert load(configure(redeliveryToken="ghp_1")).redelivery_token is None
+    settings = load(configure(redeliverMissed=True, redeliveryToken="ghp_1"))
+    assert settings.redelivery_token is not None
+    assert (known(settings.redelivery_token), marked_secret(settings.redelivery_token)) == ("ghp_1", True)
+    assert settings.redelivery_schedule == "*/10 * * * *"
+
+
+def test_asking_for_missed_deliveries_needs_a_token_of_its_own(configure):
+    text = errors(configure(redeliverMissed=True))
+    assert "prow:redeliveryToken is not set" in text
+    assert "admin:repo_hook" in text
+    assert "mend it: pulumi config set --secret redeliveryToken" in text
+
+
+@pytest.mark.parametrize("schedule", ["hourly", "* * * *", "* * * * * *", "@daily; x"])
+def test_a_schedule_that_cron_does_not_know_is_refused(configure, schedule):
+    text = errors(configure(redeliverySchedule=schedule))
+    assert "mend it: pulumi config set redeliverySchedule '*/10 * * * *'" in text
+
+
+@pytest.mark.parametrize("image", ["python", "docker.io/library/python:", "a b:1"])
+def test_the_image_of_the_scripts_must_have_a_tag(configure, image):
+    assert "prow:scriptImage" in errors(configure(scriptImage=image))
+
+
+@pytest.mark.parametrize(
+    "image", ["python:3.13", "registry.example:5000/mirror/python:3", f"x/python@sha256:{'0' * 64}"]
+)
+def test_the_image_of_the_scripts_may_come_from_anywhere(configure, image):
+    assert load(configure(scriptImage=image)).script_image == image
 
 
 def test_organisations_are_enough_and_may_be_those_of_repositories(configure):
