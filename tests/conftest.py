@@ -47,7 +47,8 @@ def alive(pid: int) -> bool:
 def environment() -> Iterator[Environment]:
     """Cluster, GitHub stand-in and CLI; also removes what a killed run of the tests has left."""
     for stale in INSTANCES.glob("test-*"):
-        if not alive(int(stale.name.removeprefix("test-"))):
+        # test-<pid>, and test-<pid>-<name> for a second one that a test starts
+        if not alive(int(stale.name.split("-")[1])):
             report(f"ending what {stale.name} left")
             environments.down(stale, report)
     try:
