@@ -2,12 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
 
 @contextmanager
-def forwarded(host: str, target: tuple[str, int]) -> Iterator[int]:
+def forwarded(host: str, target: tuple[str, int]) -> Generator[int]:
     """Listen on a free port of `host`, and pass every connection on to `target`; the port."""
     loop = asyncio.new_event_loop()
     tasks: set[asyncio.Task[None]] = set()
