@@ -104,14 +104,18 @@ def run(command: str, stack: Stack, folder: Path, commit: str) -> tuple[int, Abo
     why = ""
     try:
         name = stack.name
-        if command == "preview" and (why := reach.unreachable(stack.setting("context"))):
+        away = reach.unreachable(stack.setting("context")) if command != "up" else ""
+        if away and command == "drift":
+            raise CliError(f"the cluster cannot be asked ({away}), so nobody can tell what was changed on it")
+        if away:
+            why = away
             stack.without_cluster(folder)
         done = {"preview": stack.preview, "up": stack.up, "drift": stack.drift}[command]()
     except CliError as error:
         name = stack.name_if_known
         done = Run(code=1, output=f"error: {str(error).removeprefix('error: ')}", events=[])
     outcome = changes.read(done.events, drift=command == "drift")
-    code = done.code
+    code = int(done.code != 0)  # the CLI's own codes differ between its versions
     if code and not outcome.errors and not any(violation.mandatory for violation in outcome.violations):
         outcome = dataclasses.replace(outcome, errors=done.errors)
     about = About(

@@ -28,6 +28,10 @@ def stack(environment: Environment, project, app) -> Iterator[Pulumi]:
     pulumi = environment.pulumi(project)
     environment.configure(pulumi)
     pulumi.config_remove("prow:botToken")
+    # Decorated jobs, which clone: as the App, with its key.
+    pulumi.config_set_all(
+        {"prow:storage": "in-cluster", "prow:storageSize": "0", "prow:cloneWithToken": "true"}
+    )
     pulumi.config_set_all(
         {"prow:githubAppId": str(app["id"])}, {"prow:githubAppPrivateKey": app["private_key"]}
     )
@@ -63,10 +67,11 @@ def test_every_component_that_talks_to_github_is_the_app(stack, view, app):
 
 
 def test_the_key_is_in_secrets_alone(environment, stack, view, app):
-    data: Any = view.core.read_namespaced_secret("github-token", "prow").data
-    kept = {name: base64.b64decode(value).decode() for name, value in data.items()}
-    # `pulumi config set` takes the last newline away, which PEM can do without.
-    assert kept == {"cert": app["private_key"].rstrip("\n"), "appid": str(app["id"])}
+    for namespace in ("prow", "test-pods"):
+        data: Any = view.core.read_namespaced_secret("github-token", namespace).data
+        kept = {name: base64.b64decode(value).decode() for name, value in data.items()}
+        # `pulumi config set` takes the last newline away, which PEM can do without.
+        assert kept == {"cert": app["private_key"].rstrip("\n"), "appid": str(app["id"])}
     line = app["private_key"].splitlines()[1]
     for text in (
         json.dumps(stack.stack_export()),
@@ -79,7 +84,7 @@ def test_the_key_is_in_secrets_alone(environment, stack, view, app):
         assert environment.person(BOT).token not in text
 
 
-def test_a_pull_request_gets_its_status_from_the_app(environment, stack, pull):
+def test_a_pull_request_of_a_private_repository_gets_its_status_from_the_app(environment, stack, view, pull):
     person = environment.person(OWNER)
 
     def success():
@@ -90,6 +95,15 @@ def test_a_pull_request_gets_its_status_from_the_app(environment, stack, pull):
     commit = person.repository(REPOSITORY).get_commit(pull.head.sha)
     # `hello` is this stack's; others may have reported on other commits.
     assert {status.creator.login for status in commit.get_statuses()} == {ACCOUNT}
+    # The job cloned the commit, which needs a token, and its pod was given no other.
+    (job,) = [
+        job
+        for job in view.prowjobs(type="presubmit", job="hello")
+        if job["spec"]["refs"]["pulls"][0]["sha"] == pull.head.sha
+    ]
+    decoration = job["spec"]["decoration_config"]
+    assert decoration["github_app_private_key_secret"] == {"name": "github-token", "key": "cert"}
+    assert "oauth_token_secret" not in decoration
 
 
 def test_hook_acts_on_comments_as_the_app(environment, stack, pull):

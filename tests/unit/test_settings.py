@@ -271,6 +271,17 @@ def test_every_declared_setting_is_read(configure):
     assert read == set(PROJECT["config"])
 
 
+def test_a_preview_that_knows_the_nodes_address_needs_no_context(configure, monkeypatch):
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    assert load(configure(nodeAddress="192.0.2.1"), contexts=[]).node_address == "192.0.2.1"
+    assert "Previewed from the stack's state alone" in said[0]
+    assert "prow:context" in errors(configure(), contexts=[])
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
+    assert "prow:context" in errors(configure(nodeAddress="192.0.2.1"), contexts=[])
+
+
 def test_missed_deliveries_are_asked_for_again_only_if_wanted(configure):
     assert load(configure()).redelivery_token is None
     assert load(configure(redeliveryToken="ghp_1")).redelivery_token is None
@@ -382,14 +393,3 @@ def test_a_wrong_entry_of_a_target_is_named_with_the_command_that_mends_it(
     text = errors(configure(**{key: value}))
     assert reason in text
     assert command in text
-
-
-def test_a_preview_that_knows_the_nodes_address_needs_no_context(configure, monkeypatch):
-    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "warn", said.append)
-    assert load(configure(nodeAddress="192.0.2.1"), contexts=[]).node_address == "192.0.2.1"
-    assert "Previewed from the stack's state alone" in said[0]
-    assert "prow:context" in errors(configure(), contexts=[])
-    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
-    assert "prow:context" in errors(configure(nodeAddress="192.0.2.1"), contexts=[])
