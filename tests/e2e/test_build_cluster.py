@@ -22,6 +22,7 @@ from testbed.cluster_view import View, wait_for
 from testbed.environment import OWNER, PROJECT, REPOSITORY, Environment
 from tests.conftest import report
 from tests.e2e.forwarding import forwarded
+from tests.e2e.stacks import deployed
 from tests.e2e.test_pull_request import jobs_of, open_pull_request, status
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -100,15 +101,9 @@ def build_cluster(environment: Environment) -> Iterator[BuildCluster]:
 def pulumi(environment: Environment, project: Path, build_cluster: BuildCluster) -> Iterator[Pulumi]:
     """The stack, up, with the kubeconfig."""
     (project / "prow" / "jobs" / "elsewhere.yaml").write_text(job_file("elsewhere", "build"))
-    made = environment.pulumi(project)
-    environment.configure(made)
-    made.config_set("prow:buildClusterKubeconfig", build_cluster.kubeconfig("build"), secret=True)
-    try:
-        report(f"pulumi up: {made.up().seconds:.0f} s")
-        yield made
-    finally:
-        made.destroy()
-        made.remove()
+    secret = {"prow:buildClusterKubeconfig": build_cluster.kubeconfig("build")}
+    with deployed(environment, project, secret=secret) as pulumi:
+        yield pulumi
 
 
 @pytest.fixture(scope="module")

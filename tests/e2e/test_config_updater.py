@@ -18,7 +18,7 @@ from components.config_updater import ANNOTATION
 from testbed.cli import Pulumi, Run
 from testbed.cluster_view import View, wait_for
 from testbed.environment import BOT, OWNER, REPOSITORY, Environment
-from tests.conftest import report
+from tests.e2e.stacks import deployed
 from tests.e2e.test_pull_request import jobs_of, open_pull_request, status
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -84,16 +84,10 @@ def stack(environment: Environment, project: Path) -> Iterator[Stack]:
             "hook clones by https, and trusts the GitHub stand-in on a cluster of the testbed's own only"
         )
     named(project / "prow")
-    pulumi = environment.pulumi(project)
-    environment.configure(pulumi)
-    made = Stack(environment, pulumi, project)
-    environment.person(OWNER).push(REPOSITORY, "main", made.texts(), "Prow's configuration")
-    try:
-        report(f"pulumi up: {pulumi.up().seconds:.0f} s")
+    with deployed(environment, project) as pulumi:
+        made = Stack(environment, pulumi, project)
+        environment.person(OWNER).push(REPOSITORY, "main", made.texts(), "Prow's configuration")
         yield made
-    finally:
-        pulumi.destroy()
-        pulumi.remove()
 
 
 def log_of_hook(view: View) -> str:
