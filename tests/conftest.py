@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -43,6 +44,11 @@ def alive(pid: int) -> bool:
     return True
 
 
+def terminated(number: int, frame: object) -> NoReturn:
+    """End as after Ctrl-C, also where SIGINT itself is ignored, as in a shell's background."""
+    raise KeyboardInterrupt
+
+
 @pytest.fixture(scope="session")
 def environment() -> Iterator[Environment]:
     """Cluster, GitHub stand-in and CLI; also removes what a killed run of the tests has left."""
@@ -59,7 +65,7 @@ def environment() -> Iterator[Environment]:
         pytest.skip(f"no cluster can be started here: {error}")
     folder = INSTANCES / f"test-{os.getpid()}"
     # pytest turns Ctrl-C into teardown of its fixtures, but not SIGTERM.
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGTERM, terminated)
     try:
         yield environments.up(folder, report)
     finally:
