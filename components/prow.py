@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pulumi
 
-from components import configuration, prow_files
+from components import config_updater, configuration, prow_files
 from components.catalog import CATALOG
 from components.configuration import Configuration, ConfigurationArgs
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
@@ -33,6 +33,8 @@ def read_files(folder: Path, settings: Settings) -> ProwFiles:
         job_namespace=settings.job_namespace,
         decoration=logs.decoration if logs else None,
         github_url=web_url(settings.github_endpoint),
+        followed=str(settings.config_updater) if settings.config_updater else None,
+        clusters=settings.build_clusters,
     )
     configuration.check(
         files,
@@ -79,7 +81,12 @@ class Prow(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         settings = args.settings
         app = settings.github_app
-        components = tuple(CATALOG[component] for component in settings.components)
+        components = tuple(
+            config_updater.with_rights(CATALOG[component])
+            if component == "hook" and settings.config_updater
+            else CATALOG[component]
+            for component in settings.components
+        )
 
         namespaces = Namespaces(
             f"{name}-namespaces",
@@ -118,6 +125,7 @@ class Prow(pulumi.ComponentResource):
                 github_link_url=web_url(settings.github_endpoint),
                 job_logs=settings.job_logs,
                 slack_reporter_configs=settings.slack_reporter_configs,
+                config_updater=str(settings.config_updater) if settings.config_updater else None,
             ),
             child,
         )

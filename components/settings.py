@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi.runtime import is_config_secret
 
-from components import slack
+from components import build_clusters, slack
 from components.catalog import CATALOG, REQUIRED
 from components.github_app import GitHubApp, clone_as
 from components.relay_catalog import RELAYS, RelaySettings
@@ -88,6 +88,10 @@ class Settings:
     """GitHub token with which missed deliveries are asked for again; None: they are not."""
     redelivery_schedule: str
     """When they are asked for, in cron's form."""
+    build_clusters: tuple[str, ...]
+    """Names of its contexts, which jobs name with `cluster:`."""
+    config_updater: Repository | None
+    """Repository whose merges change Prow's jobs and plugins; None: only the stack does."""
     webhook_secret_generation: int
     """Number of the current webhook secret, from 1."""
     context: str
@@ -417,6 +421,41 @@ def _slack(read: _Reader) -> dict[str, Any]:
     return {"slack_token": token, "slack_channel": channel, "slack_job_states": tuple(states)}
 
 
+def _config_updater(
+    read: _Reader, repositories: tuple[Repository, ...], organizations: tuple[str, ...]
+) -> Repository | None:
+    """The repository that config-updater follows, if it is to."""
+    key, known = "configRepository", {str(repository).lower(): repository for repository in repositories}
+    given = read.optional(key, _REPOSITORY.fullmatch, "owner/name", "<owner>/<name>")
+    if not read.switch("configUpdater") or not (known or organizations):
+        return None
+    if given is None and len(known) == 1 and not organizations:
+        return repositories[0]
+    owner, _, name = (given or "").partition("/")
+    if owner and owner.lower() in (organization.lower() for organization in organizations):
+        return known.get(f"{owner}/{name}".lower()) or Repository(owner=owner, name=name)
+    if given is None or given.lower() not in known:
+        among = ", ".join([*map(str, repositories), *(f"{organization}/…" for organization in organizations)])
+        reason = f"is {given!r}, which" if given else "is empty; with configUpdater on it"
+        fix = f"pulumi config set {key} {repositories[0] if repositories else f'{organizations[0]}/<name>'}"
+        read.problem(key, f"{reason} must be one of {among}", fix)
+        return None
+    return known[given.lower()]
+
+
+def _build_clusters(read: _Reader) -> tuple[pulumi.Output[str] | None, tuple[str, ...]]:
+    """The kubeconfig and the names of its contexts, none while it has to be mended."""
+    key = "buildClusterKubeconfig"
+    kubeconfig = read.secret(key, what="the kubeconfig", one_word=False)
+    text = read.config.get(key) or ""
+    if kubeconfig is None:
+        return None, ()
+    found = build_clusters.problems(text)
+    for reason in found:
+        read.problem(key, reason, f"pulumi config set --secret {key} < <kubeconfig>")
+    return kubeconfig, () if found else build_clusters.contexts(text)
+
+
 def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None = None) -> Settings:
     """Read and check all settings.
 
@@ -467,11 +506,14 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         "an image repository's path",
         "us-docker.pkg.dev/k8s-infra-prow/images",
     )
+    kubeconfig, contexts_of_kubeconfig = _build_clusters(read)
     settings = dict(
         **webhooks,
         **_account(read),
         **_slack(read),
-        build_cluster_kubeconfig=read.secret("buildClusterKubeconfig", what="the kubeconfig", one_word=False),
+        build_cluster_kubeconfig=kubeconfig,
+        build_clusters=contexts_of_kubeconfig,
+        config_updater=_config_updater(read, webhooks["repositories"], webhooks["organizations"]),
         redelivery_token=redelivery_token if redeliver else None,
         redelivery_schedule=read.text(
             "redeliverySchedule", _SCHEDULE.fullmatch, "five fields of cron", "'*/10 * * * *'"

@@ -40,6 +40,8 @@ BETWEEN_SECONDS = 1.0
 OUTCOME_SECONDS = 30.0
 """How long the end of the last attempts is waited for; GitHub gives a receiver 10 s."""
 TIMEOUT_SECONDS = 30.0
+HOOK_SECONDS = 10.0
+"""How long hook has for its first answer: a pod that is ready is in the Service a moment later."""
 
 
 class Stop(Exception):  # noqa: N818
@@ -235,11 +237,15 @@ def outcomes(github: GitHub, asked: Sequence[Missed]) -> dict[str, Attempt]:
 
 def answers(hook: str) -> bool:
     """Whether hook answers."""
-    try:
-        with urllib.request.urlopen(hook, timeout=TIMEOUT_SECONDS) as response:
-            return response.status == 200
-    except OSError:
-        return False
+    end = time.monotonic() + HOOK_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(hook, timeout=HOOK_SECONDS) as response:
+                return response.status == 200
+        except OSError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(BETWEEN_SECONDS)
 
 
 def run(github: GitHub, hook: str, webhooks: Sequence[str]) -> int:

@@ -401,15 +401,18 @@ def test_the_examples_presubmit_comments_from_a_pod_of_our_own_prow(site, accoun
     hello = owner.repository(REPOSITORY).get_contents(JOBS, ref="main").decoded_content.decode()
     pull = open_pull(site, {JOBS: hello.replace("Good evening from", "Good night from")})
 
-    def status() -> Any:
-        found = owner.statuses(REPOSITORY, pull.head.sha).get("stack-preview")
-        if found is None:  # hook has not read the new job yet
+    def begun() -> Any:
+        if not view.prowjobs(job="stack-preview"):  # hook has not read the new job yet
             owner.comment(REPOSITORY, pull.number, "/test stack-preview")
             time.sleep(3)
+        return view.prowjobs(job="stack-preview")
+
+    def status() -> Any:
+        found = owner.statuses(REPOSITORY, pull.head.sha).get("stack-preview")
         return found if found and found.state != "pending" else None
 
-    found = wait_for("status of stack-preview", status, 240, every=2)
-    (prowjob,) = view.prowjobs(job="stack-preview")[-1:]
+    (prowjob,) = wait_for("run of stack-preview", begun, 180, every=5)
+    found = wait_for("status of stack-preview", status, 180)
     log = view.core.read_namespaced_pod_log(prowjob["metadata"]["name"], "test-pods")
     assert found.state == "success", log
     (comment,) = site.comments(pull)

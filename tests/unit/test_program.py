@@ -17,7 +17,11 @@ SECRETS = {
     "prow:botToken": "ghp_bot_known",
     "prow:slackToken": "xoxb-known",
     "prow:redeliveryToken": "ghp_redelivery_known",
-    "prow:buildClusterKubeconfig": "apiVersion: v1\nkind: Config\n# kubeconfig-known\n",
+    "prow:buildClusterKubeconfig": """
+        contexts: [{name: build, context: {cluster: c, user: u}}]
+        clusters: [{name: c, cluster: {server: "https://10.0.0.1"}}]
+        users: [{name: u, user: {token: kubeconfig-known}}]
+    """,
     "github:token": "ghp_admin_known",
 }
 PLAIN = {

@@ -42,6 +42,7 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(redeliver, "BETWEEN_SECONDS", 0.01)
+    monkeypatch.setattr(redeliver, "HOOK_SECONDS", 0.1)
 
 
 @dataclass

@@ -1,7 +1,9 @@
 """The questions that GitHub is asked before a webhook is made, against the GitHub stand-in."""
 
+import asyncio
 from collections.abc import Iterator
 
+import pulumi
 import pytest
 import yaml
 
@@ -153,3 +155,11 @@ def test_what_passes_is_left_to_the_provider(standin, fault, path):
 def test_the_api_is_where_the_provider_looks_for_it(base, web, api):
     made = GitHub(base, "x")
     assert (made.web, made._api) == (web, api)
+
+
+def test_inputs_are_read_although_a_relays_url_is_a_secret():
+    async def read():
+        secret = pulumi.Output.secret({"url": pulumi.Output.secret(URL), "insecureSsl": False})
+        return await webhook_check._plain({"configuration": secret, "events": ["*"]})
+
+    assert asyncio.run(read()) == {"configuration": {"url": URL, "insecureSsl": False}, "events": ["*"]}
