@@ -29,7 +29,8 @@ def repository(call: Call, repo: Repository) -> Any:
 @route("PATCH", REPO, level="admin")
 def edit_repository(call: Call, repo: Repository) -> Any:
     """Of all that GitHub lets one change, the name and who may see the repository."""
-    if name := call.field("name", str):
+    name = call.field("name", str)
+    if name and name != repo.name:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name):
             raise invalid("Repository", "name is invalid", field="name")
         call.github.rename(repo, name, call.actor)

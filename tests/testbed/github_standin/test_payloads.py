@@ -61,6 +61,7 @@ EVENTS = {
     "pull_request_review.submitted": "ReviewEvent",
     "repository.privatized": None,
     "repository.publicized": None,
+    "repository.renamed": None,
 }
 """Every event that the stand-in sends, with Prow's type of it (pkg/github/types.go)."""
 
@@ -110,6 +111,8 @@ def received(standin: Standin) -> dict[str, list[Received]]:
         )
         repository.edit(private=True)
         repository.edit(private=False)
+        repository.edit(name="another-name")
+        repository.edit(name=repo.partition("/")[2])
         issue = repository.create_issue("Issue", body="Text")
         pull = alice.open_pull_request(repo, branch="topic", files={"a": "1"}, title="Pull", body="Text")
         alice.push_to_pull_request(repo, pull.number, {"README.md": "new\n", "src/main.sh": None}, "Second")
