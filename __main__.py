@@ -8,6 +8,7 @@ from components import settings
 from components.cluster import Cluster, ClusterArgs, kubeconfig_contexts
 from components.exports import export
 from components.prow import Prow, ProwArgs, read_files
+from components.redelivery import Redelivery, RedeliveryArgs
 from components.relay import Relay, RelayArgs
 from components.webhook import Webhooks, WebhooksArgs
 from components.webhook_secret import WebhookSecret, WebhookSecretArgs
@@ -19,18 +20,19 @@ files = read_files(Path("prow"), given)
 cluster = Cluster(
     "cluster", ClusterArgs(context=given.context, node=given.node, node_address=given.node_address)
 )
+on_cluster = pulumi.ResourceOptions(providers=[cluster.provider])
 webhook_secret = WebhookSecret(
     "webhook-secret", WebhookSecretArgs(generation=given.webhook_secret_generation)
 )
 prow = Prow(
     "prow",
-    ProwArgs(settings=given, files=files, hmac=webhook_secret.hmac, node_address=cluster.node_address),
-    pulumi.ResourceOptions(providers=[cluster.provider]),
+    ProwArgs(settings=given, files=files, hmacs=webhook_secret.hmacs, node_address=cluster.node_address),
+    on_cluster,
 )
 relay = Relay(
     "relay",
     RelayArgs(settings=given.relay, node_url=prow.hook_url, namespace=prow.namespace),
-    pulumi.ResourceOptions(providers=[cluster.provider]),
+    on_cluster,
 )
 webhooks = Webhooks(
     "webhook",
@@ -43,5 +45,10 @@ webhooks = Webhooks(
         secret=webhook_secret.hmac,
     ),
     pulumi.ResourceOptions(depends_on=[prow, relay]),  # GitHub's first ping finds hook answering
+)
+Redelivery(
+    "redelivery",
+    RedeliveryArgs(settings=given, namespace=prow.namespace, webhooks=webhooks.urls),
+    on_cluster,
 )
 export(given, prow, relay, webhooks)

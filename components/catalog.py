@@ -89,6 +89,8 @@ class Component:
     readiness: Probe
     singleton: bool = True
     """True: two at a time would do harm (double statuses, double jobs), so an update stops the old one first."""
+    clones: bool = False
+    """Whether it clones repositories; it does so below /var/tmp (defaultTempDir in pkg/git/v2/client_factory.go)."""
     cache: str | None = None
     """Directory for a cache that may be lost; None: no cache."""
     grace_seconds: int = 30
@@ -99,9 +101,6 @@ class Component:
     """Memory request."""
     memory_limit: str = "512Mi"
 
-
-# Clones go to /var/tmp otherwise (NewClientFactory in pkg/git/v2), which is read-only here.
-_CLONES = "--cache-dir-base=/tmp"
 
 _PROWJOBS = {"groups": ("prow.k8s.io",), "resources": ("prowjobs",)}
 
@@ -119,9 +118,11 @@ _ALL = (
     Component(
         name="hook",
         inputs=frozenset(
-            {Input.CONFIG, Input.PLUGINS, Input.GITHUB, Input.WEBHOOK_SECRET, Input.BUILD_CLUSTERS}
+            # Not BUILD_CLUSTERS: hook would use it only to write ConfigMaps of other clusters (config-updater).
+            {Input.CONFIG, Input.PLUGINS, Input.GITHUB, Input.WEBHOOK_SECRET}
         ),
-        args=("--dry-run=false", "--hmac-secret-file=/etc/webhook/hmac", _CLONES),
+        args=("--dry-run=false", "--hmac-secret-file=/etc/webhook/hmac"),
+        clones=True,
         rules=(Rule(**_PROWJOBS, verbs=("create", "get", "list", "update")),),
         service=ServicePort(port=8888, target=8888, node_port=True),
         liveness=HEALTHZ,
@@ -133,8 +134,9 @@ _ALL = (
     Component(
         name="deck",
         inputs=frozenset({Input.CONFIG, Input.PLUGINS, Input.GITHUB, Input.BUILD_CLUSTERS, Input.STORAGE}),
-        args=("--hook-url=http://hook:8888/plugin-help", _CLONES),
+        args=("--hook-url=http://hook:8888/plugin-help",),
         storage_args=("--spyglass=true",),
+        clones=True,
         rules=(Rule(**_PROWJOBS, verbs=("get", "list", "watch")),),
         job_rules=(Rule(groups=("",), resources=("pods/log",), verbs=("get",)),),
         service=ServicePort(port=80, target=8080, node_port=True),
@@ -144,7 +146,8 @@ _ALL = (
     ),
     Component(
         name="crier",
-        inputs=frozenset({Input.CONFIG, Input.GITHUB, Input.SLACK, Input.BUILD_CLUSTERS, Input.STORAGE}),
+        # Not BUILD_CLUSTERS: crier reads pods only with --kubernetes-blob-storage-workers.
+        inputs=frozenset({Input.CONFIG, Input.GITHUB, Input.SLACK, Input.STORAGE}),
         args=("--github-workers=2",),
         # Not --kubernetes-blob-storage-workers (podinfo.json) as well: these put a finalizer on the pod of each job
         # that only they take off. A job that runs while the stack is destroyed, or a bucket that is not reached, would
@@ -205,8 +208,9 @@ _ALL = (
     Component(
         name="tide",
         inputs=frozenset({Input.CONFIG, Input.GITHUB, Input.STORAGE}),
-        args=("--dry-run=false", _CLONES),
+        args=("--dry-run=false",),
         storage_args=("--history-uri={bucket}/tide/history.json", "--status-path={bucket}/tide/status"),
+        clones=True,
         rules=(Rule(**_PROWJOBS, verbs=("create", "get", "list", "watch")),),
         service=ServicePort(port=80, target=8888),
         liveness=METRICS,

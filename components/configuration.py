@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from components.config_updater import ANNOTATION
 from components.objects import labels, name_of
 from components.prow_files import ProwFiles, ProwFilesError, run_checkconfig, to_yaml
 from components.prow_rules import over
@@ -38,12 +39,19 @@ class ConfigurationArgs:
     """What Prow is told of stored logs; None: no log is stored."""
     slack_reporter_configs: Mapping[str, Any] | None = None
     """What crier tells Slack of; None: it does not know Slack."""
+    config_updater: str | None = None
+    """Repository, `owner/name`, from which Prow's plugin config-updater writes `plugins` and `job-config`."""
 
 
 class Configuration(pulumi.ComponentResource):
     """ConfigMaps `config`, `plugins` and `job-config`.
 
     Changed in place: Prow's components watch the mounted files, so a change reaches them without a restart.
+
+    What config-updater writes (components/config_updater.py says what, and why not `config`) gets its first content
+    here and is left alone from then on: `ignore_changes` holds for `up`, for `refresh`, and for the fields that the
+    provider applies. Once it is the stack's again, the object is made anew: the API server would keep what hook has
+    added, since server-side apply takes away only what the same manager applied.
     """
 
     config: pulumi.Output[str]
@@ -56,12 +64,25 @@ class Configuration(pulumi.ComponentResource):
     def __init__(self, name: str, args: ConfigurationArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Configuration", name, None, opts)
 
-        def config_map(resource: str, data: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
+        def config_map(
+            resource: str, data: Mapping[str, pulumi.Input[str]], writer: str | None = None
+        ) -> pulumi.Output[str]:
+            """:param writer: repository from which config-updater writes the data; None: the stack does."""
             made = kubernetes.core.v1.ConfigMap(
                 f"{name}-{resource}",
-                metadata={"name": resource, "namespace": args.namespace, "labels": labels()},
+                metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                    name=resource,
+                    namespace=args.namespace,
+                    labels=labels(),
+                    annotations={ANNOTATION: writer} if writer else None,
+                ),
                 data=data,
-                opts=pulumi.ResourceOptions(parent=self),
+                opts=pulumi.ResourceOptions(
+                    parent=self,
+                    ignore_changes=["data"] if writer else [],
+                    replace_on_changes=[] if writer else ["metadata.annotations"],
+                    delete_before_replace=True,  # the new one has the same name
+                ),
             )
             return name_of(made)
 
@@ -77,8 +98,8 @@ class Configuration(pulumi.ComponentResource):
             )
         )
         self.config = config_map("config", {"config.yaml": config})
-        self.plugins = config_map("plugins", {"plugins.yaml": args.files.plugins_text})
-        self.job_config = config_map("job-config", args.files.texts)
+        self.plugins = config_map("plugins", {"plugins.yaml": args.files.plugins_text}, args.config_updater)
+        self.job_config = config_map("job-config", args.files.texts, args.config_updater)
         self.register_outputs({})
 
 

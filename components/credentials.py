@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -10,6 +11,7 @@ import pulumi_kubernetes as kubernetes
 from components import github_app
 from components.github_app import GitHubApp
 from components.objects import labels, name_of
+from components.webhook_secret import GENERATION, one_at_a_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +34,8 @@ class CredentialsArgs:
     """Namespace of Prow's components."""
     job_namespace: pulumi.Input[str]
     """Namespace of the jobs' pods."""
-    hmac: pulumi.Input[str]
-    """Secret that signs webhooks."""
+    hmacs: Mapping[int, pulumi.Input[str]]
+    """Secrets that sign webhooks, by generation, the newest first."""
     bot_token: pulumi.Input[str] | None = None
     """GitHub token of the bot; None: the App is Prow's account."""
     github_app: GitHubApp | None = None
@@ -88,8 +90,31 @@ class Credentials(pulumi.ComponentResource):
             )
             return name_of(made)
 
-        tokens = pulumi.Output.secret(args.hmac).apply(hook_tokens)
-        self.hmac_token = secret("hmac-token", "hmac-token", args.namespace, "hmac", tokens)
+        hmac_token = kubernetes.core.v1.Secret(
+            f"{name}-hmac-token",
+            metadata={
+                "name": "hmac-token",
+                "namespace": args.namespace,
+                "labels": labels(),
+                "annotations": {GENERATION: str(max(args.hmacs))},
+            },
+            string_data={
+                "hmac": pulumi.Output.secret(pulumi.Output.all(*args.hmacs.values())).apply(hook_tokens)
+            },
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                hooks=pulumi.ResourceHookBinding(
+                    before_update=[
+                        pulumi.ResourceHook(
+                            "webhook-secret-generation",
+                            one_at_a_time,
+                            pulumi.ResourceHookOptions(on_dry_run=True),
+                        )
+                    ]
+                ),
+            ),
+        )
+        self.hmac_token = name_of(hmac_token)
 
         def account(resource: str, namespace: pulumi.Input[str]) -> pulumi.Output[str]:
             if app := args.github_app:
@@ -119,10 +144,10 @@ class Credentials(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def hook_tokens(hmac: str) -> str:
+def hook_tokens(hmacs: Iterable[str]) -> str:
     """The file that hook reads: tokens by repository, organisation or, as here, `*` for all.
 
-    JSON, which is YAML as well; quoted, since forty digits alone would be read as a number. Source: extractHMACs in
-    pkg/github/hmac.go of kubernetes-sigs/prow.
+    A delivery is taken if any of them signed it, in whatever order. JSON, which is YAML as well; quoted, since forty
+    digits alone would be read as a number. Source: extractHMACs in pkg/github/hmac.go of kubernetes-sigs/prow.
     """
-    return json.dumps({"*": [{"value": hmac}]})
+    return json.dumps({"*": [{"value": hmac} for hmac in hmacs]})

@@ -31,7 +31,12 @@ def export(settings: Settings, prow: Prow, relay: Relay, webhooks: Webhooks) -> 
             str((*settings.repositories, *(f"a repository of {name}" for name in settings.organizations))[0]),
             ": its jobs run and report. Watch them at ",
             prow.deck_url,
-            " and edit prow/jobs/ for jobs of your own.",
+            f" and {_jobs_of_your_own(settings)} for jobs of your own.",
         ),
     )
     pulumi.export("readme", README.read_text(encoding="utf-8"))
+
+
+def _jobs_of_your_own(settings: Settings) -> str:
+    followed = settings.config_updater
+    return f"merge changes of prow/jobs/ into {followed}" if followed else "edit prow/jobs/"

@@ -1,17 +1,19 @@
 """Prow as a whole: from secrets and settings to running components, in the order in which data flows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pulumi
 
-from components import configuration, prow_files
+from components import config_updater, configuration, prow_files
 from components.catalog import CATALOG
 from components.configuration import Configuration, ConfigurationArgs
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
 from components.log_store import ACCESS_KEY, LogStore, LogStoreArgs
 from components.namespaces import Namespaces, NamespacesArgs
 from components.prow_files import ProwFiles
+from components.rotation import Rotation, RotationArgs
 from components.services import Services, ServicesArgs
 from components.settings import Settings
 from components.storage import KEY
@@ -31,6 +33,8 @@ def read_files(folder: Path, settings: Settings) -> ProwFiles:
         job_namespace=settings.job_namespace,
         decoration=logs.decoration if logs else None,
         github_url=web_url(settings.github_endpoint),
+        followed=str(settings.config_updater) if settings.config_updater else None,
+        clusters=settings.build_clusters,
     )
     configuration.check(
         files,
@@ -50,8 +54,8 @@ class ProwArgs:
     """The checked settings of the stack."""
     files: ProwFiles
     """The checked files of `prow/`."""
-    hmac: pulumi.Input[str]
-    """Secret that signs webhooks."""
+    hmacs: Mapping[int, pulumi.Input[str]]
+    """Secrets that sign webhooks, by generation, the newest first."""
     node_address: pulumi.Input[str]
     """Address at which NodePorts answer."""
 
@@ -59,9 +63,12 @@ class ProwArgs:
 class Prow(pulumi.ComponentResource):
     """Namespaces, secrets, Services, configuration and components of Prow on one cluster.
 
-    It does not tell GitHub: see `Webhooks`. Whoever depends on it comes after every component is available.
+    It does not tell GitHub: see `Webhooks`. Whoever depends on it comes after every component is available and hook
+    knows the newest webhook secret.
     """
 
+    namespace: pulumi.Output[str]
+    """Name of Prow's namespace, known once it exists."""
     deck_url: pulumi.Output[str]
     """Where people see jobs, with a trailing slash."""
     hook_url: pulumi.Output[str]
@@ -74,7 +81,12 @@ class Prow(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         settings = args.settings
         app = settings.github_app
-        components = tuple(CATALOG[component] for component in settings.components)
+        components = tuple(
+            config_updater.with_rights(CATALOG[component])
+            if component == "hook" and settings.config_updater
+            else CATALOG[component]
+            for component in settings.components
+        )
 
         namespaces = Namespaces(
             f"{name}-namespaces",
@@ -86,7 +98,7 @@ class Prow(pulumi.ComponentResource):
             CredentialsArgs(
                 namespace=namespaces.namespace,
                 job_namespace=namespaces.job_namespace,
-                hmac=args.hmac,
+                hmacs=args.hmacs,
                 bot_token=settings.bot_token,
                 github_app=app,
                 slack_token=settings.slack_token,
@@ -113,10 +125,11 @@ class Prow(pulumi.ComponentResource):
                 github_link_url=web_url(settings.github_endpoint),
                 job_logs=settings.job_logs,
                 slack_reporter_configs=settings.slack_reporter_configs,
+                config_updater=str(settings.config_updater) if settings.config_updater else None,
             ),
             child,
         )
-        Workloads(
+        workloads = Workloads(
             f"{name}-components",
             WorkloadsArgs(
                 components=components,
@@ -133,6 +146,12 @@ class Prow(pulumi.ComponentResource):
             # Every component watches ProwJobs from its start.
             pulumi.ResourceOptions(parent=self, depends_on=[namespaces.prowjob_crd]),
         )
+        Rotation(
+            f"{name}-rotation",
+            RotationArgs(namespace=namespaces.namespace, hmacs=args.hmacs, image=settings.script_image),
+            pulumi.ResourceOptions(parent=self, depends_on=[workloads]),
+        )
+        self.namespace = namespaces.namespace
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
         self.namespace = namespaces.namespace
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})

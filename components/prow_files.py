@@ -23,14 +23,14 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
 import pulumi
 
-from components import prow_rules, prow_types, prow_yaml
+from components import config_updater, prow_rules, prow_types, prow_yaml
 from components.prow_rules import Job, Surroundings, as_list, as_map, inside, texts
 from components.prow_yaml import Path, Problem, YamlFile, to_yaml
 
@@ -114,6 +114,8 @@ def load(
     job_namespace: str = "test-pods",
     decoration: Mapping[str, Any] | None = None,
     github_url: str = GITHUB,
+    followed: str | None = None,
+    clusters: Collection[str] | None = None,
 ) -> ProwFiles:
     """Read and check config.yaml, plugins.yaml and jobs/**/*.yaml of the folder.
 
@@ -123,6 +125,9 @@ def load(
     :param decoration: defaults for decorated jobs that the stack adds to config.yaml when logs are stored; then jobs are
         decorated unless they, or `decorate_all_jobs` in config.yaml, say no.
     :param github_url: where the repositories of decorated jobs are cloned from.
+    :param followed: `owner/name` whose merges change plugins.yaml and the job files in the cluster; None: only the stack
+        does. Prow then gets these files word for word, without the stack's `*`.
+    :param clusters: build clusters that jobs may name beside this cluster; None: not checked.
     :raises ProwFilesError: with every problem of every file.
     """
     reader = _Reader(folder)
@@ -155,6 +160,7 @@ def load(
         presets=[preset for _, _, preset in presets],
         decoration=decoration or {},
         job_namespace=job_namespace,
+        clusters=clusters,
     )
     found += [problem for job in all_jobs for problem in prow_rules.check_job(job, around)]
     found += prow_rules.check_jobs_together(all_jobs)
@@ -165,16 +171,18 @@ def load(
         plugins.problem(_written(plugins.data, path), reason)
         for path, reason in prow_rules.check_expanded_plugins(expanded_plugins)
     ]
+    found += _followed(plugins, jobs, followed, clones)
     for file in files:
         found += _foreign_jobs(file, every, whole)
     found += [config.problem(*rule) for rule in _foreign_queries(config.data, every, whole)]
     found += [plugins.problem(*rule) for rule in _foreign_plugins(plugins.data, every, whole)]
 
     job_texts = {
-        key: file.text if expanded_jobs[key] is file.data else to_yaml(expanded_jobs[key])
+        key: file.text if followed or expanded_jobs[key] is file.data else to_yaml(expanded_jobs[key])
         for key, file in jobs.items()
     }
-    plugins_text = plugins.text if expanded_plugins == plugins.data else to_yaml(expanded_plugins)
+    as_written = followed or expanded_plugins == plugins.data
+    plugins_text = plugins.text if as_written else to_yaml(expanded_plugins)
     jobs_folder = f"{folder.name}/jobs"
     for name, size in (
         (jobs_folder, sum(len(text.encode()) for text in job_texts.values())),
@@ -386,6 +394,72 @@ def _written(data: dict[str, Any], path: Path) -> Path:
     section, key, *rest = path
     entries = as_map(data.get(str(section)))
     return path if not entries or key in entries else (section, EVERY, *rest)
+
+
+# ----------------------------------------------------------------------------------------- config-updater
+
+
+def _followed(
+    plugins: YamlFile, jobs: Mapping[str, YamlFile], repository: str | None, github_url: str
+) -> Iterator[Problem]:
+    """What keeps config-updater from copying the files as they are, or does nothing without it.
+
+    :param github_url: what the stack else completes `clone_uri` with; empty: nothing to complete.
+    """
+    if repository is None:
+        for path, reason in config_updater.check_off(plugins.data):
+            yield plugins.problem(path, reason, warning=True)
+        return
+    for path, reason in config_updater.check_plugins(plugins.data, repository):
+        yield plugins.problem(path, reason)
+    stars = [(plugins, path) for path in _stars(plugins.data)]
+    stars += [
+        (file, (section, EVERY))
+        for file in jobs.values()
+        for section in ("presubmits", "postsubmits")
+        if EVERY in as_map(file.data.get(section))
+    ]
+    for file, path in stars:
+        yield file.problem(path, config_updater.star(repository))
+    for file in jobs.values():
+        yield from _without_clone_uri(file, github_url)
+        if not file.name.endswith(".yaml"):
+            yield Problem(file=file.name, reason="config-updater follows *.yaml only: rename the file")
+    enabled = as_map(plugins.data.get("plugins"))
+    if len({isinstance(entry, list) for entry in enabled.values()}) > 1:  # Plugins.UnmarshalJSON
+        reason = (
+            "plugins: write lists for all repositories, or maps with `plugins` for all: Prow takes no mixture"
+        )
+        yield plugins.problem(("plugins",), reason)
+
+
+def _without_clone_uri(file: YamlFile, github_url: str) -> Iterator[Problem]:
+    """The jobs that the stack would give an address to clone from."""
+    completed = _with_clone_uri(file.data, github_url)
+    for section in ("presubmits", "postsubmits", "periodics"):
+        written, whole = file.data.get(section), completed.get(section)
+        for key, jobs in as_map(whole).items() if isinstance(whole, dict) else [("", whole)]:
+            here: Path = (section, key) if key else (section,)
+            theirs = as_map(written).get(key) if key else written
+            for at, (job, own) in enumerate(zip(as_list(jobs), as_list(theirs), strict=True)):
+                if job != own and key != EVERY:  # `*` is refused as such
+                    reason = (
+                        f"give it (or its extra_refs) a clone_uri, such as {github_url}/owner/name.git: with "
+                    )
+                    reason += "prow:configUpdater the stack cannot complete it, and Prow would clone from github.com"
+                    yield file.problem((*here, at), reason)
+
+
+def _stars(plugins: Mapping[str, Any]) -> Iterator[Path]:
+    """Where plugins.yaml has the stack's `*`."""
+    for path in REPOSITORY_MAPS:
+        if EVERY in as_map(inside(plugins, *path)):
+            yield (*path, EVERY)
+    for section, name in REPOSITORY_LISTS:
+        holder = inside(plugins, *section)
+        for at, entry in enumerate(holder if isinstance(holder, list) else [holder]):
+            if EVERY in texts(inside(entry, name)):
+                yield (*section, *((at,) if isinstance(holder, list) else ()), name)
 
 
 # ------------------------------------------------------------------------------- what is not in the settings

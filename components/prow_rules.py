@@ -8,7 +8,7 @@ function is named beside each rule. Texts of the reasons are this project's own.
 import functools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,6 +109,8 @@ class Surroundings:
     decoration: Mapping[str, Any] = field(default_factory=dict)
     """Defaults for decorated jobs that the stack adds to those of config.yaml."""
     job_namespace: str = "test-pods"
+    clusters: Collection[str] | None = None
+    """Build clusters that jobs may name; None: not checked."""
 
 
 def check_job(job: Job, around: Surroundings) -> Iterator[Problem]:
@@ -120,6 +122,7 @@ def check_job(job: Job, around: Surroundings) -> Iterator[Problem]:
         _agent(body, agent, around),
         _labels(body),
         _various(body, around),
+        _cluster(body, agent, around),
     ]
     spec = _with_presets(job, around)
     if isinstance(spec, str):
@@ -205,6 +208,16 @@ def _various(body: dict[str, Any], around: Surroundings) -> Rule:  # validateJob
         yield ("job_queue_name",), reason
     if reason := _rerun_auth(body.get("rerun_auth_config")):
         yield ("rerun_auth_config",), reason
+
+
+def _cluster(
+    body: dict[str, Any], agent: str, around: Surroundings
+) -> Rule:  # plank's reconciler.go, startPod
+    name = as_text(body.get("cluster")) or "default"
+    if around.clusters is not None and agent == "kubernetes" and name not in ("default", *around.clusters):
+        hint = nearest(name, around.clusters)
+        reason = f"cluster {name!r} is no context of prow:buildClusterKubeconfig, so the job cannot run{hint}"
+        yield ("cluster",), reason
 
 
 def _rerun_auth(value: Any) -> str | None:  # prowjobs/v1/types.go, RerunAuthConfig.Validate

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi.runtime import is_config_secret
 
-from components import slack
+from components import build_clusters, slack
 from components.catalog import CATALOG, REQUIRED
 from components.github_app import GitHubApp, clone_as
 from components.relay_catalog import RELAYS, RelaySettings
@@ -29,6 +29,7 @@ _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, as
 _DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 _IMAGE_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")  # github.com/distribution/reference
 _IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})")
+_SCHEDULE = re.compile(r"[\d*/,-]+( [\d*/,A-Za-z?-]+){4}")
 _TOKEN = re.compile(r"[!-~]+")
 _APP_ID = re.compile(r"[1-9]\d*|Iv[0-9A-Za-z.]{10,}")
 _PRIVATE_KEY = re.compile(r"-----BEGIN (RSA )?PRIVATE KEY-----\s[\s\S]+-----END (RSA )?PRIVATE KEY-----")
@@ -83,6 +84,14 @@ class Settings:
     """States of a job that Slack is told of."""
     build_cluster_kubeconfig: pulumi.Output[str] | None
     """Kubeconfig of build clusters; None: jobs run in this cluster only."""
+    redelivery_token: pulumi.Output[str] | None
+    """GitHub token with which missed deliveries are asked for again; None: they are not."""
+    redelivery_schedule: str
+    """When they are asked for, in cron's form."""
+    build_clusters: tuple[str, ...]
+    """Names of its contexts, which jobs name with `cluster:`."""
+    config_updater: Repository | None
+    """Repository whose merges change Prow's jobs and plugins; None: only the stack does."""
     webhook_secret_generation: int
     """Number of the current webhook secret, from 1."""
     context: str
@@ -101,6 +110,8 @@ class Settings:
     """Registry and path of Prow's images, without a trailing slash."""
     image_tag: str
     """Release of Prow."""
+    script_image: str
+    """Image with Python for the stack's own scripts."""
     github_endpoint: str
     """REST endpoint of GitHub, without a trailing slash."""
     storage: Storage | None
@@ -410,6 +421,41 @@ def _slack(read: _Reader) -> dict[str, Any]:
     return {"slack_token": token, "slack_channel": channel, "slack_job_states": tuple(states)}
 
 
+def _config_updater(
+    read: _Reader, repositories: tuple[Repository, ...], organizations: tuple[str, ...]
+) -> Repository | None:
+    """The repository that config-updater follows, if it is to."""
+    key, known = "configRepository", {str(repository).lower(): repository for repository in repositories}
+    given = read.optional(key, _REPOSITORY.fullmatch, "owner/name", "<owner>/<name>")
+    if not read.switch("configUpdater") or not (known or organizations):
+        return None
+    if given is None and len(known) == 1 and not organizations:
+        return repositories[0]
+    owner, _, name = (given or "").partition("/")
+    if owner and owner.lower() in (organization.lower() for organization in organizations):
+        return known.get(f"{owner}/{name}".lower()) or Repository(owner=owner, name=name)
+    if given is None or given.lower() not in known:
+        among = ", ".join([*map(str, repositories), *(f"{organization}/…" for organization in organizations)])
+        reason = f"is {given!r}, which" if given else "is empty; with configUpdater on it"
+        fix = f"pulumi config set {key} {repositories[0] if repositories else f'{organizations[0]}/<name>'}"
+        read.problem(key, f"{reason} must be one of {among}", fix)
+        return None
+    return known[given.lower()]
+
+
+def _build_clusters(read: _Reader) -> tuple[pulumi.Output[str] | None, tuple[str, ...]]:
+    """The kubeconfig and the names of its contexts, none while it has to be mended."""
+    key = "buildClusterKubeconfig"
+    kubeconfig = read.secret(key, what="the kubeconfig", one_word=False)
+    text = read.config.get(key) or ""
+    if kubeconfig is None:
+        return None, ()
+    found = build_clusters.problems(text)
+    for reason in found:
+        read.problem(key, reason, f"pulumi config set --secret {key} < <kubeconfig>")
+    return kubeconfig, () if found else build_clusters.contexts(text)
+
+
 def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None = None) -> Settings:
     """Read and check all settings.
 
@@ -420,6 +466,15 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
     read = _Reader(config or pulumi.Config())
     webhooks = _webhooks(read)
 
+    redeliver = (
+        read.text("redeliverMissed", ("true", "false").__contains__, "true or false", "false") == "true"
+    )
+    redelivery_token = read.secret(
+        "redeliveryToken",
+        what="redeliverMissed needs a GitHub token that may administer the webhooks (admin:repo_hook); it is kept in "
+        "the cluster, so github:token, which is not, is not taken for it",
+        required=redeliver,
+    )
     generation_text = read.text(
         "webhookSecretGeneration", lambda t: re.fullmatch(r"[1-9]\d{0,8}", t), "a whole number from 1", "1"
     )
@@ -451,11 +506,18 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         "an image repository's path",
         "us-docker.pkg.dev/k8s-infra-prow/images",
     )
+    kubeconfig, contexts_of_kubeconfig = _build_clusters(read)
     settings = dict(
         **webhooks,
         **_account(read),
         **_slack(read),
-        build_cluster_kubeconfig=read.secret("buildClusterKubeconfig", what="the kubeconfig", one_word=False),
+        build_cluster_kubeconfig=kubeconfig,
+        build_clusters=contexts_of_kubeconfig,
+        config_updater=_config_updater(read, webhooks["repositories"], webhooks["organizations"]),
+        redelivery_token=redelivery_token if redeliver else None,
+        redelivery_schedule=read.text(
+            "redeliverySchedule", _SCHEDULE.fullmatch, "five fields of cron", "'*/10 * * * *'"
+        ),
         webhook_secret_generation=int(generation_text) if generation_text.isdecimal() else 0,
         context=context,
         node=read.optional("node", _DNS_NAME.fullmatch, "a node's name", "<name>") or context,
@@ -465,6 +527,12 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         components=_components(read),
         image_registry=registry.rstrip("/"),
         image_tag=read.text("imageTag", _IMAGE_TAG.fullmatch, "an image tag", "v20260819-7593870dc"),
+        script_image=read.text(
+            "scriptImage",
+            _IMAGE.fullmatch,
+            "an image's name with a tag",
+            "docker.io/library/python:3.13-alpine",
+        ),
         github_endpoint=read.text(
             "githubEndpoint", _is_url, "an http(s) URL", "https://api.github.com"
         ).rstrip("/"),

@@ -7,6 +7,7 @@ import pulumi
 import pulumi_github as github
 
 from components.settings import Repository
+from components.webhook_check import Check
 
 EVERY_EVENT = ("*",)
 
@@ -49,7 +50,7 @@ class Webhooks(pulumi.ComponentResource):
         self._config = pulumi.Config("github")
         organizations = {organization.lower(): organization for organization in sorted(args.organizations)}
         repositories = [r for r in sorted(args.repositories) if r.owner.lower() not in organizations]
-        self._refused = pulumi.ErrorHook(f"{name}-refused", self._explain)
+        self._check = Check(name, self._config)
         owners = sorted({*organizations.values(), *(repository.owner for repository in repositories)})
         providers = {owner: self._github(owner) for owner in owners}
         content_type = "json"  # hook accepts nothing else
@@ -99,19 +100,5 @@ class Webhooks(pulumi.ComponentResource):
             parent=self,
             provider=provider,
             import_=None if number is None else f"{place}{number}",
-            hooks=pulumi.ResourceHookBinding(on_error=[self._refused]),
+            hooks=self._check.binding(target),
         )
-
-    def _explain(self, error: pulumi.ErrorHookArgs) -> bool:
-        """Say what GitHub does not: which command mends it. Never asks to try again."""
-        if any("Hook already exists on this" in text for text in error.errors):
-            target = error.name.removeprefix(f"{self._name}-")
-            place = target if "/" in target else f"organizations/{target}"
-            web = (self._config.get("baseUrl") or "https://github.com").rstrip("/")
-            pulumi.log.error(
-                f"{target} has a webhook for this URL already, which the stack did not make; a second one would "
-                f"bring every event twice.\n    mend it: pulumi config set --path 'importWebhooks[\"{target}\"]' "
-                f"<number>  (the last part of its address, see {web}/{place}/settings/hooks), "
-                f"or delete it there",
-            )
-        return False

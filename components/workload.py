@@ -231,7 +231,11 @@ class Workload(pulumi.ComponentResource):
     ) -> kubernetes.apps.v1.Deployment:
         component, args = self._component, self._args
         mounts = self._mounts()
-        scratch = {"tmp": "/tmp"} | ({"cache": component.cache} if component.cache else {})
+        scratch = {"tmp": "/tmp"}
+        if component.clones:
+            scratch["clones"] = "/var/tmp"
+        if component.cache:
+            scratch["cache"] = component.cache
         pod: kubernetes.core.v1.PodSpecArgsDict = {
             "service_account_name": name_of(account),
             "automount_service_account_token": bool(component.rules or component.job_rules),

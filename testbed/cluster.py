@@ -299,9 +299,13 @@ def pki(cluster: Cluster) -> Path:
     return cluster.folder / "node" / "pki"
 
 
-def certificate(cluster: Cluster, host: str) -> tuple[Path, Path]:
-    """Certificate and key for a server that has this host's name, signed by the cluster's authority."""
-    _openssl(pki(cluster), host, f"/CN={host}", f"subjectAltName=DNS:{host}", "extendedKeyUsage=serverAuth")
+def certificate(cluster: Cluster, host: str, *addresses: str) -> tuple[Path, Path]:
+    """Certificate and key for a server that has this host's name, signed by the cluster's authority.
+
+    :param addresses: IP addresses at which the server answers as well.
+    """
+    names = ",".join([f"DNS:{host}", *(f"IP:{address}" for address in addresses)])
+    _openssl(pki(cluster), host, f"/CN={host}", f"subjectAltName={names}", "extendedKeyUsage=serverAuth")
     return pki(cluster) / f"{host}.crt", pki(cluster) / f"{host}.key"
 
 

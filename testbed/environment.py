@@ -85,7 +85,7 @@ def up(folder: Path, report: Report = print) -> Environment:
     with timed("images of Prow and of the jobs onto the node", report):
         _images(running, folder, report)
     with timed("GitHub stand-in", report):
-        address = _github(folder, running.host_ip)
+        address = _github(folder, running)
     return Environment(folder=folder, cluster=running, github=address)
 
 
@@ -124,13 +124,20 @@ def _images(running: Cluster, folder: Path, report: Report) -> None:
     done.touch()
 
 
-def _github(folder: Path, host: str) -> str:
-    """Start the stand-in on the address by which the cluster reaches this machine, unless it runs."""
+def _github(folder: Path, running: Cluster) -> str:
+    """Start the stand-in on the address by which the cluster reaches this machine, unless it runs.
+
+    On a cluster of the testbed's own its port also speaks TLS, with a certificate that Prow's images trust: Prow
+    clones over https alone.
+    """
     processes, state = Processes(folder), folder / "github"
     address = state / "address"
     if not processes.alive("github"):
         address.unlink(missing_ok=True)
-        argv = [sys.executable, "-m", "testbed.github", "--host", host, "--state", str(state)]
+        argv = [sys.executable, "-m", "testbed.github", "--host", running.host_ip, "--state", str(state)]
+        if not running.external:
+            certificate, key = cluster.certificate(running, "github.testbed", running.host_ip)
+            argv += ["--certificate", str(certificate), "--key", str(key)]
         processes.start("github", argv, cwd=PROJECT)
     deadline = time.monotonic() + 30
     while not address.exists():

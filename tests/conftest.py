@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -43,11 +44,17 @@ def alive(pid: int) -> bool:
     return True
 
 
+def terminated(number: int, frame: object) -> NoReturn:
+    """End as after Ctrl-C, also where SIGINT itself is ignored, as in a shell's background."""
+    raise KeyboardInterrupt
+
+
 @pytest.fixture(scope="session")
 def environment() -> Iterator[Environment]:
     """Cluster, GitHub stand-in and CLI; also removes what a killed run of the tests has left."""
     for stale in INSTANCES.glob("test-*"):
-        if not alive(int(stale.name.removeprefix("test-"))):
+        # test-<pid>, and test-<pid>-<name> for a second one that a test starts
+        if not alive(int(stale.name.split("-")[1])):
             report(f"ending what {stale.name} left")
             environments.down(stale, report)
     try:
@@ -58,7 +65,7 @@ def environment() -> Iterator[Environment]:
         pytest.skip(f"no cluster can be started here: {error}")
     folder = INSTANCES / f"test-{os.getpid()}"
     # pytest turns Ctrl-C into teardown of its fixtures, but not SIGTERM.
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGTERM, terminated)
     try:
         yield environments.up(folder, report)
     finally:

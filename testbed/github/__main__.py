@@ -6,6 +6,7 @@ import contextlib
 import logging
 import shutil
 import signal
+import ssl
 import sys
 from pathlib import Path
 
@@ -31,7 +32,16 @@ def main() -> None:
     parser.add_argument(
         "--base-url", metavar="URL", help="the address that others use (default: http://HOST:PORT)"
     )
+    parser.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="FILE",
+        help="speak TLS too, on the same port, with this certificate",
+    )
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the certificate's key")
     options = parser.parse_args()
+    if bool(options.certificate) != bool(options.key):
+        parser.error("--certificate and --key go together")
     if options.host in ("0.0.0.0", "::") and not options.base_url:
         parser.error(f"--host {options.host} is no address that others can use: say which with --base-url")
     if shutil.which("git") is None:
@@ -39,6 +49,14 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+
+    context = None
+    if options.certificate:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            context.load_cert_chain(options.certificate, options.key)
+        except OSError as error:
+            parser.exit(1, f"python -m testbed.github: {options.certificate}: {error}\n")
 
     async def serve() -> None:
         task = asyncio.current_task()
@@ -51,6 +69,7 @@ def main() -> None:
             folder=options.state,
             seed_file=options.seed,
             base=options.base_url.rstrip("/") if options.base_url else None,
+            context=context,
             report=lambda address: print(address, flush=True),
         )
 

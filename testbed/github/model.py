@@ -123,6 +123,14 @@ class Repository(Base):
         return f"{self.owner.login}/{self.name}"
 
 
+class FormerName(Base):
+    """A name that a repository had, in lower case: requests for it are redirected until another takes the name."""
+
+    __tablename__ = "former_name"
+    full_name: Mapped[str] = mapped_column(unique=True)
+    repository_id: Mapped[int] = mapped_column(ForeignKey("repository.id"))
+
+
 class Collaborator(Base):
     """A permission given to one user on one repository: pull, triage, push, maintain or admin."""
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import socket
+import ssl
 import time
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,7 +17,7 @@ from typing import Any
 from aiohttp import web
 from sqlalchemy import select
 
-from . import apps, graphql, pages, seed, smart_http
+from . import apps, graphql, listener, pages, seed, smart_http
 from .api import Call, Reply, Route, load
 from .control import Faults
 from .deliveries import Deliverer
@@ -88,6 +89,12 @@ class Server:
             router.add_get(f"{prefix}/rate_limit", self._rate_limit)
             for route in load():
                 router.add_route(route.method, prefix + route.path, self._operation(route))
+                # Redirects from former names lead to the repository's number.
+                by_number = route.path.replace(
+                    "/repos/{owner}/{repo}", "/repositories/{repository_id:[0-9]+}"
+                )
+                if by_number != route.path:
+                    router.add_route(route.method, prefix + by_number, self._operation(route))
         for path in ("/graphql", "/api/graphql"):
             router.add_post(path, self._graphql)
         router.add_route("*", "/{owner}/{name}/{tail:info/refs|git-upload-pack|git-receive-pack}", self._git)
@@ -321,20 +328,28 @@ class Server:
 
 
 async def run(
-    *, host: str, port: int, folder: Path, seed_file: Path, base: str | None, report: Callable[[str], None]
+    *,
+    host: str,
+    port: int,
+    folder: Path,
+    seed_file: Path,
+    base: str | None,
+    context: ssl.SSLContext | None = None,
+    report: Callable[[str], None],
 ) -> None:
     """Serve until the task is cancelled.
 
     `folder` is made and seeded when it is empty. `port` 0 picks a free one. The address is reported, and written to
     `address` in the folder, when the server answers; `base` is the address to tell others if it is not that one.
+    With `context` the same port also speaks TLS.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "address").unlink(missing_ok=True)  # a killed server leaves it
     # The address is part of every answer, so the socket is bound first.
     loop = asyncio.get_running_loop()
-    listener = await loop.run_in_executor(None, _listen, host, port)
-    with listener:
-        address = base or f"http://{host}:{listener.getsockname()[1]}"
+    port_socket = await loop.run_in_executor(None, _listen, host, port)
+    with port_socket:
+        address = base or f"http://{host}:{port_socket.getsockname()[1]}"
         github = GitHub(folder, address)
         if github.session.scalars(select(Account)).first() is None:
             seed.write_tokens(folder / "tokens.json", seed.apply(github, seed.read(seed_file)))
@@ -345,11 +360,11 @@ async def run(
             access_log_format='%a "%r" %s %b %Dus "%{User-Agent}i"',
         )
         await runner.setup()
+        assert runner.server is not None
         try:
-            await web.SockSite(runner, listener).start()
             (folder / "address").write_text(address + "\n")
             report(address)
-            await asyncio.Event().wait()
+            await listener.serve(port_socket, runner.server, context)
         finally:
             (folder / "address").unlink(missing_ok=True)
             await runner.cleanup()

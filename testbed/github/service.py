@@ -16,6 +16,7 @@ from .model import (
     Collaborator,
     Comment,
     Delivery,
+    FormerName,
     Hook,
     Issue,
     IssueEvent,
@@ -114,6 +115,29 @@ class GitHub:
                 func.lower(Account.login) == owner.lower(), func.lower(Repository.name) == name.lower()
             )
         )
+
+    def moved(self, owner: str, name: str) -> Repository | None:
+        """The repository that was called `owner/name` once."""
+        former = self.session.scalar(
+            select(FormerName).where(FormerName.full_name == f"{owner}/{name}".lower())
+        )
+        return None if former is None else self.session.get(Repository, former.repository_id)
+
+    def rename(self, repo: Repository, name: str, actor: Account) -> None:
+        """Give a repository another name within its owner. Requests for the old one are redirected from then on.
+
+        https://docs.github.com/en/repositories/creating-and-managing-repositories/renaming-a-repository
+        """
+        taken = self.repository(repo.owner.login, name)
+        if taken is not None and taken is not repo:
+            raise invalid("Repository", "name already exists on this account", field="name")
+        before, old = repo.name, repo.full_name
+        repo.name = name
+        for text in (old, repo.full_name):
+            self.session.execute(delete(FormerName).where(FormerName.full_name == text.lower()))
+        self.save(FormerName(full_name=old.lower(), repository_id=repo.id))
+        changes = {"repository": {"name": {"from": before}}}
+        self.emit("repository", repo, {"action": "renamed", "changes": changes}, actor)
 
     def repositories(self, owner: Account) -> list[Repository]:
         """All repositories of a user or an organisation."""

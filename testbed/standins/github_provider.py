@@ -71,6 +71,18 @@ def api_url(base_url: str) -> str:
     return f"https://{host}"
 
 
+class Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows 307 and 308 with the same method and body, as Go does (net/http client.go redirectBehavior)."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if code not in (307, 308) or req.get_method() in ("GET", "HEAD"):
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+        return urllib.request.Request(newurl, req.data, dict(req.header_items()), method=req.get_method())
+
+
+_OPENER = urllib.request.build_opener(Redirects)
+
+
 class GitHubError(Exception):
     """GitHub's refusal of a request, in the words of go-github's ErrorResponse.Error."""
 
@@ -134,7 +146,7 @@ class GitHub(Provider):
         while True:
             request = urllib.request.Request(url, data=data, headers=headers, method=method)
             try:
-                with self.lock, urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+                with self.lock, _OPENER.open(request, timeout=TIMEOUT_SECONDS) as response:
                     return json.loads(response.read() or b"null")
             except urllib.error.HTTPError as e:
                 error = GitHubError(method, url, e.code, e.read())

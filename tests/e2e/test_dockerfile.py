@@ -54,6 +54,7 @@ var _ = It("meets the specs of the other packages", func() {{
 	line, err := bufio.NewReader(connection).ReadString('\\n')
 	Expect(err).NotTo(HaveOccurred(), "the others did not come")
 	Expect(line).To(Equal("all are here\\n"))
+	time.Sleep(200 * time.Millisecond)
 	fmt.Println("{stage} ended", time.Now().Format(time.RFC3339Nano))
 }})
 """

@@ -42,19 +42,20 @@ def changed(run: Run) -> list[tuple[str, str]]:
 
 
 def known_secrets(environment: Environment, pulumi: Pulumi) -> dict[str, str]:
-    """Every secret value of the stack, by what it is."""
+    """Every secret value of the stack, by what it is; the newest webhook secret is the first."""
     state = pulumi.stack_export(show_secrets=True)["deployment"]["resources"]
-    hmacs = [
-        json.loads(resource["outputs"]["result"]["plaintext"])
+    hmacs = {
+        resource["urn"].rsplit("-", 1)[-1]: json.loads(resource["outputs"]["result"]["plaintext"])
         for resource in state
-        if resource["type"] == "random:index/randomPassword:RandomPassword"
-    ]
-    assert len(hmacs) == 1
-    assert len(hmacs[0]) == 40
+        if "RandomPassword::webhook-secret-" in resource["urn"]
+    }
+    assert all(len(value) == 40 for value in hmacs.values())
+    generations = sorted(hmacs, key=int, reverse=True)
     return {
+        f"generation {generation} of the webhook's secret": hmacs[generation] for generation in generations
+    } | {
         "the bot's token": environment.person(BOT).token,
         "the admin's token": environment.person(OWNER).token,
-        "the webhook's secret": hmacs[0],
     }
 
 
@@ -121,7 +122,7 @@ def test_secrets_are_where_prow_reads_them(environment, pulumi, view):
     # Whoever may write a job can read what is in the jobs' namespace.
     assert view.core.list_namespaced_secret("test-pods").items == []
     tokens = json.loads(secret("prow", "hmac-token")["hmac"])
-    assert tokens == {"*": [{"value": known["the webhook's secret"]}]}
+    assert tokens == {"*": [{"value": known["generation 1 of the webhook's secret"]}]}
 
 
 def test_a_changed_job_updates_one_config_map_in_place(pulumi, view, project):
@@ -157,24 +158,35 @@ def test_bad_settings_fail_the_preview_all_at_once(pulumi):
     assert "Traceback" not in run.output
 
 
+def test_a_generation_that_is_too_high_fails_the_preview_and_changes_nothing(pulumi):
+    pulumi.config_set_all({"prow:webhookSecretGeneration": "3"})
+    run = pulumi.preview(check=False)
+    assert run.code != 0
+    assert "prow:webhookSecretGeneration is 3, but hook and GitHub are at 1" in run.output
+    assert "mend it: pulumi config set webhookSecretGeneration 2" in run.output
+    assert "Traceback" not in run.output
+
+
 def test_another_secret_generation_changes_the_secret_and_the_webhook_and_nothing_else(
     environment, pulumi, view
 ):
-    old = known_secrets(environment, pulumi)["the webhook's secret"]
+    (old,) = (value for what, value in known_secrets(environment, pulumi).items() if "webhook" in what)
     pulumi.config_set_all({"prow:webhookSecretGeneration": "2"})
     run = pulumi.up()
     assert changed(run) == [
-        ("replace", "webhook-secret-value"),
-        ("replaced", "webhook-secret-value"),
-        ("replacement", "webhook-secret-value"),
+        ("create", "prow-rotation-2-job"),
+        ("create", "prow-rotation-2-secret"),
+        ("create", "webhook-secret-2"),
         ("update", "prow-credentials-hmac-token"),
         ("update", f"webhook-{REPOSITORY}"),
     ]
-    new = known_secrets(environment, pulumi)["the webhook's secret"]
+    new, kept = (value for what, value in known_secrets(environment, pulumi).items() if "webhook" in what)
+    assert kept == old
     assert new != old
-    assert_no_secret(run.output, {"the old secret": old, "the new secret": new})
-    tokens = base64.b64decode(view.core.read_namespaced_secret("hmac-token", "prow").data["hmac"]).decode()
-    assert new in tokens
+    assert_no_secret(run.output, known_secrets(environment, pulumi))
+    data = view.core.read_namespaced_secret("hmac-token", "prow").data["hmac"]
+    assert json.loads(base64.b64decode(data)) == {"*": [{"value": new}, {"value": old}]}
+    assert changed(pulumi.up("--expect-no-changes")) == []
 
 
 def test_refresh_shows_what_was_changed_by_hand(environment, pulumi, view):

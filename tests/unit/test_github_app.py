@@ -115,7 +115,7 @@ def test_the_key_is_in_both_namespaces_under_the_name_that_prow_documents(run):
     args = CredentialsArgs(
         namespace="prow",
         job_namespace="test-pods",
-        hmac="0f" * 20,
+        hmacs={1: "0f" * 20},
         github_app=app,
         clone_with_token=True,
     )

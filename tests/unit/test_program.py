@@ -16,8 +16,19 @@ PROJECT = Path(__file__).parents[2]
 SECRETS = {
     "prow:botToken": "ghp_bot_known",
     "prow:slackToken": "xoxb-known",
-    "prow:buildClusterKubeconfig": "apiVersion: v1\nkind: Config\n# kubeconfig-known\n",
+    "prow:redeliveryToken": "ghp_redelivery_known",
+    "prow:buildClusterKubeconfig": """
+        contexts: [{name: build, context: {cluster: c, user: u}}]
+        clusters: [{name: c, cluster: {server: "https://10.0.0.1"}}]
+        users: [{name: u, user: {token: kubeconfig-known}}]
+    """,
     "github:token": "ghp_admin_known",
+}
+PLAIN = {
+    "prow:repositories": '["acme/one", "zeta/two"]',
+    "prow:redeliverMissed": "true",
+    "prow:webhookSecretGeneration": "2",
+    "prow:relay": "gosmee",
 }
 HMAC = "0f" * 20
 
@@ -35,11 +46,10 @@ def program(request, run, monkeypatch, tmp_path):
     }
     pulumi.runtime.set_all_config(
         values
+        | PLAIN
         | {
-            "prow:repositories": '["acme/one", "zeta/two"]',
             "prow:storage": request.param,
             "prow:slackChannel": "#prow",
-            "prow:relay": "gosmee",
         }
         | SECRETS,
         list(SECRETS),
@@ -117,7 +127,7 @@ def test_crier_has_somewhere_to_report_to_in_slack_when_it_has_the_token(program
 
 
 def test_no_config_map_and_no_argument_holds_a_secret_even_marked(program):
-    for kind in ("ConfigMap", "Deployment"):
+    for kind in ("ConfigMap", "Deployment", "Job", "CronJob"):
         text = json.dumps({key: reveal(inputs) for key, inputs in program.of(kind).items()})
         for secret in (*SECRETS.values(), HMAC, "kubeconfig-known"):
             assert secret.strip() not in text

@@ -13,10 +13,16 @@ from components.storage import Storage
 from .conftest import known, marked_secret
 
 PROJECT = yaml.safe_load((Path(__file__).parents[2] / "Pulumi.yaml").read_text())
+KUBECONFIG = """
+contexts: [{name: build, context: {cluster: c, user: u}}]
+clusters: [{name: c, cluster: {server: "https://10.0.0.1"}}]
+users: [{name: u, user: {token: known}}]
+"""
 SECRETS = (
     "botToken",
     "slackToken",
     "buildClusterKubeconfig",
+    "redeliveryToken",
     "storageAccessKey",
     "storageSecretKey",
     "storageServiceAccount",
@@ -64,12 +70,48 @@ def test_the_defaults_with_a_repository_and_a_token_are_enough(configure):
 
 
 def test_tokens_are_secret_outputs(configure):
-    settings = load(configure(slackToken="xoxb-1", slackChannel="#x", buildClusterKubeconfig="a: b\n"))
+    settings = load(configure(slackToken="xoxb-1", slackChannel="#x", buildClusterKubeconfig=KUBECONFIG))
     assert (known(settings.bot_token), marked_secret(settings.bot_token)) == ("ghp_known", True)
     assert settings.slack_token is not None
     assert marked_secret(settings.slack_token)
     assert settings.build_cluster_kubeconfig is not None
-    assert known(settings.build_cluster_kubeconfig) == "a: b\n"
+    assert known(settings.build_cluster_kubeconfig) == KUBECONFIG
+    assert marked_secret(settings.build_cluster_kubeconfig)
+    assert settings.build_clusters == ("build",)
+
+
+def test_a_kubeconfig_that_pods_cannot_use_is_refused_without_showing_it(configure):
+    text = errors(
+        configure(buildClusterKubeconfig=KUBECONFIG.replace("token: known", "exec: {command: known}"))
+    )
+    assert "prow:buildClusterKubeconfig has a context 'build' that logs in with a program (exec)" in text
+    assert "pulumi config set --secret buildClusterKubeconfig < " in text
+    assert "known" not in text
+
+
+def test_config_updater_follows_the_only_repository_or_the_one_that_is_named(configure):
+    assert load(configure()).config_updater is None
+    assert load(configure(configRepository="acme/one")).config_updater is None
+    assert str(load(configure(configUpdater=True)).config_updater) == "acme/one"
+    two = {"repositories": ["acme/one", "acme/two"], "configUpdater": True}
+    assert str(load(configure(**two, configRepository="ACME/Two")).config_updater) == "acme/two"
+
+
+def test_config_updater_needs_a_repository_of_the_settings(configure):
+    two = {"repositories": ["acme/one", "acme/two"], "configUpdater": True}
+    for given in ("", "acme/three"):
+        text = errors(configure(**two, configRepository=given))
+        assert "prow:configRepository" in text
+        assert "must be one of acme/one, acme/two" in text
+        assert "pulumi config set configRepository acme/one" in text
+    assert "prow:configUpdater is 'maybe'" in errors(configure(configUpdater="maybe"))
+
+
+def test_config_updater_follows_a_repository_of_an_organisation_of_the_settings(configure):
+    given = {"repositories": [], "organizations": ["acme"], "configUpdater": True}
+    assert str(load(configure(**given, configRepository="acme/config")).config_updater) == "acme/config"
+    assert "must be one of acme/…" in errors(configure(**given))
+    assert "must be one of acme/…" in errors(configure(**given, configRepository="other/config"))
 
 
 def test_every_problem_is_in_one_error_with_the_command_that_mends_it(configure):
@@ -279,6 +321,40 @@ def test_a_preview_that_knows_the_nodes_address_needs_no_context(configure, monk
     assert "prow:context" in errors(configure(), contexts=[])
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
     assert "prow:context" in errors(configure(nodeAddress="192.0.2.1"), contexts=[])
+
+
+def test_missed_deliveries_are_asked_for_again_only_if_wanted(configure):
+    assert load(configure()).redelivery_token is None
+    assert load(configure(redeliveryToken="ghp_1")).redelivery_token is None
+    settings = load(configure(redeliverMissed=True, redeliveryToken="ghp_1"))
+    assert settings.redelivery_token is not None
+    assert (known(settings.redelivery_token), marked_secret(settings.redelivery_token)) == ("ghp_1", True)
+    assert settings.redelivery_schedule == "*/10 * * * *"
+
+
+def test_asking_for_missed_deliveries_needs_a_token_of_its_own(configure):
+    text = errors(configure(redeliverMissed=True))
+    assert "prow:redeliveryToken is not set" in text
+    assert "admin:repo_hook" in text
+    assert "mend it: pulumi config set --secret redeliveryToken" in text
+
+
+@pytest.mark.parametrize("schedule", ["hourly", "* * * *", "* * * * * *", "@daily; x"])
+def test_a_schedule_that_cron_does_not_know_is_refused(configure, schedule):
+    text = errors(configure(redeliverySchedule=schedule))
+    assert "mend it: pulumi config set redeliverySchedule '*/10 * * * *'" in text
+
+
+@pytest.mark.parametrize("image", ["python", "docker.io/library/python:", "a b:1"])
+def test_the_image_of_the_scripts_must_have_a_tag(configure, image):
+    assert "prow:scriptImage" in errors(configure(scriptImage=image))
+
+
+@pytest.mark.parametrize(
+    "image", ["python:3.13", "registry.example:5000/mirror/python:3", f"x/python@sha256:{'0' * 64}"]
+)
+def test_the_image_of_the_scripts_may_come_from_anywhere(configure, image):
+    assert load(configure(scriptImage=image)).script_image == image
 
 
 def test_organisations_are_enough_and_may_be_those_of_repositories(configure):

@@ -1,5 +1,4 @@
 import pulumi
-import pytest
 
 from components.settings import Repository
 from components.webhook import Webhooks, WebhooksArgs
@@ -95,27 +94,3 @@ def test_a_webhook_that_is_there_is_taken_over_by_its_number(run):
     imported = {resource.name: resource.imported for resource in recorder.resources if resource.imported}
     # The forms of the provider's importers.
     assert imported == {"webhook-acme/one": "one/12", "webhook-omega": "7"}
-
-
-@pytest.mark.parametrize(
-    ("target", "kind", "page"),
-    [
-        ("acme/one", "repository", "https://github.com/acme/one/settings/hooks"),
-        ("omega", "organization", "https://github.com/organizations/omega/settings/hooks"),
-    ],
-)
-def test_a_webhook_that_is_there_and_not_imported_is_explained(run, monkeypatch, target, kind, page):
-    said = []
-    monkeypatch.setattr(pulumi.log, "error", lambda text, *args: said.append(text))
-    _, webhooks = make(run, organizations=["omega"])
-    refusal = f"POST …: 422 Validation Failed [{{Message:Hook already exists on this {kind}}}]"
-
-    def error(text):
-        name = f"webhook-{target}"
-        return pulumi.ErrorHookArgs("urn", "", name, "t", failed_operation="create", errors=[text])
-
-    assert webhooks._explain(error(refusal)) is False
-    assert f"pulumi config set --path 'importWebhooks[\"{target}\"]' <number>" in said[0]
-    assert page in said[0]
-    assert webhooks._explain(error("404 Not Found")) is False
-    assert len(said) == 1

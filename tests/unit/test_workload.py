@@ -155,7 +155,7 @@ def test_build_clusters_reach_the_components_that_use_them(run):
     users = {
         name for name, pod in pods(make(run, kubeconfig="kubeconfig")).items() if "kubeconfig" in str(pod)
     }
-    assert users == {"hook", "deck", "crier", "sinker", "prow-controller-manager"}
+    assert users == {"deck", "sinker", "prow-controller-manager"}
 
 
 def test_with_storage_those_that_read_or_write_logs_have_its_credentials_and_nobody_else(run):
@@ -206,3 +206,12 @@ def test_secrets_are_files_that_only_the_group_reads(run):
             if "secret" in volume:
                 assert volume["secret"]["defaultMode"] == 0o440
         assert all("env" not in container for container in pod["containers"])
+
+
+def test_those_that_clone_repositories_can_write_where_prow_clones_to(run):
+    writers = {
+        name
+        for name, pod in pods(make(run)).items()
+        if any(mount["mountPath"] == "/var/tmp" for mount in pod["containers"][0]["volumeMounts"])
+    }
+    assert writers == {"hook", "deck", "tide"}

@@ -94,6 +94,36 @@ class Call:
             raise Refusal(status=422, message="Validation Failed", errors=(error,))
         return value
 
+    def repository(self) -> Repository | None:
+        """The repository that the path names, by its name or by its number."""
+        if "repository_id" in self.args:
+            return self.github.session.get(Repository, int(self.args["repository_id"]))
+        return self.github.repository(self.args["owner"], self.args["repo"])
+
+    def moved(self) -> Reply | None:
+        """The redirect to a repository that the path names by a former name.
+
+        https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
+        """
+        if "owner" not in self.args:
+            return None
+        name = f"{self.args['owner']}/{self.args['repo']}"
+        repo = self.github.moved(self.args["owner"], self.args["repo"])
+        if repo is None or not at_least(self.github.permission(repo, self.user), "pull"):
+            return None
+        query = f"?{urlencode(dict(self.query))}" if self.query else ""
+        location = self.url.replace(f"/repos/{name}", f"/repositories/{repo.id}", 1) + query
+        permanent = self.method in ("GET", "HEAD")
+        return Reply(
+            status=301 if permanent else 307,
+            body={
+                "message": "Moved Permanently" if permanent else "Temporary Redirect",
+                "url": location,
+                "documentation_url": "https://docs.github.com/v3/#http-redirects",
+            },
+            headers={"Location": location},
+        )
+
     def issue(self, repo: Repository, *, pull: bool = False) -> Issue:
         """The issue or pull request that the path names."""
         found = self.github.issue(repo, int(self.args["number"]))
@@ -132,7 +162,9 @@ class Route:
         arguments: list[Any] = [call]
         repo = None
         if self.level is not None:
-            repo = call.github.repository(call.args["owner"], call.args["repo"])
+            repo = call.repository()
+            if repo is None and (moved := call.moved()):
+                return moved
             if repo is None or not at_least(call.github.permission(repo, call.user), "pull"):
                 raise NOT_FOUND
             arguments.append(repo)
@@ -142,6 +174,8 @@ class Route:
         if scopes and call.scopes is not None and not call.scopes & set(scopes):
             raise NOT_FOUND  # GitHub hides from a token what its scopes do not cover
         path = call.url.partition("/api/v3")[2] or re.sub(r"^[a-z]+://[^/]+", "", call.url)
+        if repo is not None:
+            path = re.sub(r"^/repositories/\d+", f"/repos/{repo.full_name}", path)
         public = repo is None or not repo.private
         if call.installed and not apps.allowed(call.installed, self.method, path, public=public):
             raise Refusal(status=403, message="Resource not accessible by integration")

@@ -3,6 +3,7 @@
 See https://docs.github.com/en/rest/repos, /git, /commits, /collaborators and https://docs.github.com/en/rest/issues/labels.
 """
 
+import re
 from base64 import b64encode
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,7 +28,11 @@ def repository(call: Call, repo: Repository) -> Any:
 
 @route("PATCH", REPO, level="admin")
 def edit_repository(call: Call, repo: Repository) -> Any:
-    """Of all that GitHub lets one change, who may see the repository."""
+    """Of all that GitHub lets one change, the name and who may see the repository."""
+    if name := call.field("name", str):
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name):
+            raise invalid("Repository", "name is invalid", field="name")
+        call.github.rename(repo, name, call.actor)
     private = call.field("private", bool)
     if private is not None:
         call.github.set_private(repo, private, call.actor)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -100,13 +100,17 @@ def command(folder: Path, seed: Path, port: int = 0) -> list[str]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, seed: Path, port: int = 0) -> Generator[Standin]:
+def running(folder: Path, seed: Path, port: int = 0, options: Sequence[str] = ()) -> Generator[Standin]:
     """A stand-in, ended afterwards; its log is beside `folder`. The first line that it prints is its address."""
     path = folder.parent / f"{folder.name}.log"
     with (
         path.open("a") as log,
         subprocess.Popen(
-            command(folder, seed, port), cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
+            [*command(folder, seed, port), *options],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
         ) as process,
     ):
         try:

@@ -337,3 +337,36 @@ def test_search(standin: Standin, repo: str, alice: Person) -> None:
     assert alice.api.search_issues(f'repo:"{repo}" -author:alice').totalCount == 0
     gap = standin.request("GET", f"/search/issues?q=repo:{repo} language:go", "alice")
     assert gap.status_code == 422
+
+
+def test_a_renamed_repository_redirects_until_another_takes_the_name(
+    standin: Standin, repo: str, alice: Person, mallory: Person
+) -> None:
+    new = f"{repo}-new"
+    number = alice.repository(repo).id
+    renamed = standin.request("PATCH", f"/repos/{repo}", "alice", json={"name": new.partition("/")[2]})
+    assert renamed.json()["full_name"] == new
+    moved = standin.request("GET", f"/api/v3/repos/{repo}/issues?state=all", "alice")
+    assert moved.status_code == 301
+    assert moved.headers["Location"] == f"{standin.address}/api/v3/repositories/{number}/issues?state=all"
+    assert moved.json()["message"] == "Moved Permanently"
+    assert alice.repository(repo).full_name == new  # PyGithub follows
+    # What changes something is redirected with its method and body.
+    created = standin.request("POST", f"/repos/{repo}/issues", "alice", json={"title": "An issue"})
+    assert created.status_code == 307
+    there = created.headers["Location"].removeprefix(standin.address)
+    assert standin.request("POST", there, "alice", json={"title": "An issue"}).status_code == 201
+    assert standin.request("DELETE", f"{there}/1/x", "alice").status_code == 404
+    refused = standin.request("PATCH", f"/repos/{new}", "mallory", json={"name": "other"})
+    assert refused.status_code == 403
+    back = standin.request("PATCH", f"/repos/{new}", "alice", json={"name": repo.partition("/")[2]})
+    assert back.json()["full_name"] == repo
+    assert standin.request("GET", f"/repos/{repo}", "alice").status_code == 200
+    assert standin.request("GET", f"/repos/{new}", "alice").status_code == 301
+
+
+def test_a_repository_gets_no_name_that_is_taken_or_invalid(standin: Standin, repo: str) -> None:
+    for name, message in (("private", "name already exists on this account"), ("a b", "name is invalid")):
+        answer = standin.request("PATCH", f"/repos/{repo}", "alice", json={"name": name})
+        assert answer.status_code == 422
+        assert [error["message"] for error in answer.json()["errors"]] == [message]

@@ -1,0 +1,109 @@
+"""The moment of a rotation at which GitHub may sign with the new secret: when hook has reread it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.catalog import CATALOG
+from components.objects import labels, name_of
+from components.script import SECRET_PATH, Script, ScriptArgs
+
+NAME = "webhook-secret"
+HOOK_PODS = "hook-pods"
+WITHIN_SECONDS = 300
+"""kubelet writes a changed Secret to running pods within its sync period and its cache's age, a minute or two; hook then
+rereads it within a second (reloadSecret in pkg/config/secret of kubernetes-sigs/prow)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotationArgs:
+    """Who must know which secret."""
+
+    namespace: pulumi.Input[str]
+    """Namespace of Prow's components."""
+    hmacs: Mapping[int, pulumi.Input[str]]
+    """Secrets that hook was given, by generation, the newest first."""
+    image: str
+    """Image with Python for the waiting Job."""
+
+
+class Rotation(pulumi.ComponentResource):
+    """A Job for each generation but the first, done when every pod of hook has taken a delivery signed with it.
+
+    The Job is awaited, so whoever depends on this comes after it. It stays until the next generation's replaces it: one
+    that deleted itself would be missing at the next `pulumi up`. The first generation needs none, as hook starts with it.
+    """
+
+    def __init__(self, name: str, args: RotationArgs, opts: pulumi.ResourceOptions | None = None):
+        super().__init__("prow:index:Rotation", name, None, opts)
+        hook, port = CATALOG["hook"].name, _port()
+        child = pulumi.ResourceOptions(parent=self)
+        pods = kubernetes.core.v1.Service(
+            f"{name}-{HOOK_PODS}",
+            metadata={"name": HOOK_PODS, "namespace": args.namespace, "labels": labels(hook)},
+            # Without an address of its own: the name stands for each ready pod, not for one of them by chance.
+            spec={
+                "cluster_ip": "None",
+                "selector": {"app": hook},
+                "ports": [{"name": "http", "port": port}],
+            },
+            opts=child,
+        )
+        script = Script(
+            f"{name}-script",
+            ScriptArgs(script="await_hook", object_name=NAME, namespace=args.namespace, image=args.image),
+            child,
+        )
+        newest = max(args.hmacs)
+        if newest > 1:
+            self._wait(f"{name}-{newest}", args, script, pods, newest)
+        self.register_outputs({})
+
+    def _wait(
+        self,
+        name: str,
+        args: RotationArgs,
+        script: Script,
+        pods: kubernetes.core.v1.Service,
+        generation: int,
+    ) -> None:
+        # A Secret of this generation alone. kubelet may still have the old content of the one that hook reads, and a
+        # Job that was given that would find hook knowing it.
+        secret = kubernetes.core.v1.Secret(
+            f"{name}-secret",
+            metadata={"name": f"{NAME}-{generation}", "namespace": args.namespace, "labels": labels(NAME)},
+            string_data={"hmac": pulumi.Output.secret(args.hmacs[generation])},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        arguments = [f"{SECRET_PATH}/hmac", name_of(pods), str(_port()), str(WITHIN_SECONDS)]
+        kubernetes.batch.v1.Job(
+            f"{name}-job",
+            metadata={
+                "name": f"{NAME}-{generation}",
+                "namespace": args.namespace,
+                "labels": labels(NAME),
+                # A failed Job cannot be started again: the next `pulumi up` makes it anew.
+                "annotations": {"pulumi.com/replaceUnready": "true"},
+            },
+            spec={
+                "backoff_limit": 3,
+                # The script's own verdict ends it; what befalls its pod (an eviction, say) does not.
+                "pod_failure_policy": {
+                    "rules": [
+                        {"action": "FailJob", "on_exit_codes": {"operator": "In", "values": [1]}},
+                    ]
+                },
+                "template": script.pod(arguments, name_of(secret)),
+            },
+            opts=pulumi.ResourceOptions(
+                parent=self, custom_timeouts=pulumi.CustomTimeouts(create="10m", update="10m")
+            ),
+        )
+
+
+def _port() -> int:
+    service = CATALOG["hook"].service
+    assert service is not None
+    return service.target

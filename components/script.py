@@ -1,0 +1,102 @@
+"""A program of `components/scripts/` as something that the cluster runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.objects import labels, name_of
+
+SCRIPTS = Path(__file__).parent / "scripts"
+USER = 65532
+"""Any user that is not root will do."""
+SECRET_PATH = "/etc/secret"
+"""Where the script finds its Secret's keys as files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScriptArgs:
+    """Which program, and what it is given."""
+
+    script: str
+    """Name of its file, without `.py`."""
+    object_name: str
+    """Name of the ConfigMap with the program, and of the component that its pods are labelled with."""
+    namespace: pulumi.Input[str]
+    image: str
+    """Image with Python 3.11 or later."""
+
+
+class Script(pulumi.ComponentResource):
+    """A ConfigMap with the program, and the template of a pod that runs it without any right on the cluster."""
+
+    def __init__(self, name: str, args: ScriptArgs, opts: pulumi.ResourceOptions | None = None):
+        super().__init__("prow:index:Script", name, None, opts)
+        self._args = args
+        file = f"{args.script}.py"
+        program = kubernetes.core.v1.ConfigMap(
+            f"{name}-program",
+            metadata={
+                "name": args.object_name,
+                "namespace": args.namespace,
+                "labels": labels(args.object_name),
+            },
+            data={file: (SCRIPTS / file).read_text(encoding="utf-8")},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self._config_map = name_of(program)
+        self.register_outputs({})
+
+    def pod(
+        self, arguments: pulumi.Input[Sequence[pulumi.Input[str]]], secret: pulumi.Input[str]
+    ) -> kubernetes.core.v1.PodTemplateSpecArgsDict:
+        """A pod that runs the program once.
+
+        :param arguments: what the program is called with.
+        :param secret: name of the Secret at SECRET_PATH.
+        """
+        args = self._args
+        return {
+            "metadata": {"labels": labels(args.object_name)},
+            "spec": {
+                "restart_policy": "Never",
+                "automount_service_account_token": False,
+                "enable_service_links": False,
+                "security_context": {
+                    "run_as_non_root": True,
+                    "run_as_user": USER,
+                    "run_as_group": USER,
+                    "fs_group": USER,
+                    "seccomp_profile": {"type": "RuntimeDefault"},
+                },
+                "containers": [
+                    {
+                        "name": args.object_name,
+                        "image": args.image,
+                        "command": ["python", "-u", f"/program/{args.script}.py"],
+                        "args": arguments,
+                        # Its last words are what `pulumi up` and `kubectl describe` show of a failure.
+                        "termination_message_policy": "FallbackToLogsOnError",
+                        "resources": {
+                            "requests": {"cpu": "10m", "memory": "32Mi"},
+                            "limits": {"memory": "128Mi"},
+                        },
+                        "security_context": {
+                            "allow_privilege_escalation": False,
+                            "read_only_root_filesystem": True,
+                            "capabilities": {"drop": ["ALL"]},
+                        },
+                        "volume_mounts": [
+                            {"name": "program", "mount_path": "/program", "read_only": True},
+                            {"name": "secret", "mount_path": SECRET_PATH, "read_only": True},
+                        ],
+                    }
+                ],
+                "volumes": [
+                    {"name": "program", "config_map": {"name": self._config_map}},
+                    {"name": "secret", "secret": {"secret_name": secret, "default_mode": 0o440}},
+                ],
+            },
+        }

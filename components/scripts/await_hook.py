@@ -1,0 +1,86 @@
+"""Wait until every pod of hook takes deliveries that are signed with a secret.
+
+    python await_hook.py SECRET_FILE HOST PORT SECONDS
+
+HOST is a name that resolves to the address of each pod. Each is sent a ping, as GitHub would send it, until all of them
+answer 200; hook answers 403 while it does not know the secret (ValidateWebhook in pkg/github/webhooks.go of
+kubernetes-sigs/prow). A ping makes hook do nothing else. Exits with 1, and a last line that says what was the matter,
+when that takes longer than SECONDS.
+"""
+
+import hashlib
+import hmac
+import json
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+
+PAUSE_SECONDS = 1.0
+TIMEOUT_SECONDS = 5.0
+PAYLOAD = json.dumps({"zen": "Wait until hook knows the new secret."}).encode()
+
+
+def addresses(host: str, port: int) -> list[str]:
+    """The addresses behind a name, none while there is no such name."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror:
+        return []
+    return sorted({str(info[4][0]) for info in found})
+
+
+def answer(address: str, port: int, secret: bytes) -> str:
+    """The status with which a pod answers a signed ping, or why it does not answer."""
+    headers = {
+        "Content-Type": "application/json",
+        "X-GitHub-Event": "ping",
+        "X-GitHub-Delivery": str(uuid.uuid4()),
+        # Prow verifies the first until April 2026, the second from then on.
+        "X-Hub-Signature": f"sha1={hmac.new(secret, PAYLOAD, hashlib.sha1).hexdigest()}",
+        "X-Hub-Signature-256": f"sha256={hmac.new(secret, PAYLOAD, hashlib.sha256).hexdigest()}",
+    }
+    url = f"http://{f'[{address}]' if ':' in address else address}:{port}/hook"
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, PAYLOAD, headers), timeout=TIMEOUT_SECONDS
+        ) as response:
+            return str(response.status)
+    except urllib.error.HTTPError as error:
+        return str(error.code)
+    except OSError as error:
+        return str(error)
+
+
+def wait(secret: bytes, host: str, port: int, seconds: float) -> str:
+    """Wait until all pods take the secret. Returns what was the matter with them when the time was over, else ""."""
+    start = time.monotonic()
+    while True:
+        answers = {address: answer(address, port, secret) for address in addresses(host, port)}
+        matter = (
+            ", ".join(f"{address}: {text}" for address, text in answers.items() if text != "200")
+            if answers
+            else "it has no ready pod"
+        )
+        if not matter:
+            print(f"{', '.join(answers)}: the secret is known after {time.monotonic() - start:.0f} s")
+            return ""
+        if time.monotonic() - start > seconds:
+            return matter
+        time.sleep(PAUSE_SECONDS)
+
+
+def main(arguments: list[str]) -> int:
+    """See the file's own text."""
+    file, host, port, seconds = arguments
+    matter = wait(Path(file).read_bytes(), host, int(port), float(seconds))
+    if matter:
+        print(f"hook does not know the new webhook secret after {seconds} s: {matter}", flush=True)
+    return 1 if matter else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

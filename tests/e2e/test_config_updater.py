@@ -1,0 +1,266 @@
+"""Configuration that updates itself: from a merged pull request to running Prow, and Pulumi's part in it.
+
+The tests are one story, in this order: off, on, merges, off again.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from github.PullRequest import PullRequest
+from kubernetes import client
+
+from components.config_updater import ANNOTATION
+from testbed.cli import Pulumi, Run
+from testbed.cluster_view import View, wait_for
+from testbed.environment import BOT, OWNER, REPOSITORY, Environment
+from tests.e2e.stacks import deployed
+from tests.e2e.test_pull_request import jobs_of, open_pull_request, status
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+# kubelet brings a changed ConfigMap into a pod within 90 s (its syncFrequency of a minute, and half of it as jitter);
+# hook reads plugins.yaml once a minute (pkg/plugins, ConfigAgent.Start).
+REACHES_PROW = 180
+JOB = """
+  - name: NAME
+    always_run: false
+    spec:
+      containers:
+      - image: docker.io/library/busybox:1.36
+        command: [sh, -c]
+        args: ['echo "this is NAME"']
+        resources: {requests: {cpu: 10m, memory: 16Mi}}
+"""
+
+
+def job_file(name: str) -> str:
+    return f"presubmits:\n  {REPOSITORY}:{JOB.replace('NAME', name)}"
+
+
+def named(folder: Path) -> None:
+    """Write owner/name for `*`, and the plugin among the others, as the stack demands it of files that are followed."""
+    for path in (folder / "plugins.yaml", folder / "jobs" / "hello.yaml"):
+        text = path.read_text().replace('"*"', REPOSITORY)
+        path.write_text(text.replace("# - config-updater", "- config-updater"))
+
+
+@dataclass
+class Stack:
+    """The stack under test, and its program's files."""
+
+    environment: Environment
+    pulumi: Pulumi
+    project: Path
+
+    def texts(self) -> dict[str, str]:
+        """The files of prow/ by their path in the repository."""
+        return {
+            path.relative_to(self.project).as_posix(): path.read_text()
+            for path in (self.project / "prow").rglob("*.yaml")
+        }
+
+    def merge(self, files: dict[str, str | None], title: str) -> PullRequest:
+        """A pull request of the owner that changes the files, merged."""
+        owner = self.environment.person(OWNER)
+        branch = re.sub(r"\W+", "-", title.lower())
+        pull = owner.open_pull_request(REPOSITORY, branch=branch, files=files, title=title)
+        owner.merge(REPOSITORY, pull.number)
+        return pull
+
+    def comments_of_bot(self, pull: PullRequest) -> list[str]:
+        comments = self.environment.person(OWNER).comments(REPOSITORY, pull.number)
+        return [comment.body for comment in comments if comment.user.login == BOT]
+
+
+@pytest.fixture(scope="module")
+def stack(environment: Environment, project: Path) -> Iterator[Stack]:
+    """The stack with config-updater off; its files are in the repository, too."""
+    if environment.cluster.external:
+        pytest.skip(
+            "hook clones by https, and trusts the GitHub stand-in on a cluster of the testbed's own only"
+        )
+    named(project / "prow")
+    with deployed(environment, project) as pulumi:
+        made = Stack(environment, pulumi, project)
+        environment.person(OWNER).push(REPOSITORY, "main", made.texts(), "Prow's configuration")
+        yield made
+
+
+def log_of_hook(view: View) -> str:
+    found: list[Any] = view.core.list_namespaced_pod("prow", label_selector="app=hook").items
+    return "".join(view.core.read_namespaced_pod_log(pod.metadata.name, "prow") for pod in found)
+
+
+def data(view: View, name: str) -> dict[str, str]:
+    return view.core.read_namespaced_config_map(name, "prow").data or {}
+
+
+def annotations(view: View, name: str) -> dict[str, str]:
+    found: Any = view.core.read_namespaced_config_map(name, "prow")
+    return found.metadata.annotations or {}
+
+
+def pods(view: View) -> dict[str, list[int]]:
+    """Prow's pods, and how often each container was restarted."""
+    found: list[Any] = view.core.list_namespaced_pod("prow").items
+    return {pod.metadata.name: [c.restart_count for c in pod.status.container_statuses] for pod in found}
+
+
+def changed(run: Run) -> list[tuple[str, str]]:
+    changes = run.changes
+    return sorted(
+        (change.op, change.name) for change in changes if not change.type.startswith("pulumi:pulumi:")
+    )
+
+
+def may(view: View, verb: str, name: str) -> bool:
+    """Whether hook's account may do this to a ConfigMap, in the API server's own judgement."""
+    review = client.V1SubjectAccessReview(
+        spec=client.V1SubjectAccessReviewSpec(
+            user="system:serviceaccount:prow:hook",
+            resource_attributes=client.V1ResourceAttributes(
+                namespace="prow", verb=verb, resource="configmaps", name=name
+            ),
+        )
+    )
+    answer: Any = client.AuthorizationV1Api(view.api).create_subject_access_review(review)
+    return answer.status.allowed
+
+
+def rights(view: View) -> set[tuple[str, str]]:
+    verbs = ("get", "list", "watch", "create", "update", "patch", "delete")
+    names = ("plugins", "job-config", "config", "other")
+    return {(verb, name) for verb in verbs for name in names if may(view, verb, name)}
+
+
+def test_while_it_is_off_hook_may_touch_no_config_map(stack: Stack, view: View) -> None:
+    assert rights(view) == set()
+    assert data(view, "job-config") == {
+        "hello.yaml": (stack.project / "prow" / "jobs" / "hello.yaml").read_text()
+    }
+
+
+def test_one_setting_turns_it_on_and_restarts_nothing(stack: Stack, view: View) -> None:
+    before, content = pods(view), (data(view, "plugins"), data(view, "job-config"))
+    stack.pulumi.config_set_all({"prow:configUpdater": "true"})
+    assert changed(stack.pulumi.up()) == [
+        ("update", "prow-components-hook-role"),
+        ("update", "prow-configuration-job-config"),
+        ("update", "prow-configuration-plugins"),
+    ]
+    assert rights(view) == {(verb, name) for verb in ("get", "update") for name in ("plugins", "job-config")}
+    assert (data(view, "plugins"), data(view, "job-config")) == content
+    assert pods(view) == before
+
+
+def test_a_merged_job_reaches_running_prow_and_runs(stack: Stack, view: View) -> None:
+    before, text = pods(view), job_file("merged")
+    pull = stack.merge({"prow/jobs/deep/merged.yaml": text}, "Add a job")
+    wait_for("job-config with the merged file", lambda: data(view, "job-config").get("merged.yaml") == text)
+    assert "hello.yaml" in data(view, "job-config")
+    comment = wait_for(
+        "the bot's word", lambda: [c for c in stack.comments_of_bot(pull) if "job-config" in c]
+    )
+    assert "`merged.yaml` using file `prow/jobs/deep/merged.yaml`" in comment[0]
+
+    other = open_pull_request(stack.environment)
+
+    def runs() -> list[dict[str, Any]]:
+        stack.environment.person(OWNER).comment(REPOSITORY, other.number, "/test merged")
+        return jobs_of(view, other, "merged")
+
+    wait_for("run of the merged job", runs, REACHES_PROW, every=5)
+    status(stack.environment, other, "merged", "success")
+    assert pods(view) == before
+
+
+def test_a_merged_plugin_reaches_running_prow(stack: Stack, view: View) -> None:
+    before = pods(view)
+    hook = stack.pulumi.output("hookUrl").removesuffix("/hook")
+
+    def enabled() -> list[str]:
+        return requests.get(f"{hook}/plugin-help", timeout=10).json()["RepoPlugins"][REPOSITORY]
+
+    assert "shrug" not in enabled()
+    text = (
+        (stack.project / "prow" / "plugins.yaml").read_text().replace("- trigger ", "- shrug\n    - trigger ")
+    )
+    stack.merge({"prow/plugins.yaml": text}, "Enable a plugin")
+    wait_for("plugins with the merged file", lambda: data(view, "plugins")["plugins.yaml"] == text)
+    wait_for("plugin at hook", lambda: "shrug" in enabled(), REACHES_PROW, every=2)
+    assert "config-updater" in enabled()
+    assert pods(view) == before
+
+
+def test_pulumi_leaves_the_merged_content_alone(stack: Stack, view: View) -> None:
+    merged = data(view, "plugins"), data(view, "job-config")
+    stack.pulumi.preview("--expect-no-changes")
+    run = stack.pulumi.refresh("--preview-only")
+    assert {change.name for change in run.drift} <= {"cluster-node"}  # which is only read
+    stack.pulumi.up("--expect-no-changes")
+    (stack.project / "prow" / "jobs" / "local.yaml").write_text(job_file("local"))
+    assert changed(stack.pulumi.up()) == []
+    (stack.project / "prow" / "jobs" / "local.yaml").unlink()
+    stack.pulumi.refresh()
+    assert changed(stack.pulumi.up()) == []
+    assert (data(view, "plugins"), data(view, "job-config")) == merged
+
+
+def test_a_change_beside_the_data_is_applied_and_keeps_it(stack: Stack, view: View) -> None:
+    merged = data(view, "plugins"), data(view, "job-config")
+    source = stack.project / "components" / "config_updater.py"
+    text = source.read_text()
+    source.write_text(text.replace(f'ANNOTATION = "{ANNOTATION}"', 'ANNOTATION = "other"'))
+    try:
+        assert {change.name for change in stack.pulumi.up().changes} >= {
+            "prow-configuration-job-config",
+            "prow-configuration-plugins",
+        }
+        assert annotations(view, "plugins") == {"other": REPOSITORY}
+        assert (data(view, "plugins"), data(view, "job-config")) == merged
+    finally:
+        source.write_text(text)
+        stack.pulumi.up()
+    assert (data(view, "plugins"), data(view, "job-config")) == merged
+
+
+def test_a_merge_after_an_up_still_gets_through_and_can_take_a_file_away(stack: Stack, view: View) -> None:
+    stack.merge({"prow/jobs/deep/merged.yaml": None}, "Take the job out")
+    wait_for("job-config without the file", lambda: "merged.yaml" not in data(view, "job-config"))
+
+
+def test_a_merge_that_touches_config_yaml_changes_nothing_since_the_stack_completes_it(
+    stack: Stack, view: View
+) -> None:
+    before = data(view, "config")
+    text = (
+        (stack.project / "prow" / "config.yaml").read_text().replace("max_pod_age: 24h", "max_pod_age: 12h")
+    )
+    pull = stack.merge({"prow/config.yaml": text, "prow/jobs/last.yaml": job_file("last")}, "Both at once")
+    wait_for("the bot's word", lambda: [c for c in stack.comments_of_bot(pull) if "job-config" in c])
+    assert data(view, "config") == before
+
+
+def test_switched_off_the_content_and_the_rights_are_the_stacks_again(stack: Stack, view: View) -> None:
+    before = pods(view)
+    stack.pulumi.config_set_all({"prow:configUpdater": "false"})
+    run = stack.pulumi.up()
+    assert {change.name for change in run.changes if not change.type.startswith("pulumi:pulumi:")} == {
+        "prow-components-hook-role",
+        "prow-configuration-job-config",
+        "prow-configuration-plugins",
+    }
+    assert rights(view) == set()
+    texts = stack.texts()
+    assert data(view, "plugins") == {"plugins.yaml": texts["prow/plugins.yaml"]}
+    assert data(view, "job-config") == {"hello.yaml": texts["prow/jobs/hello.yaml"]}
+    assert ANNOTATION not in annotations(view, "plugins")
+    assert pods(view) == before
+    assert changed(stack.pulumi.up()) == []
+    stack.merge({"prow/jobs/late.yaml": job_file("late")}, "After the end")
+    wait_for("refusal by the API server", lambda: "is forbidden" in log_of_hook(view))
+    assert "late.yaml" not in data(view, "job-config")

@@ -1,0 +1,153 @@
+"""What config-updater follows: files as Prow takes them, ConfigMaps that are left alone, rights that come and go."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components import config_updater, prow_files
+from components.catalog import CATALOG
+from components.configuration import Configuration, ConfigurationArgs
+from components.prow_files import ProwFilesError
+
+from .conftest import reveal
+from .prow_examples import POD, REPOSITORIES, P, write
+
+pytestmark = pytest.mark.unit
+FOLLOWED = "me/app"
+PLUGINS = (
+    "plugins:\n  me/app:\n    plugins: [trigger, config-updater]\n  me/lib:\n    plugins: [trigger]\n"
+    "config_updater:\n  maps:\n    prow/plugins.yaml: {name: plugins}\n    prow/jobs/**/*.yaml: {name: job-config}\n"
+)
+DECORATION = {
+    "gcs_configuration": {"bucket": "s3://logs", "path_strategy": "explicit"},
+    "utility_images": dict.fromkeys(("clonerefs", "initupload", "entrypoint", "sidecar"), "x"),
+}
+JOBS = f"# kept\npresubmits:\n  me/app:\n  - name: a\n    {POD}\n"
+
+
+def load(folder: Path, *, plugins: str = PLUGINS, **files: str):
+    given = {name.replace("__", "/") + ".yaml": text for name, text in files.items()}
+    return prow_files.load(write(folder, {"plugins.yaml": plugins, **given}), REPOSITORIES, followed=FOLLOWED)
+
+
+def refused(folder: Path, **files: str) -> list[str]:
+    with pytest.raises(ProwFilesError) as caught:
+        load(folder, **files)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_files_that_prow_takes_as_they_are_reach_it_word_for_word(tmp_path: Path):
+    files = load(tmp_path, jobs__a=JOBS)
+    assert files.plugins_text == PLUGINS
+    assert files.texts == {"a.yaml": JOBS}
+    assert not files.warnings
+
+
+def test_a_star_is_refused_with_its_line_and_the_reason(tmp_path: Path):
+    said = refused(
+        tmp_path,
+        jobs__a=JOBS.replace("me/app", "'*'"),
+        plugins=PLUGINS.replace("me/lib", "'*'") + "triggers:\n- repos: ['*']\n",
+    )
+    assert [line.partition(": ")[0] for line in said] == ["prow/jobs/a.yaml:3", f"{P}:4", f"{P}:11"]
+    assert all("as it stands in me/app" in line and "owner/name" in line for line in said)
+
+
+def test_a_star_in_config_yaml_which_the_stack_writes_is_as_good_as_ever(tmp_path: Path):
+    files = load(tmp_path, config="tide:\n  queries:\n  - repos: ['*']\n    labels: [x]\n")
+    assert files.config["tide"]["queries"][0]["repos"] == list(REPOSITORIES)
+
+
+@pytest.mark.parametrize(
+    ("plugins", "where", "words"),
+    [
+        (PLUGINS.replace(", config-updater", ""), f"{P}:2", "add config-updater to the plugins of me/app"),
+        (PLUGINS.replace("name: plugins", "name: config"), f"{P}:6", "prow/plugins.yaml: {name: plugins}"),
+        (
+            PLUGINS.replace("}\n    prow", ", clusters: {build: [x]}}\n    prow"),
+            f"{P}:6",
+            "neither less nor more",
+        ),
+        (PLUGINS[: PLUGINS.index("config_updater:")], f"{P}", "prow/jobs/**/*.yaml: {name: job-config}"),
+        (
+            PLUGINS.replace("  me/lib:\n    plugins: [trigger]", "  me/lib:\n    plugins: [config-updater]"),
+            f"{P}:4",
+            "a merge there would change Prow's configuration",
+        ),
+        (PLUGINS.replace("  me/lib:\n    plugins: [trigger]", "  me/lib: [trigger]"), f"{P}:1", "mixture"),
+    ],
+    ids=["not enabled", "another ConfigMap", "another cluster", "no maps", "elsewhere too", "mixed forms"],
+)
+def test_a_file_that_would_end_or_misguide_the_plugin_is_refused(tmp_path: Path, plugins, where, words):
+    said = refused(tmp_path, plugins=plugins)
+    assert any(line.startswith(where) and words in line for line in said), said
+
+
+def test_a_job_file_that_the_plugin_would_not_find_is_refused(tmp_path: Path):
+    top = write(tmp_path, {"plugins.yaml": PLUGINS, "jobs/a.yml": JOBS})
+    with pytest.raises(ProwFilesError, match=r"prow/jobs/a\.yml: config-updater follows \*\.yaml only"):
+        prow_files.load(top, REPOSITORIES, followed=FOLLOWED)
+
+
+def test_a_job_that_the_stack_would_have_told_where_to_clone_from_must_say_so_itself(tmp_path: Path):
+    def load_with_logs(folder: Path, jobs: str):
+        top = write(folder, {"plugins.yaml": PLUGINS, "jobs/a.yaml": jobs})
+        return prow_files.load(
+            top, REPOSITORIES, followed=FOLLOWED, decoration=DECORATION, github_url="https://ghe.example"
+        )
+
+    with pytest.raises(
+        ProwFilesError, match=r"prow/jobs/a\.yaml:4: .*clone_uri, such as https://ghe\.example/"
+    ):
+        load_with_logs(tmp_path / "1", JOBS)
+    own = JOBS.replace("name: a", "name: a\n    clone_uri: https://ghe.example/me/app.git")
+    assert load_with_logs(tmp_path / "2", own).texts == {"a.yaml": own}
+
+
+def test_while_it_is_off_the_plugin_in_the_files_is_a_warning_with_the_command_that_turns_it_on(
+    tmp_path: Path,
+):
+    files = prow_files.load(write(tmp_path, {"plugins.yaml": PLUGINS}), REPOSITORIES)
+    (warning,) = files.warnings
+    assert str(warning).startswith(f"{P}:2: ")
+    assert "pulumi config set configUpdater true" in warning.reason
+
+
+def test_the_shipped_maps_are_those_that_hook_may_write():
+    shipped = yaml.safe_load((Path(__file__).parents[2] / "prow" / "plugins.yaml").read_text())
+    assert shipped["config_updater"] == config_updater.SECTION
+
+
+def test_hook_may_read_and_replace_two_config_maps_and_create_none():
+    rules = config_updater.with_rights(CATALOG["hook"]).rules
+    assert rules[: len(CATALOG["hook"].rules)] == CATALOG["hook"].rules
+    (added,) = rules[len(CATALOG["hook"].rules) :]
+    assert (added.groups, added.resources) == (("",), ("configmaps",))
+    assert (added.verbs, added.names) == (("get", "update"), ("job-config", "plugins"))
+
+
+def config_maps(run, folder: Path, writer: str | None):
+    args = ConfigurationArgs(
+        files=load(folder, jobs__a=JOBS),
+        namespace="prow",
+        job_namespace="test-pods",
+        deck_url="http://192.0.2.7:30080/",
+        config_updater=writer,
+    )
+    recorder = run(lambda: Configuration("configuration", args))
+    return recorder, {key: reveal(inputs) for key, inputs in recorder.of("ConfigMap").items()}
+
+
+def test_the_first_content_is_the_files_own_and_the_writer_is_on_the_object(run, tmp_path):
+    _, made = config_maps(run, tmp_path, FOLLOWED)
+    assert made["prow/job-config"]["data"] == {"a.yaml": JOBS}
+    assert made["prow/plugins"]["data"] == {"plugins.yaml": PLUGINS}
+    for name, expected in {"config": None, "plugins": FOLLOWED, "job-config": FOLLOWED}.items():
+        annotations = made[f"prow/{name}"]["metadata"].get("annotations") or {}
+        assert annotations.get(config_updater.ANNOTATION) == expected
+
+
+def test_without_it_no_object_has_a_writer(run, tmp_path):
+    _, made = config_maps(run, tmp_path, None)
+    assert not any("annotations" in inputs["metadata"] for inputs in made.values())

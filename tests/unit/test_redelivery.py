@@ -1,0 +1,70 @@
+from types import SimpleNamespace
+from typing import cast
+
+import pulumi
+import pytest
+
+from components.redelivery import Redelivery, RedeliveryArgs
+from components.relay_catalog import RelaySettings
+from components.settings import Settings
+
+from .conftest import reveal, secrets_of
+
+WEBHOOKS = {
+    "zeta/two": "https://api.github.com/repos/zeta/two/hooks/2",
+    "acme/one": "https://api.github.com/repos/acme/one/hooks/1",
+}
+
+
+def make(run, token: str | None = "ghp_known", relay: str = "none"):
+    def program():
+        settings = SimpleNamespace(
+            redelivery_token=None if token is None else pulumi.Output.secret(token),
+            redelivery_schedule="*/10 * * * *",
+            relay=RelaySettings(kind=relay, values={}),
+            script_image="registry.example/python:3",
+        )
+        webhooks = pulumi.Output.from_input(WEBHOOKS)
+        Redelivery(
+            "redelivery",
+            RedeliveryArgs(settings=cast(Settings, settings), namespace="prow", webhooks=webhooks),
+        )
+
+    return run(program)
+
+
+def test_unless_it_is_wanted_nothing_is_made(run):
+    assert [resource.type for resource in make(run, token=None).resources] == ["prow:index:Redelivery"]
+
+
+def test_the_cron_job_looks_after_every_webhook(run):
+    cron = reveal(make(run).of("CronJob")["prow/redelivery"])["spec"]
+    assert cron["schedule"] == "*/10 * * * *"
+    pod = cron["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["args"] == ["/etc/secret/token", "http://hook:8888/", *sorted(WEBHOOKS.values())]
+    assert container["command"][-1] == "/program/redeliver.py"
+
+
+def test_two_runs_are_never_at_work_at_once_and_each_is_bounded(run):
+    cron = make(run).of("CronJob")["prow/redelivery"]["spec"]
+    assert cron["concurrencyPolicy"] == "Forbid"
+    assert cron["jobTemplate"]["spec"]["backoffLimit"] == 0
+    assert cron["jobTemplate"]["spec"]["activeDeadlineSeconds"] > 0
+
+
+def test_the_token_is_a_secret_that_the_pod_reads_as_a_file(run):
+    recorder = make(run)
+    assert secrets_of(recorder.of("Secret")["prow/redelivery"]["stringData"]) == [{"token": "ghp_known"}]
+    assert "ghp_known" not in str(recorder.of("CronJob"))
+    pod = reveal(recorder.of("CronJob"))["prow/redelivery"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert {"name": "secret", "secret": {"secretName": "redelivery", "defaultMode": 0o440}} in pod["volumes"]
+    assert pod["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize(("relay", "warned"), [("none", False), ("gosmee", True), ("ultrahook", True)])
+def test_a_relay_that_hides_losses_from_github_is_warned_of(run, monkeypatch, relay, warned):
+    said = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda text, **_: said.append(text))
+    make(run, relay=relay)
+    assert [f"behind the relay {relay}" in text for text in said] == ([True] if warned else [])
