@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from github import UnknownObjectException
 from github.PullRequest import PullRequest
 from kubernetes.dynamic import DynamicClient
 from playwright.sync_api import sync_playwright
@@ -152,11 +153,22 @@ def site(environment: Environment, project: Path, tmp_path_factory: pytest.TempP
             for path in project.rglob("*")
             if path.is_file() and not {".venv", "__pycache__"} & set(path.relative_to(project).parts)
         }
+        # Other modules' merges are in the repository as well: its jobs become the stack's, no more and no less.
+        files |= {path: None for path in jobs_in_repository(environment) if path not in files}
         environment.person(OWNER).push(REPOSITORY, "main", files, "The stack")
         yield Site(environment, pulumi, tmp_path_factory.mktemp("site"))
     finally:
         pulumi.destroy(check=False)
         pulumi.remove()
+
+
+def jobs_in_repository(environment: Environment) -> list[str]:
+    """Paths of the job files on the repository's main branch."""
+    try:
+        found = environment.person(OWNER).repository(REPOSITORY).get_contents("prow/jobs", ref="main")
+    except UnknownObjectException:
+        return []
+    return [file.path for file in found] if isinstance(found, list) else [found.path]
 
 
 def open_pull(site: Site, files: Mapping[str, str], login: str = OWNER) -> PullRequest:
