@@ -285,7 +285,9 @@ class TestNode:
 
         def says(word: str) -> bool:
             with contextlib.suppress(kubernetes.client.ApiException):
-                return word in api.read_namespaced_pod_log("reader", namespace)
+                return word in (
+                    api.read_namespaced_pod_log("reader", namespace) or ""
+                )  # None while it is empty
             return False
 
         until(lambda: says("one"))
