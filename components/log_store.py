@@ -6,14 +6,13 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import pulumi_random as random
 
-from components.objects import labels, name_of
+from components.objects import labels, name_of, restricted_container, restricted_pod
 from components.services import node_port_url
 
 NAME = "log-store"
 IMAGE = "ghcr.io/versity/versitygw:v1.8.0"
 ACCESS_KEY = "prow"
 PORT = 7070
-USER = 65532
 READY_WITHIN = "5m"
 _OBJECTS, _METADATA = "/data/objects", "/data/metadata"
 
@@ -118,11 +117,7 @@ def _pod(
         "name": NAME,
         "image": IMAGE,
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
-        "security_context": {
-            "allow_privilege_escalation": False,
-            "read_only_root_filesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "security_context": restricted_container(),
         "volume_mounts": [{"name": "data", "mount_path": "/data"}],
     }
     health: kubernetes.core.v1.ProbeArgsDict = {
@@ -135,13 +130,7 @@ def _pod(
     return {
         "automount_service_account_token": False,
         "enable_service_links": False,
-        "security_context": {
-            "run_as_non_root": True,
-            "run_as_user": USER,
-            "run_as_group": USER,
-            "fs_group": USER,
-            "seccomp_profile": {"type": "RuntimeDefault"},
-        },
+        "security_context": restricted_pod(),
         "init_containers": [
             {
                 **common,

@@ -3,6 +3,10 @@
 from typing import Any, Protocol
 
 import pulumi
+import pulumi_kubernetes as kubernetes
+
+USER = 65532
+"""User and group `nonroot` of the distroless images that Prow's are built on."""
 
 
 def labels(component: str | None = None) -> dict[str, str]:
@@ -27,3 +31,23 @@ class _Named(Protocol):
 def name_of(resource: _Named) -> pulumi.Output[str]:
     """Name of an object, known once it exists: whoever uses it comes after the object, without `depends_on`."""
     return resource.metadata.apply(lambda metadata: metadata.name)
+
+
+def restricted_pod() -> kubernetes.core.v1.PodSecurityContextArgsDict:
+    """What the *restricted* Pod Security Standard asks of a pod, which Prow's namespace enforces."""
+    return {
+        "run_as_non_root": True,
+        "run_as_user": USER,
+        "run_as_group": USER,
+        "fs_group": USER,
+        "seccomp_profile": {"type": "RuntimeDefault"},
+    }
+
+
+def restricted_container() -> kubernetes.core.v1.SecurityContextArgsDict:
+    """What the *restricted* Pod Security Standard asks of a container, and a root file system that stays as it is."""
+    return {
+        "allow_privilege_escalation": False,
+        "read_only_root_filesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }

@@ -8,9 +8,9 @@ import pulumi_kubernetes as kubernetes
 import pulumi_random as random
 
 from components.catalog import CATALOG, Probe
-from components.objects import labels, name_of
+from components.objects import USER, labels, name_of, restricted_container
 from components.relay_catalog import RELAYS, Client, RelaySettings, names_in
-from components.workload import READY_WITHIN, USER
+from components.workload import READY_WITHIN
 
 CHANNEL_LENGTH = 32
 """Letters and digits of a channel; gosmee takes 12 to 64."""
@@ -126,11 +126,7 @@ class Relay(pulumi.ComponentResource):
                 "requests": {"cpu": "10m", "memory": client.memory},
                 "limits": {"memory": client.memory_limit},
             },
-            "security_context": {
-                "allow_privilege_escalation": False,
-                "read_only_root_filesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            },
+            "security_context": restricted_container(),
         }
         if client.health:
             container["ports"] = [{"name": "health", "container_port": client.health.port}]

@@ -7,11 +7,9 @@ from pathlib import Path
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.objects import labels, name_of
+from components.objects import labels, name_of, restricted_container, restricted_pod
 
 SCRIPTS = Path(__file__).parent / "scripts"
-USER = 65532
-"""Any user that is not root will do."""
 SECRET_PATH = "/etc/secret"
 """Where the script finds its Secret's keys as files."""
 
@@ -64,13 +62,7 @@ class Script(pulumi.ComponentResource):
                 "restart_policy": "Never",
                 "automount_service_account_token": False,
                 "enable_service_links": False,
-                "security_context": {
-                    "run_as_non_root": True,
-                    "run_as_user": USER,
-                    "run_as_group": USER,
-                    "fs_group": USER,
-                    "seccomp_profile": {"type": "RuntimeDefault"},
-                },
+                "security_context": restricted_pod(),
                 "containers": [
                     {
                         "name": args.object_name,
@@ -83,11 +75,7 @@ class Script(pulumi.ComponentResource):
                             "requests": {"cpu": "10m", "memory": "32Mi"},
                             "limits": {"memory": "128Mi"},
                         },
-                        "security_context": {
-                            "allow_privilege_escalation": False,
-                            "read_only_root_filesystem": True,
-                            "capabilities": {"drop": ["ALL"]},
-                        },
+                        "security_context": restricted_container(),
                         "volume_mounts": [
                             {"name": "program", "mount_path": "/program", "read_only": True},
                             {"name": "secret", "mount_path": SECRET_PATH, "read_only": True},

@@ -10,11 +10,9 @@ from components.catalog import METRICS_PORT, Component, Input, Probe, Rule
 from components.configuration import Configuration
 from components.credentials import Credentials
 from components.github_app import KEY
-from components.objects import labels, name_of
+from components.objects import labels, name_of, restricted_container, restricted_pod
 from components.storage import MOUNT, Storage
 
-USER = 65532
-"""User and group `nonroot` of the distroless images that Prow's are built on."""
 READY_WITHIN = "5m"
 """How long an update waits for a component's pods, the pull of its image included, before it fails."""
 GITHUB_API = "https://api.github.com"
@@ -215,11 +213,7 @@ class Workload(pulumi.ComponentResource):
                 "requests": {"cpu": component.cpu, "memory": component.memory},
                 "limits": {"memory": component.memory_limit},
             },
-            "security_context": {
-                "allow_privilege_escalation": False,
-                "read_only_root_filesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            },
+            "security_context": restricted_container(),
             "volume_mounts": [
                 *(_read_only(mount) for mount in mounts),
                 *(_writable(name, path) for name, path in scratch.items()),
@@ -241,13 +235,7 @@ class Workload(pulumi.ComponentResource):
             "automount_service_account_token": bool(component.rules or component.job_rules),
             "enable_service_links": False,
             "termination_grace_period_seconds": component.grace_seconds,
-            "security_context": {
-                "run_as_non_root": True,
-                "run_as_user": USER,
-                "run_as_group": USER,
-                "fs_group": USER,
-                "seccomp_profile": {"type": "RuntimeDefault"},
-            },
+            "security_context": restricted_pod(),
             "containers": [self._container(mounts, scratch)],
             "volumes": [*(_volume(mount) for mount in mounts), *(_scratch(name) for name in scratch)],
         }
