@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 VENV := .venv/bin/python
 INSTALLED := .venv/.installed
+# Test files run side by side, each worker with a cluster of its own: they wait more than they compute.
+WORKERS ?= 2
 
 .PHONY: help demo demo-down test test-unit lint format drift minikube schema clean
 
@@ -20,7 +22,7 @@ demo-down: $(INSTALLED) ## Destroy the demo's stack and end all that the demo st
 
 test: lint ## Run every test: unit, stack and end to end (builds what it needs first)
 	@$(VENV) -m testbed tools
-	@$(VENV) -m pytest
+	@$(VENV) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-unit: lint ## Run the tests that need nothing but Python
 	@$(VENV) -m pytest tests/unit

@@ -1,4 +1,4 @@
-"""The environment that the stack's and the end-to-end tests share: started once, ended whatever happens."""
+"""The environment that the stack's and the end-to-end tests share: one in each process, ended whatever happens."""
 
 import contextlib
 import os
@@ -10,10 +10,12 @@ from typing import NoReturn
 
 import pytest
 
+from testbed import docker_engine
 from testbed import environment as environments
 from testbed.cluster import ClusterError, check_machine
 from testbed.cluster_view import View
 from testbed.environment import PROJECT, Environment
+from testbed.tools import locked
 
 INSTANCES = PROJECT / ".testbed"
 
@@ -22,8 +24,15 @@ _config: list[pytest.Config] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep what `report` needs."""
+    """Keep what `report` needs, and end on SIGTERM as on Ctrl-C, which pytest turns into its fixtures' teardown."""
     _config.append(config)
+    signal.signal(signal.SIGTERM, terminated)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what a worker has left: interrupted, pytest-xdist kills its workers after 10 s."""
+    if not hasattr(config, "workerinput"):
+        sweep()
 
 
 def report(line: str) -> None:
@@ -49,14 +58,29 @@ def terminated(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def sweep() -> None:
+    """End what killed tests have left.
+
+    An environment is test-<pid>, or test-<pid>-<name> for one that a test starts beside it; a Docker engine
+    is docker-<pid>.
+    """
+    if not INSTANCES.exists():
+        return
+    with locked(INSTANCES / ".sweep.lock"):
+        for stale in [*INSTANCES.glob("test-*"), *INSTANCES.glob("docker-*")]:
+            kind, pid, *_ = stale.name.split("-")
+            if not alive(int(pid)):
+                report(f"ending what {stale.name} left")
+                if kind == "docker":
+                    docker_engine.down(stale)
+                else:
+                    environments.down(stale, report)
+
+
 @pytest.fixture(scope="session")
 def environment() -> Iterator[Environment]:
-    """Cluster, GitHub stand-in and CLI; also removes what a killed run of the tests has left."""
-    for stale in INSTANCES.glob("test-*"):
-        # test-<pid>, and test-<pid>-<name> for a second one that a test starts
-        if not alive(int(stale.name.split("-")[1])):
-            report(f"ending what {stale.name} left")
-            environments.down(stale, report)
+    """Cluster, GitHub stand-in and CLI."""
+    sweep()
     try:
         check_machine()
     except ClusterError as error:
@@ -64,13 +88,10 @@ def environment() -> Iterator[Environment]:
             raise
         pytest.skip(f"no cluster can be started here: {error}")
     folder = INSTANCES / f"test-{os.getpid()}"
-    # pytest turns Ctrl-C into teardown of its fixtures, but not SIGTERM.
-    before = signal.signal(signal.SIGTERM, terminated)
     try:
         yield environments.up(folder, report)
     finally:
         environments.down(folder, report)
-        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

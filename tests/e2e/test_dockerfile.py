@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import tarfile
 import threading
@@ -20,7 +19,7 @@ import pytest
 from testbed import docker_engine, images
 from testbed.docker_engine import Engine, EngineError
 from testbed.sample import FOLDER as SAMPLE
-from tests.conftest import INSTANCES, alive, report
+from tests.conftest import INSTANCES, report, sweep
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 IMAGE = "go-with-prow"
@@ -63,9 +62,7 @@ var _ = It("meets the specs of the other packages", func() {{
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     """A Docker engine with the base image; it has no registry to pull from."""
-    for stale in INSTANCES.glob("docker-*"):
-        if not alive(int(stale.name.removeprefix("docker-"))):
-            docker_engine.down(stale)
+    sweep()
     try:
         docker_engine.check_machine(report)
     except EngineError as error:
@@ -73,15 +70,12 @@ def engine() -> Iterator[Engine]:
             raise
         pytest.skip(f"no Docker engine can run here: {error}")
     folder = INSTANCES / f"docker-{os.getpid()}"
-    # pytest turns Ctrl-C into teardown of its fixtures, but not SIGTERM.
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         running = docker_engine.up(folder, report)
         running.load([images.golang()])
         yield running
     finally:
         docker_engine.down(folder)
-        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

@@ -389,7 +389,7 @@ class TestNode:
 @pytest.fixture
 def starting(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
     """Runs `up` as a command of its own, until it has said that a step is done."""
-    folder = CHECKOUT / ".testbed" / f"test-{os.getpid()}"
+    folder = CHECKOUT / ".testbed" / f"test-{os.getpid()}-interrupted"
     children = []
 
     def start(step: str) -> subprocess.Popen[str]:
@@ -431,7 +431,7 @@ class TestFailures:
         output, _ = child.communicate(timeout=30)
         assert child.returncode == 130, output
         assert output.endswith("ending what was started\ninterrupted\n")
-        folder = CHECKOUT / ".testbed" / f"test-{os.getpid()}"
+        folder = CHECKOUT / ".testbed" / f"test-{os.getpid()}-interrupted"
         assert [path.name for path in (folder / "node").iterdir()] == ["logs"]
         assert left(folder, tmp_path) == []
 
@@ -441,7 +441,7 @@ class TestFailures:
         child = starting("5")
         child.kill()
         child.wait()
-        folder = CHECKOUT / ".testbed" / f"test-{os.getpid()}"
+        folder = CHECKOUT / ".testbed" / f"test-{os.getpid()}-interrupted"
         assert left(folder, tmp_path) != []
         again = cluster.up(folder, lambda line: None)
         client = kubernetes.config.new_client_from_config(str(again.kubeconfig))
