@@ -1,6 +1,9 @@
 """The main job, for someone to watch: from nothing to a pull request with its status, and back to nothing."""
 
 import itertools
+import os
+import re
+import shutil
 import time
 import uuid
 from pathlib import Path
@@ -11,6 +14,7 @@ from github.PullRequest import PullRequest
 from playwright.sync_api import sync_playwright
 
 from testbed import browser, cluster, environment, sample
+from testbed import slack as slacks
 from testbed.cluster_view import View, wait_for
 from testbed.environment import OWNER, REPOSITORY, Environment, Report, timed
 
@@ -18,6 +22,28 @@ EXPECTED = {"hello": "success", "test-main": "success", "test-pkg01": "success"}
 """Jobs whose status the demo waits for, and that status."""
 EXPECTED_OF_BROKEN = EXPECTED | {"test-pkg01": "failure"}
 """The same for the pull request with a test that fails."""
+WHOLE = {
+    "prow:storage": "in-cluster",
+    "prow:storageSize": "0",
+    "prow:slackChannel": "#prow",
+    "prow:configUpdater": "true",
+}
+"""Settings of the whole demo, beside the Slack token. The testbed's node has no volumes to give."""
+RELOADED = 60
+"""Seconds in which Prow follows a merge: the testbed's kubelet takes up to 15 to bring a ConfigMap into pods."""
+JOB_NAMESPACE = "test-pods"
+JOB = f"""
+presubmits:
+  {REPOSITORY}:
+  - name: NAME
+    always_run: false
+    spec:
+      containers:
+      - image: docker.io/library/busybox:1.36
+        command: [sh, -c]
+        args: ['echo "This job came by a merge."']
+        resources: {{requests: {{cpu: 10m, memory: 16Mi}}}}
+"""
 STACK_SELECTOR = "app.kubernetes.io/part-of=prow,app.kubernetes.io/managed-by=pulumi"
 
 
@@ -26,21 +52,28 @@ class DemoError(RuntimeError):
 
 
 def demo(folder: Path, report: Report) -> None:
-    """Bring up all that is missing, open a pull request, wait for its statuses and take pictures of what shows them."""
+    """Bring up all that is missing, and show from pull requests to logs what a Prow of this stack does.
+
+    On a cluster that is not the testbed's own, Slack and clones by https lead to the real ones: there nothing is stored,
+    Slack hears nothing, and configuration does not update itself. Raises DemoError where something goes another way.
+    """
     began = time.monotonic()
     cluster.check_machine()
-    steps = (f"[{number}/8]" for number in itertools.count(1))
+    whole = not os.environ.get("PROW_TESTBED_CONTEXT")
+    steps = (f"[{number}/{10 if whole else 8}]" for number in itertools.count(1))
 
-    report(f"{next(steps)} tools, cluster, GitHub stand-in")
+    report(f"{next(steps)} tools, cluster, stand-ins of GitHub and Slack")
     running = environment.up(folder, report)
     project = folder / "project"
     if not project.exists():
-        environment.copy_project(project)
-        sample.add_jobs(project, running.github)
+        _prepare(running, project, whole)
     pulumi = running.pulumi(project)
 
     report(f"{next(steps)} pulumi preview")
     running.configure(pulumi)
+    slack = slacks.start(running.cluster, ["prow"]) if whole else None
+    if slack:
+        pulumi.config_set_all(WHOLE, {"prow:slackToken": slack.token})
     for plugin, origin in sorted(pulumi.origins.items()):
         report(f"      {plugin}: {origin}")
     preview = pulumi.preview()
@@ -67,8 +100,6 @@ def demo(folder: Path, report: Report) -> None:
     report(f"{next(steps)} a second pull request, with a test that fails")
     broken = _open(running, "Expect another greeting", sample.broken_test(), report)
     failed = _statuses(running, broken, EXPECTED_OF_BROKEN, report)["test-pkg01"]
-
-    report(f"{next(steps)} what a browser shows")
     pages = {
         "deck": outputs["deckUrl"],
         "log": links["test-pkg01"],
@@ -76,6 +107,19 @@ def demo(folder: Path, report: Report) -> None:
         "pull-request": _page(running, pull),
         "pull-request-with-failure": _page(running, broken),
     }
+
+    if slack:
+        report(f"{next(steps)} a third one adds a job to prow/jobs; merged, it is in running Prow")
+        merged, job = _merge_job(running, outputs["deckUrl"], report)
+        _run(running, pull, job, report)
+        pages["pull-request-with-a-job"] = _page(running, merged)
+
+        report(f"{next(steps)} Slack was told, and logs are kept when their pods are gone")
+        text = wait_for("message of the failure", lambda: _told(slack.messages(), failed))
+        report(f"      {len(slack.messages())} messages, one of them: {text}")
+        report(f"      deleted: {_delete_pods(running)} pods of jobs")
+
+    report(f"{next(steps)} what a browser shows")
     pictures = _pictures(folder, pages, [*links.values(), failed], report)
     report("")
     report(f"Done after {time.monotonic() - began:.0f} s, and all of it goes on running. Look at:")
@@ -98,7 +142,7 @@ def demo_down(folder: Path, report: Report) -> None:
     left: list[str] = []
     if (folder / "project").exists():
         try:
-            left = _destroy(environment.load(folder), folder / "project", report)
+            left = destroy(environment.load(folder), folder / "project", report)
         except (cluster.ClusterError, OSError) as error:
             report(f"no stack to destroy: {error}")
     environment.down(folder, report)
@@ -107,7 +151,8 @@ def demo_down(folder: Path, report: Report) -> None:
     report("Nothing of the demo is left.")
 
 
-def _destroy(running: Environment, project: Path, report: Report) -> list[str]:
+def destroy(running: Environment, project: Path, report: Report) -> list[str]:
+    """`pulumi destroy`, and what it has left on the cluster and on GitHub: nothing, if all is well."""
     pulumi = running.pulumi(project)
     pulumi.init()
     with timed("pulumi destroy", report):
@@ -118,6 +163,85 @@ def _destroy(running: Environment, project: Path, report: Report) -> list[str]:
     left = view.labelled(STACK_SELECTOR) + [f"webhook {hook.url}" for hook in hooks]
     report(f"left on the cluster and on GitHub: {', '.join(left) or 'nothing'}")
     return left
+
+
+def _prepare(running: Environment, project: Path, whole: bool) -> None:
+    """The stack's program with the sample's jobs; in the whole demo its prow/ is in the repository, too."""
+    new = project.with_suffix(".new")
+    shutil.rmtree(new, ignore_errors=True)
+    environment.copy_project(new)
+    sample.add_jobs(new, running.github)
+    if whole:
+        # As the stack demands of files that merges change: repositories by name, and the plugin among the others.
+        plugins = new / "prow" / "plugins.yaml"
+        text = plugins.read_text().replace('"*"', REPOSITORY)
+        plugins.write_text(text.replace("# - config-updater", "- config-updater"))
+        for path in (new / "prow" / "jobs").iterdir():
+            text = path.read_text().replace('"*"', REPOSITORY)
+            path.write_text(_cloned_from(running, text))
+        files = {
+            path.relative_to(new).as_posix(): path.read_text() for path in (new / "prow").rglob("*.yaml")
+        }
+        running.person(OWNER).push(REPOSITORY, "main", files, "Configure Prow")
+    new.rename(project)
+
+
+def _cloned_from(running: Environment, jobs: str) -> str:
+    """Jobs that say where this GitHub is, which is not github.com: the stack adds that to its own files only."""
+    where = f"clone_uri: {running.github}/{REPOSITORY}.git"
+    return re.sub(
+        r"^( +)(?=(always_run|run_if_changed|branches|cron):)", rf"\1{where}\n\1", jobs, flags=re.MULTILINE
+    )
+
+
+def _merge_job(running: Environment, deck: str, report: Report) -> tuple[PullRequest, str]:
+    """Merge a pull request that adds a job, wait until deck shows it, and return both."""
+    job = f"greet-{uuid.uuid4().hex[:6]}"
+    text = _cloned_from(running, JOB.replace("NAME", job))
+    pull = _open(running, f"Add the job {job}", {"prow/jobs/greet.yaml": text}, report)
+    _statuses(running, pull, {"hello": "success"}, report)
+    running.person(OWNER).merge(REPOSITORY, pull.number)
+    merged = time.monotonic()
+    wait_for(
+        f"job {job} at deck",
+        lambda: job in requests.get(f"{deck}config", timeout=10).text,
+        RELOADED,
+    )
+    report(f"      {job} is in running Prow {time.monotonic() - merged:.1f} s after the merge")
+    return pull, job
+
+
+def _run(running: Environment, pull: PullRequest, job: str, report: Report) -> None:
+    """Ask for a job by comment, and wait until it has succeeded."""
+    owner = running.person(OWNER)
+
+    def asked() -> bool:
+        owner.comment(REPOSITORY, pull.number, f"/test {job}")
+        try:
+            wait_for("start", lambda: job in owner.statuses(REPOSITORY, pull.head.sha), 10)
+        except TimeoutError:  # hook reads the new configuration a little later than deck
+            return False
+        return True
+
+    wait_for(f"start of {job}", asked, RELOADED)
+    report(f"      {OWNER} comments: /test {job}")
+    _statuses(running, pull, {job: "success"}, report)
+
+
+def _told(messages: list[dict[str, str]], link: str) -> str | None:
+    """The text of Slack's message with this link to a job."""
+    return next((message["text"] for message in messages if link in message["text"]), None)
+
+
+def _delete_pods(running: Environment) -> int:
+    """Delete the pods of all jobs that have ended, as sinker does after a day, and say how many there were."""
+    view = View(running.cluster.kubeconfig, running.cluster.context)
+    names = {job["metadata"]["name"] for job in view.prowjobs() if job["status"].get("completionTime")}
+    pods: list[Any] = view.core.list_namespaced_pod(JOB_NAMESPACE).items
+    ended = [pod.metadata.name for pod in pods if pod.metadata.name in names]
+    for name in ended:
+        view.core.delete_namespaced_pod(name, JOB_NAMESPACE)
+    return len(ended)
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -189,5 +313,11 @@ def _pictures(folder: Path, pages: dict[str, str], logs: list[str], report: Repo
         page = chromium.new_page(viewport={"width": 1280, "height": 800})
         for name, url in pages.items():
             page.goto(url, wait_until="networkidle")
+            if "/view/" in url:  # a stored log is folded
+                log = page.frame_locator("iframe[src*='/spyglass/lens/buildlog/']")
+                unfold = log.get_by_role("button", name="Show all hidden lines")
+                if unfold.count():
+                    unfold.click()
+                    page.wait_for_timeout(1000)  # its frame grows by and by
             page.screenshot(path=shots / f"{name}.png")
     return [shots / f"{name}.png" for name in pages]

@@ -265,7 +265,8 @@ def golang(caches: Path | None = None) -> Image:
         layers.append(Layer((Entry(path="go"), Entry(path="go/pkg", mode=0o777))))
     else:
         layers.append(_go_caches_layer(caches))
-        env += ["GOPROXY=off", "GOFLAGS=-trimpath", "GOCACHE=/go/build"]
+        # Prow gives the jobs that it decorates another GOPATH (pkg/pod-utils/decorate).
+        env += ["GOPROXY=off", "GOFLAGS=-trimpath", "GOMODCACHE=/go/pkg/mod", "GOCACHE=/go/build"]
     return Image(name=GOLANG, layers=tuple(layers), env=tuple(env))
 
 

@@ -46,15 +46,16 @@ class Slack:
 
 
 def start(node: Cluster, channels: list[str]) -> Slack:
-    """Start the stand-in for the pods of a cluster. It ends with `stop`, or with the cluster's environment."""
-    slack = Slack(folder=node.folder / "slack")
+    """Start the stand-in for the pods of a cluster, unless it runs. It ends with `stop`, or with the environment."""
+    slack, processes = Slack(folder=node.folder / "slack"), Processes(node.folder)
+    if processes.alive("slack"):
+        return slack
     slack.folder.mkdir(exist_ok=True)
     (slack.folder / "token").write_text(f"xoxb-{secrets.token_hex(16)}")
     (slack.folder / "requests").write_text("")
     certificate, key = cluster.certificate(node, HOST)
     argv = [sys.executable, "-m", "testbed.slack", "--host", node.host_ip, "--state", str(slack.folder)]
     argv += ["--certificate", str(certificate), "--key", str(key), *channels]
-    processes = Processes(node.folder)
     processes.start("slack", argv, cwd=Path(__file__).resolve().parents[1])
     end = time.monotonic() + 30
     while not _answers(node):

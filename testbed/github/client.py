@@ -75,7 +75,7 @@ class Person:
                     target.write_text(text)
                     target.chmod(0o755 if text.startswith("#!") else 0o644)
             self._git(clone, "add", "--all")
-            self._git(clone, "commit", "--quiet", "--message", message)
+            self._git(clone, "commit", "--quiet", "--allow-empty", "--message", message)
             self._git(clone, "push", "--quiet", "origin", branch)
             return self._git(clone, "rev-parse", "HEAD")
 
