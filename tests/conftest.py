@@ -24,9 +24,13 @@ _config: list[pytest.Config] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep what `report` needs, and end on SIGTERM as on Ctrl-C, which pytest turns into its fixtures' teardown."""
+    """Keep what `report` needs, and end on SIGTERM as on Ctrl-C, which pytest turns into its fixtures' teardown.
+
+    A shell has SIGINT ignored for what it starts in the background, and so would be what the tests start.
+    """
     _config.append(config)
-    signal.signal(signal.SIGTERM, terminated)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, terminated)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -54,7 +58,7 @@ def alive(pid: int) -> bool:
 
 
 def terminated(number: int, frame: object) -> NoReturn:
-    """End as after Ctrl-C, also where SIGINT itself is ignored, as in a shell's background."""
+    """End as after Ctrl-C."""
     raise KeyboardInterrupt
 
 

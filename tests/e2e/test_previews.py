@@ -30,6 +30,7 @@ from testbed.cli import Pulumi
 from testbed.cluster_view import wait_for
 from testbed.environment import BOT, OUTSIDER, OWNER, PROJECT, REPOSITORY, Environment
 from tests.conftest import report
+from tests.e2e.test_pull_request import jobs_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 SCREENSHOTS = PROJECT / ".testbed" / "screenshots"
@@ -410,7 +411,8 @@ def test_the_examples_presubmit_comments_from_a_pod_of_our_own_prow(site, accoun
     pull = open_pull(site, {JOBS: hello.replace(" from $JOB_NAME", ", and good night, from $JOB_NAME")})
 
     def done() -> Any:
-        runs = view.prowjobs(job="stack-preview")
+        # Not those of other pull requests: status-reconciler runs a new job on every open one.
+        runs = jobs_of(view, pull, "stack-preview")
         if not runs and round(time.monotonic()) % 20 == 0:  # hook has not read the new job yet
             owner.comment(REPOSITORY, pull.number, "/test stack-preview")
         # Of two runs for one commit, Prow ends the first.
