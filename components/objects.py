@@ -5,6 +5,8 @@ from typing import Any, Protocol
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from components.catalog import Probe
+
 USER = 65532
 """User and group `nonroot` of the distroless images that Prow's are built on."""
 
@@ -50,4 +52,18 @@ def restricted_container() -> kubernetes.core.v1.SecurityContextArgsDict:
         "allow_privilege_escalation": False,
         "read_only_root_filesystem": True,
         "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def http_probe(probe: Probe, *, period: int, failures: int) -> kubernetes.core.v1.ProbeArgsDict:
+    """A container's probe, which has 5 s for its answer.
+
+    :param period: seconds between two.
+    :param failures: how many of them in a row count.
+    """
+    return {
+        "http_get": {"path": probe.path, "port": probe.port},
+        "period_seconds": period,
+        "timeout_seconds": 5,
+        "failure_threshold": failures,
     }

@@ -7,8 +7,8 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import pulumi_random as random
 
-from components.catalog import CATALOG, Probe
-from components.objects import USER, labels, name_of, restricted_container
+from components.catalog import CATALOG
+from components.objects import USER, http_probe, labels, name_of, restricted_container
 from components.relay_catalog import RELAYS, Client, RelaySettings, names_in
 from components.workload import READY_WITHIN
 
@@ -130,8 +130,8 @@ class Relay(pulumi.ComponentResource):
         }
         if client.health:
             container["ports"] = [{"name": "health", "container_port": client.health.port}]
-            container["readiness_probe"] = _probe(client.health, period=3, failures=3)
-            container["liveness_probe"] = _probe(client.health, period=10, failures=6)
+            container["readiness_probe"] = http_probe(client.health, period=3, failures=3)
+            container["liveness_probe"] = http_probe(client.health, period=10, failures=6)
         kubernetes.apps.v1.Deployment(
             f"{self._prefix}-deployment",
             metadata=self._metadata(),
@@ -171,12 +171,3 @@ def _identity(chosen: RelaySettings) -> str:
     """What tells one URL from another: a digest of the settings that make it up."""
     named = sorted(names_in((RELAYS[chosen.kind].url,)) & chosen.values.keys())
     return hashlib.sha256("\n".join(str(chosen.values[name]) for name in named).encode()).hexdigest()[:8]
-
-
-def _probe(probe: Probe, *, period: int, failures: int) -> kubernetes.core.v1.ProbeArgsDict:
-    return {
-        "http_get": {"path": probe.path, "port": probe.port},
-        "period_seconds": period,
-        "timeout_seconds": 5,
-        "failure_threshold": failures,
-    }

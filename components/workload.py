@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.catalog import METRICS_PORT, Component, Input, Probe, Rule
+from components.catalog import METRICS_PORT, Component, Input, Rule
 from components.configuration import Configuration
 from components.credentials import Credentials
 from components.github_app import KEY
-from components.objects import labels, name_of, restricted_container, restricted_pod
+from components.objects import http_probe, labels, name_of, restricted_container, restricted_pod
 from components.storage import MOUNT, Storage
 
 READY_WITHIN = "5m"
@@ -205,10 +205,10 @@ class Workload(pulumi.ComponentResource):
             "image": f"{args.image_registry}/{component.name}:{args.image_tag}",
             "args": self._arguments(),
             "ports": ports,
-            "liveness_probe": _probe(component.liveness, period=10, failures=6),
-            "readiness_probe": _probe(component.readiness, period=3, failures=3),
+            "liveness_probe": http_probe(component.liveness, period=10, failures=6),
+            "readiness_probe": http_probe(component.readiness, period=3, failures=3),
             # A slow start (a cold cache, an API server that is just up) is not a hang.
-            "startup_probe": _probe(component.liveness, period=2, failures=60),
+            "startup_probe": http_probe(component.liveness, period=2, failures=60),
             "resources": {
                 "requests": {"cpu": component.cpu, "memory": component.memory},
                 "limits": {"memory": component.memory_limit},
@@ -282,15 +282,6 @@ def github_flags(endpoint: str, *, cached: bool, app_id: str | None = None) -> l
 def web_url(endpoint: str) -> str:
     """Where the pages of the GitHub with this REST endpoint are, without a trailing slash."""
     return "https://github.com" if endpoint == GITHUB_API else endpoint.removesuffix("/api/v3")
-
-
-def _probe(probe: Probe, *, period: int, failures: int) -> kubernetes.core.v1.ProbeArgsDict:
-    return {
-        "http_get": {"path": probe.path, "port": probe.port},
-        "period_seconds": period,
-        "timeout_seconds": 5,
-        "failure_threshold": failures,
-    }
 
 
 def _strategy(component: Component) -> kubernetes.apps.v1.DeploymentStrategyArgsDict:

@@ -172,13 +172,9 @@ def _prepare(running: Environment, project: Path, whole: bool) -> None:
     environment.copy_project(new)
     sample.add_jobs(new, running.github)
     if whole:
-        # As the stack demands of files that merges change: repositories by name, and the plugin among the others.
-        plugins = new / "prow" / "plugins.yaml"
-        text = plugins.read_text().replace('"*"', REPOSITORY)
-        plugins.write_text(text.replace("# - config-updater", "- config-updater"))
+        sample.for_config_updater(new / "prow", REPOSITORY)
         for path in (new / "prow" / "jobs").iterdir():
-            text = path.read_text().replace('"*"', REPOSITORY)
-            path.write_text(_cloned_from(running, text))
+            path.write_text(_cloned_from(running, path.read_text()))
         files = {
             path.relative_to(new).as_posix(): path.read_text() for path in (new / "prow").rglob("*.yaml")
         }

@@ -15,6 +15,13 @@ def add_jobs(project: Path, github: str) -> None:
     (project / "prow" / "jobs" / JOBS).write_text(jobs.replace(_GITHUB, f"{github}/"))
 
 
+def for_config_updater(prow: Path, repository: str) -> None:
+    """Make files of the stack's prow/ ones that config-updater can follow: owner/name for `*`, and the plugin itself."""
+    for path in (prow / "plugins.yaml", *(prow / "jobs").rglob("*.yaml")):
+        text = path.read_text().replace('"*":', f"{repository}:")
+        path.write_text(text.replace("# - config-updater", "- config-updater"))
+
+
 def change() -> dict[str, str]:
     """Another greeting of pkg01 and the test that goes with it, as contents by path."""
     return _replaced("Hello from Pkg01!", "Greetings from Pkg01!", "pkg01/pkg01.go", "pkg01/pkg01_test.go")

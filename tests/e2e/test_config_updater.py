@@ -15,6 +15,7 @@ from github.PullRequest import PullRequest
 from kubernetes import client
 
 from components.config_updater import ANNOTATION
+from testbed import sample
 from testbed.cli import Pulumi, Run
 from testbed.cluster_view import View, wait_for
 from testbed.environment import BOT, OWNER, REPOSITORY, Environment
@@ -39,13 +40,6 @@ JOB = """
 
 def job_file(name: str) -> str:
     return f"presubmits:\n  {REPOSITORY}:{JOB.replace('NAME', name)}"
-
-
-def named(folder: Path) -> None:
-    """Write owner/name for `*`, and the plugin among the others, as the stack demands it of files that are followed."""
-    for path in (folder / "plugins.yaml", folder / "jobs" / "hello.yaml"):
-        text = path.read_text().replace('"*"', REPOSITORY)
-        path.write_text(text.replace("# - config-updater", "- config-updater"))
 
 
 @dataclass
@@ -83,7 +77,7 @@ def stack(environment: Environment, project: Path) -> Iterator[Stack]:
         pytest.skip(
             "hook clones by https, and trusts the GitHub stand-in on a cluster of the testbed's own only"
         )
-    named(project / "prow")
+    sample.for_config_updater(project / "prow", REPOSITORY)
     with deployed(environment, project) as pulumi:
         made = Stack(environment, pulumi, project)
         environment.person(OWNER).push(REPOSITORY, "main", made.texts(), "Prow's configuration")

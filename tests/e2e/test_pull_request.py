@@ -20,7 +20,7 @@ from testbed import browser
 from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
 from testbed.environment import BOT, OUTSIDER, OWNER, PROJECT, REPOSITORY, Environment
-from tests.conftest import report
+from tests.e2e.stacks import deployed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 SCREENSHOTS = PROJECT / ".testbed" / "screenshots"
@@ -39,16 +39,8 @@ def stack(environment: Environment, project: Path) -> Iterator[Stack]:
     """The stack, up; destroyed after the module's tests."""
     for jobs in (Path(__file__).parent / "jobs.yaml", PROJECT / "testbed" / "jobs" / "test.yaml"):
         shutil.copy(jobs, project / "prow" / "jobs")
-    pulumi = environment.pulumi(project)
-    environment.configure(pulumi)
-    try:
-        report("pulumi up …")
-        run = pulumi.up()
-        report(f"pulumi up: {run.seconds:.0f} s")
+    with deployed(environment, project) as pulumi:
         yield Stack(pulumi, pulumi.output())
-    finally:
-        pulumi.destroy()
-        pulumi.remove()
 
 
 def open_pull_request(environment: Environment, login: str = OWNER, path: str = "notes.txt") -> PullRequest:

@@ -23,6 +23,7 @@ from testbed.environment import OWNER, REPOSITORY, Environment
 from testbed.processes import Processes
 from tests import signed
 from tests.conftest import report
+from tests.e2e.stacks import deployed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 WEBHOOK = f"webhook-{REPOSITORY}"
@@ -93,18 +94,10 @@ def server(environment: Environment) -> str:
 
 @pytest.fixture(scope="module")
 def stack(environment: Environment, project, view, server) -> Iterator[Stack]:
-    pulumi = environment.pulumi(project)
-    environment.configure(pulumi)
-    pulumi.config_set_all({"prow:relay": "gosmee", "prow:gosmeeServer": server})
-    made = Stack(pulumi, view)
-    try:
-        run = pulumi.up()
-        report(f"pulumi up with the relay gosmee: {run.seconds:.0f} s")
+    with deployed(environment, project, {"prow:relay": "gosmee", "prow:gosmeeServer": server}) as pulumi:
+        made = Stack(pulumi, view)
         made.refresh()
         yield made
-    finally:
-        pulumi.destroy()
-        pulumi.remove()
 
 
 def hook_url(environment: Environment) -> str:

@@ -12,7 +12,7 @@ from github.PullRequest import PullRequest
 from testbed import sample
 from testbed.cluster_view import View, wait_for
 from testbed.environment import OWNER, REPOSITORY, Environment
-from tests.conftest import report
+from tests.e2e.stacks import deployed
 from tests.e2e.test_pull_request import jobs_of, status
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
@@ -28,15 +28,8 @@ def deck(environment: Environment, project: Path) -> Iterator[str]:
     daily = jobs.read_text()
     assert daily.count('cron: "0 5 * * *"') == 1
     jobs.write_text(daily.replace('cron: "0 5 * * *"', "interval: 12h"))
-    pulumi = environment.pulumi(project)
-    environment.configure(pulumi)
-    try:
-        report("pulumi up …")
-        pulumi.up()
+    with deployed(environment, project) as pulumi:
         yield pulumi.output("deckUrl")
-    finally:
-        pulumi.destroy()
-        pulumi.remove()
 
 
 def opened(environment: Environment, files: dict[str, str], branch: str) -> PullRequest:

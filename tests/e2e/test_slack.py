@@ -14,8 +14,8 @@ from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
 from testbed.environment import OWNER, REPOSITORY, Environment
 from testbed.slack import Slack
-from tests.conftest import report
 from tests.e2e.pods import pods, replace_pod
+from tests.e2e.stacks import deployed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -35,16 +35,8 @@ def slack(environment: Environment) -> Iterator[Slack]:
 def pulumi(environment: Environment, project: Path, slack: Slack) -> Iterator[Pulumi]:
     """The stack, up without a Slack token at first."""
     shutil.copy(Path(__file__).parent / "slack_jobs.yaml", project / "prow" / "jobs")
-    made = environment.pulumi(project)
-    environment.configure(made)
-    try:
-        report("pulumi up …")
-        run = made.up()
-        report(f"pulumi up: {run.seconds:.0f} s")
+    with deployed(environment, project) as made:
         yield made
-    finally:
-        made.destroy()
-        made.remove()
 
 
 def finished_jobs(environment: Environment, view: View) -> dict[str, dict[str, Any]]:

@@ -20,8 +20,8 @@ from testbed import browser, tools
 from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
 from testbed.environment import OWNER, PROJECT, REPOSITORY, Environment
-from tests.conftest import report
 from tests.e2e.pods import pods, replace_pod
+from tests.e2e.stacks import deployed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 SCREENSHOTS = PROJECT / ".testbed" / "screenshots"
@@ -56,17 +56,8 @@ def pulumi(environment: Environment, project: Path, volume: None) -> Iterator[Pu
     if environment.cluster.external:
         pytest.skip("the volume for the logs is made on the testbed's own node")
     shutil.copy(Path(__file__).parent / "storage_jobs.yaml", project / "prow" / "jobs")
-    made = environment.pulumi(project)
-    environment.configure(made)
-    made.config_set_all({"prow:storage": "in-cluster", "prow:storageSize": "1Gi"})
-    try:
-        report("pulumi up with a log store …")
-        run = made.up()
-        report(f"pulumi up with a log store: {run.seconds:.0f} s")
+    with deployed(environment, project, {"prow:storage": "in-cluster", "prow:storageSize": "1Gi"}) as made:
         yield made
-    finally:
-        made.destroy()
-        made.remove()
 
 
 def open_pull_request(environment: Environment, files: dict[str, str | None]) -> PullRequest:
