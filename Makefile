@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV := .venv/bin/python
 INSTALLED := .venv/.installed
 # Test files run side by side, each worker with a cluster of its own: they wait more than they compute.
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: help demo demo-down test test-unit lint format drift minikube schema clean
 
