@@ -37,18 +37,18 @@ def checkout(refs: dict[str, Any], folder: Path) -> None:
 
 def main() -> int:
     """Check out, and run; the exit code of `previews`."""
-    folder = Path.cwd()
-    if not (folder / "Pulumi.yaml").exists():
-        job = json.loads(os.environ["JOB_SPEC"])
-        folder = Path(tempfile.mkdtemp(prefix="stack-"))
-        checkout(job.get("refs") or job["extra_refs"][0], folder)
-    if not (folder / ".venv").exists():
-        (folder / ".venv").symlink_to(HERE / ".venv")
-    # -P: the folder's own `previews` must not stand in for the image's.
-    command = [str(HERE / ".venv/bin/python"), "-P", "-m", "previews", *sys.argv[1:]]
-    return subprocess.run(
-        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(HERE)}, check=False
-    ).returncode
+    with tempfile.TemporaryDirectory(prefix="stack-") as temporary:
+        folder = Path.cwd()
+        if not (folder / "Pulumi.yaml").exists():
+            job = json.loads(os.environ["JOB_SPEC"])
+            folder = Path(temporary)
+            checkout(job.get("refs") or job["extra_refs"][0], folder)
+        if not (folder / ".venv").exists():
+            (folder / ".venv").symlink_to(HERE / ".venv")
+        # -P: the folder's own `previews` must not stand in for the image's.
+        command = [str(HERE / ".venv/bin/python"), "-P", "-m", "previews", *sys.argv[1:]]
+        environment = os.environ | {"PYTHONPATH": str(HERE)}
+        return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":
