@@ -93,6 +93,12 @@ TOOLS = (
         ldflags="-s -w -X main.Version=v1.8.0",
     ),
     Tool(
+        name="buildkit",
+        binaries=("buildctl", "buildkitd", "rootlesskit"),
+        ldflags="-s -w -X github.com/moby/buildkit/version.Version=v0.34.2",
+    ),
+    Tool(name="crane", binaries=("crane",), package="github.com/google/go-containerregistry/cmd/crane"),
+    Tool(
         name="etcd",
         binaries=("etcd",),
         package="go.etcd.io/etcd/server/v3",
@@ -179,27 +185,36 @@ def ensure_packages(needs: dict[str, str], report: Report = print) -> None:
     needs maps a program's name or absolute path to the package which has it. As root they are installed with
     apt-get; otherwise, and where there is no apt-get, ToolError says which command to run.
     """
-    missing = {program: package for program, package in needs.items() if not which(program)}
-    packages = sorted(set(missing.values()))
-    if not packages:
+    if not _missing(needs):
         return
-    what = f"missing: {', '.join(sorted(missing))} (Debian packages {' '.join(packages)})"
+    packages = sorted(set(_missing(needs).values()))
+    what = f"missing: {', '.join(sorted(_missing(needs)))} (Debian packages {' '.join(packages)})"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise ToolError(
             f"{what}; install them, on Debian with `sudo apt-get install -y {' '.join(packages)}`"
         )
-    report(f"installing the Debian packages {' '.join(packages)}")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ["apt-get", "update"],
-        ["apt-get", "install", "-y", "--no-install-recommends", *packages],
-    ):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            tail = "\n".join((done.stdout + done.stderr).splitlines()[-10:])
-            raise ToolError(f"{what}; `{' '.join(command)}` failed:\n{tail}")
-    if still := sorted(program for program in missing if not which(program)):
+    with locked(cache_dir() / ".packages.lock"):
+        packages = sorted(set(_missing(needs).values()))
+        if not packages:  # another process had the lock before
+            return
+        report(f"installing the Debian packages {' '.join(packages)}")
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        # apt-get gives up at once where another one is at work, unless it is told to wait for so many seconds.
+        wait = ["-o", "DPkg::Lock::Timeout=300"]
+        for command in (
+            ["apt-get", *wait, "update"],
+            ["apt-get", *wait, "install", "-y", "--no-install-recommends", *packages],
+        ):
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                tail = "\n".join((done.stdout + done.stderr).splitlines()[-10:])
+                raise ToolError(f"{what}; `{' '.join(command)}` failed:\n{tail}")
+    if still := sorted(_missing(needs)):
         raise ToolError(f"still missing after installing {' '.join(packages)}: {', '.join(still)}")
+
+
+def _missing(needs: dict[str, str]) -> dict[str, str]:
+    return {program: package for program, package in needs.items() if not which(program)}
 
 
 def which(program: str) -> str | None:
