@@ -11,10 +11,11 @@ import os
 import platform
 import re
 import shutil
+import struct
 import subprocess
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from testbed import gosmee as gosmee_standin
@@ -30,6 +31,7 @@ GIT = "docker.io/library/buildpack-deps:bookworm-scm"
 GOLANG = "docker.io/library/golang:1.26-bookworm"
 LOG_STORE = "ghcr.io/versity/versitygw:v1.8.0"
 PYTHON = "docker.io/library/python:3.13-alpine"
+BUILDKIT = "docker.io/moby/buildkit:v0.34.2-rootless"
 
 # Upstream's base image by component (.ko.yaml baseImageOverrides): True where it has git.
 PROW_COMPONENTS = {
@@ -55,6 +57,7 @@ PACKAGES = {
     "ssh": "openssh-client",
     "/usr/bin/python3": "python3",
 }
+BUILDKIT_PACKAGES = {"runc": "runc", "newuidmap": "uidmap", "newgidmap": "uidmap"}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _BLOCK = 512  # tar's
@@ -66,13 +69,17 @@ class ImageError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One path of a layer: a copy of the file source, a file with content, a symbolic link, or else a folder."""
+    """One path of a layer: a copy of the file source, a file with content, a symbolic link, or else a folder.
+
+    capability is the number of a Linux capability that a program has whoever runs it (capabilities(7), file capabilities).
+    """
 
     path: str
     source: Path | None = None
     content: bytes | None = None
     link: str | None = None
     mode: int = 0o755
+    capability: int | None = None
 
     def header(self) -> bytes:
         """The tar header; always the same for the same file, so that a layer has one digest."""
@@ -86,7 +93,12 @@ class Entry:
             info.size = len(self.content)
         else:
             info.type = tarfile.DIRTYPE
-        return info.tobuf(tarfile.GNU_FORMAT)
+        if self.capability is None:
+            return info.tobuf(tarfile.GNU_FORMAT)
+        # struct vfs_cap_data of linux/capability.h, revision 2, effective
+        value = struct.pack("<5I", 0x02000001, 1 << self.capability, 0, 0, 0)
+        info.pax_headers = {"SCHILY.xattr.security.capability": value.decode(errors="surrogateescape")}
+        return info.tobuf(tarfile.PAX_FORMAT)
 
     def chunks(self) -> Iterator[bytes]:
         """The entry as tar has it: header, content, padding to a whole block."""
@@ -270,12 +282,72 @@ def golang(caches: Path | None = None) -> Image:
     return Image(name=GOLANG, layers=tuple(layers), env=tuple(env))
 
 
+def golang_without_network() -> Image:
+    """The same for a Dockerfile's builds: it has the sample's modules as a file system's module proxy."""
+    modules = go_caches(sample.FOLDER) / "mod" / "cache" / "download"
+    entries = _tree(modules, "srv/modules")
+    left_out = re.compile(r"\.lock$|/cache/(vcs|sumdb)(/|$)")
+    layer = Layer(tuple(entry for entry in entries if not left_out.search(entry.path)))
+    base = golang()
+    return replace(base, layers=(*base.layers, layer), env=(*base.env, "GOPROXY=file:///srv/modules"))
+
+
+def buildkit(mirror: str) -> Image:
+    """Rootless BuildKit, laid out as the official image (target `rootless` of moby/buildkit's Dockerfile).
+
+    :param mirror: address of a registry without TLS, which is asked in place of docker.io.
+    """
+    tools.ensure_packages(BUILDKIT_PACKAGES)
+    binaries = tools.ensure(["buildctl", "buildkitd", "rootlesskit"])
+    # With a capability and not as root, as Debian has them: its own drop no rights, and without CAP_SYS_ADMIN, which no
+    # pod has, only the owner of a user namespace may write its maps (map_write in the kernel's user_namespace.c).
+    maps = {_program("newuidmap"): 7, _program("newgidmap"): 6}  # CAP_SETUID, CAP_SETGID
+    runc, script = _program("runc"), "examples/buildctl-daemonless/buildctl-daemonless.sh"
+    configuration = (
+        f'[registry."docker.io"]\n  mirrors = ["{mirror}"]\n[registry."{mirror}"]\n  http = true\n'
+    )
+    users = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n"
+    written = {
+        "etc/passwd": users,
+        "etc/group": "root:x:0:\nuser:x:1000:\n",
+        "etc/subuid": "user:100000:65536\n",
+        "etc/subgid": "user:100000:65536\n",
+        "home/user/.config/buildkit/buildkitd.toml": configuration,
+    }
+    folders = ["home/user", "home/user/.config", "home/user/.config/buildkit", "home/user/.local"]
+    folders += ["home/user/.local/tmp", "home/user/.local/share", "home/user/.local/share/buildkit"]
+    layer = Layer(
+        (
+            *(Entry(path=folder, mode=0o777) for folder in (*folders, "run", "run/user", "run/user/1000")),
+            *(Entry(path=path, content=text.encode(), mode=0o644) for path, text in written.items()),
+            *(Entry(path=f"usr/bin/{name}", source=path) for name, path in binaries.items()),
+            Entry(path="usr/bin/buildkit-runc", source=runc),
+            *(Entry(path=f"usr/bin/{p.name}", source=p, capability=right) for p, right in maps.items()),
+            Entry(
+                path="usr/bin/buildctl-daemonless.sh", source=_of_module("github.com/moby/buildkit", script)
+            ),
+            *_library_entries([runc, *maps]),
+        )
+    )
+    env = (
+        f"PATH={_PATH}",
+        "HOME=/home/user",
+        "USER=user",
+        "XDG_RUNTIME_DIR=/run/user/1000",
+        "TMPDIR=/home/user/.local/tmp",
+        "BUILDKIT_HOST=unix:///run/user/1000/buildkit/buildkitd.sock",
+        f"SSL_CERT_FILE={_CA_BUNDLE}",
+    )
+    return Image(name=BUILDKIT, layers=(_system_files(), _shell(), _git(), layer), env=env)
+
+
 def go_caches(module: Path, report: Report = print) -> Path:
     """The modules that the tests of a Go module need, and all of them compiled; kept in the testbed's cache.
 
     Raises ImageError where its tests cannot be compiled.
     """
-    digest = hashlib.sha256(tools.go_version().encode())
+    commands = (["go", "mod", "download"], ["go", "test", "-run=^$", "./..."])
+    digest = hashlib.sha256(f"{tools.go_version()} {commands}".encode())
     for name in ("go.mod", "go.sum"):
         digest.update((module / name).read_bytes())
     folder = tools.cache_dir() / "go" / f"{module.name}-{digest.hexdigest()[:16]}"
@@ -294,12 +366,12 @@ def go_caches(module: Path, report: Report = print) -> Path:
             "GOTOOLCHAIN": "local",
             "CGO_ENABLED": "0",
         }
-        command = ["go", "test", "-run=^$", "./..."]
-        done = subprocess.run(command, cwd=module, env=env, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            shutil.rmtree(new, ignore_errors=True)
-            output = (done.stdout + done.stderr)[-2000:]
-            raise ImageError(f"`{' '.join(command)}` failed in {module}:\n{output}")
+        for command in commands:
+            done = subprocess.run(command, cwd=module, env=env, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                shutil.rmtree(new, ignore_errors=True)
+                output = (done.stdout + done.stderr)[-2000:]
+                raise ImageError(f"`{' '.join(command)}` failed in {module}:\n{output}")
         new.rename(folder)
     return folder
 
@@ -496,6 +568,17 @@ def _tree(folder: Path, path: str) -> list[Entry]:
         else:
             entries.append(Entry(path=target, source=item, mode=item.stat().st_mode & 0o555 | 0o200))
     return entries
+
+
+def _of_module(module: str, path: str) -> Path:
+    """A file of a Go module that the tool `buildkit` is built from."""
+    command = ["go", "mod", "download", "-json", module]
+    done = subprocess.run(
+        command, cwd=tools.SOURCES / "buildkit", capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise ImageError(f"`{' '.join(command)}` failed:\n{(done.stdout + done.stderr)[-1000:]}")
+    return Path(json.loads(done.stdout)["Dir"]) / path
 
 
 def _program(name: str) -> Path:
