@@ -88,7 +88,10 @@ class Component:
     liveness: Probe
     readiness: Probe
     singleton: bool = True
-    """True: two at a time would do harm (double statuses, double jobs), so an update stops the old one first."""
+    """True: two at a time would do harm (double statuses, double jobs), so an update stops the old one first.
+
+    False: the setting `replicas` says how many run.
+    """
     clones: bool = False
     """Whether it clones repositories; it does so below /var/tmp (defaultTempDir in pkg/git/v2/client_factory.go)."""
     cache: str | None = None

@@ -73,8 +73,6 @@ class Prow(pulumi.ComponentResource):
     """Where people see jobs, with a trailing slash."""
     hook_url: pulumi.Output[str]
     """Where hook receives webhooks, as the cluster's node has it."""
-    namespace: pulumi.Output[str]
-    """Namespace of the components."""
 
     def __init__(self, name: str, args: ProwArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Prow", name, None, opts)
@@ -141,6 +139,7 @@ class Prow(pulumi.ComponentResource):
                 github_app_id=app.id if app else None,
                 configuration=config_maps,
                 credentials=credentials,
+                replicas=settings.replicas,
                 storage=settings.storage,
             ),
             # Every component watches ProwJobs from its start.
@@ -153,7 +152,6 @@ class Prow(pulumi.ComponentResource):
         )
         self.namespace = namespaces.namespace
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
-        self.namespace = namespaces.namespace
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})
 
     def _storage_credentials(

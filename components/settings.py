@@ -106,6 +106,8 @@ class Settings:
     """Namespace of the jobs' pods."""
     components: tuple[str, ...]
     """Names of the Prow components to run, in the catalog's order."""
+    replicas: int
+    """Pods of each component that may run more than once (hook, deck), from 1."""
     image_registry: str
     """Registry and path of Prow's images, without a trailing slash."""
     image_tag: str
@@ -506,6 +508,7 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         "an image repository's path",
         "us-docker.pkg.dev/k8s-infra-prow/images",
     )
+    replicas = read.text("replicas", re.compile(r"[1-9]|10").fullmatch, "a whole number from 1 to 10", "1")
     kubeconfig, contexts_of_kubeconfig = _build_clusters(read)
     settings = dict(
         **webhooks,
@@ -525,6 +528,7 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         namespace=namespace,
         job_namespace=job_namespace,
         components=_components(read),
+        replicas=int(replicas) if replicas.isdecimal() else 0,
         image_registry=registry.rstrip("/"),
         image_tag=read.text("imageTag", _IMAGE_TAG.fullmatch, "an image tag", "v20260819-7593870dc"),
         script_image=read.text(

@@ -38,6 +38,8 @@ class WorkloadsArgs:
     """The GitHub App that is Prow's account; None: a bot with a token is."""
     configuration: Configuration
     credentials: Credentials
+    replicas: int = 1
+    """Pods of each component that is no singleton; from two on a drained node may take one at a time."""
     storage: Storage | None = None
     """Where jobs' logs are kept; its credentials are among `credentials`."""
 
@@ -63,7 +65,10 @@ class Workloads(pulumi.ComponentResource):
 
 
 class Workload(pulumi.ComponentResource):
-    """ServiceAccount, Roles, RoleBindings and Deployment of one component. Its Service comes from `Services`."""
+    """ServiceAccount, Roles, RoleBindings and Deployment of one component. Its Service comes from `Services`.
+
+    With several pods also a PodDisruptionBudget. One pod gets none: the budget would only keep nodes from being drained.
+    """
 
     deployment: kubernetes.apps.v1.Deployment
 
@@ -72,6 +77,7 @@ class Workload(pulumi.ComponentResource):
     ):
         super().__init__("prow:index:Workload", name, None, opts)
         self._name, self._component, self._args = name, component, args
+        self._replicas = 1 if component.singleton else args.replicas
         account = kubernetes.core.v1.ServiceAccount(
             f"{name}-account",
             metadata=self._metadata(args.namespace),
@@ -87,12 +93,22 @@ class Workload(pulumi.ComponentResource):
             if rules
         ]
         self.deployment = self._deployment(account, bindings)
+        if self._replicas > 1:
+            kubernetes.policy.v1.PodDisruptionBudget(
+                f"{name}-disruption-budget",
+                metadata=self._metadata(args.namespace),
+                spec={"max_unavailable": 1, "selector": self._selector()},
+                opts=pulumi.ResourceOptions(parent=self),
+            )
         self.register_outputs({})
 
     def _metadata(self, namespace: pulumi.Input[str]) -> kubernetes.meta.v1.ObjectMetaArgs:
         return kubernetes.meta.v1.ObjectMetaArgs(
             name=self._component.name, namespace=namespace, labels=labels(self._component.name)
         )
+
+    def _selector(self) -> kubernetes.meta.v1.LabelSelectorArgsDict:
+        return {"match_labels": {"app": self._component.name}}
 
     def _pod_metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
         digest = self._args.credentials.storage_digest
@@ -239,12 +255,21 @@ class Workload(pulumi.ComponentResource):
             "containers": [self._container(mounts, scratch)],
             "volumes": [*(_volume(mount) for mount in mounts), *(_scratch(name) for name in scratch)],
         }
+        if self._replicas > 1:
+            pod["topology_spread_constraints"] = [
+                {
+                    "max_skew": 1,
+                    "topology_key": "kubernetes.io/hostname",
+                    "when_unsatisfiable": "ScheduleAnyway",
+                    "label_selector": self._selector(),
+                }
+            ]
         return kubernetes.apps.v1.Deployment(
             f"{self._name}-deployment",
             metadata=self._metadata(args.namespace),
             spec={
-                "replicas": 1,
-                "selector": {"match_labels": {"app": component.name}},
+                "replicas": self._replicas,
+                "selector": self._selector(),
                 "strategy": _strategy(component),
                 "template": {"metadata": self._pod_metadata(), "spec": pod},
             },

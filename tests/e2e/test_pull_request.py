@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 import requests
 from github.PullRequest import PullRequest
+from kubernetes import client
 from playwright.sync_api import Page, sync_playwright
 
 from testbed import browser
 from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
 from testbed.environment import BOT, OUTSIDER, OWNER, PROJECT, REPOSITORY, Environment
+from tests.e2e.pods import pods
 from tests.e2e.stacks import deployed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -217,12 +219,12 @@ def test_a_periodic_job_runs(view, stack):
 
 
 def test_a_changed_job_reaches_running_prow_without_a_restart(environment, stack, view, project, pull):
-    def pods():
+    def started():
         return {
             pod.metadata.name: pod.status.start_time for pod in view.core.list_namespaced_pod("prow").items
         }
 
-    before = pods()
+    before = started()
     added = project / "prow" / "jobs" / "added.yaml"
     added.write_text(
         (Path(__file__).parent / "jobs.yaml")
@@ -238,4 +240,26 @@ def test_a_changed_job_reaches_running_prow_without_a_restart(environment, stack
         return jobs_of(view, pull, "added")
 
     wait_for("run of the new job", runs, 120, every=3)
-    assert pods() == before
+    assert started() == before
+
+
+def test_of_two_pods_of_hook_a_drained_node_takes_one_at_a_time_and_webhooks_are_still_answered(
+    environment, stack, view
+):
+    stack.pulumi.config_set_all({"prow:replicas": "2"})
+    stack.pulumi.up()
+    first, second = pods(view, "prow", "hook")
+
+    def evicted(name: str) -> bool:
+        eviction = client.V1Eviction(metadata=client.V1ObjectMeta(name=name, namespace="prow"))
+        try:
+            view.core.create_namespaced_pod_eviction(name, "prow", eviction)
+        except client.ApiException as error:
+            if error.status != 429:  # at which `kubectl drain` waits
+                raise
+            return False
+        return True
+
+    wait_for("eviction that the budget allows", lambda: evicted(first), 30)
+    assert not evicted(second)
+    status(environment, open_pull_request(environment), "hello", "success")

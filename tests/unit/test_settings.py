@@ -126,6 +126,7 @@ def test_every_problem_is_in_one_error_with_the_command_that_mends_it(configure)
             webhookUrl="ftp://x",
             nodeAddress="not an address",
             components=["hook", "plank"],
+            replicas=0,
         )
     )
     for key, command in {
@@ -137,6 +138,7 @@ def test_every_problem_is_in_one_error_with_the_command_that_mends_it(configure)
         "prow:relay": "pulumi config set relay none",
         "prow:webhookUrl": "pulumi config set webhookUrl https://<host>/hook",
         "prow:nodeAddress": "pulumi config set nodeAddress",
+        "prow:replicas": "pulumi config set replicas 1",
         "prow:components[1]": "pulumi config rm --path 'components[1]'",
     }.items():
         assert f"{key} " in text, key

@@ -17,7 +17,16 @@ CONFIGURATION: Any = SimpleNamespace(config="config", plugins="plugins", job_con
 STORAGE = Storage(kind="s3", bucket="logs")
 
 
-def make(run, names=tuple(CATALOG), slack=None, kubeconfig=None, endpoint=GITHUB_API, storage=None, app=None):
+def make(
+    run,
+    names=tuple(CATALOG),
+    slack=None,
+    kubeconfig=None,
+    endpoint=GITHUB_API,
+    storage=None,
+    app=None,
+    replicas=1,
+):
     credentials: Any = SimpleNamespace(
         hmac_token="hmac-token",
         github_token="github-token",
@@ -37,6 +46,7 @@ def make(run, names=tuple(CATALOG), slack=None, kubeconfig=None, endpoint=GITHUB
         configuration=CONFIGURATION,
         credentials=credentials,
         storage=storage,
+        replicas=replicas,
     )
     return run(lambda: Workloads("prow", args))
 
@@ -215,3 +225,24 @@ def test_those_that_clone_repositories_can_write_where_prow_clones_to(run):
         if any(mount["mountPath"] == "/var/tmp" for mount in pod["containers"][0]["volumeMounts"])
     }
     assert writers == {"hook", "deck", "tide"}
+
+
+def test_one_pod_has_no_disruption_budget_which_would_only_keep_nodes_from_being_drained(run):
+    recorder = make(run)
+    assert {d["spec"]["replicas"] for d in map(reveal, recorder.of("Deployment").values())} == {1}
+    assert recorder.of("PodDisruptionBudget") == {}
+    assert not any("topologySpreadConstraints" in pod for pod in pods(recorder).values())
+
+
+def test_several_pods_are_those_of_hook_and_deck_apart_from_each_other_and_drained_one_at_a_time(run):
+    recorder = make(run, replicas=3)
+    found = {key.split("/")[1]: reveal(inputs) for key, inputs in recorder.of("Deployment").items()}
+    assert {name for name, made in found.items() if made["spec"]["replicas"] == 3} == {"hook", "deck"}
+    assert {made["spec"]["replicas"] for name, made in found.items() if name not in ("hook", "deck")} == {1}
+    budgets = {key.split("/")[1]: reveal(made) for key, made in recorder.of("PodDisruptionBudget").items()}
+    assert set(budgets) == {"hook", "deck"}
+    for name, budget in budgets.items():
+        assert budget["spec"] == {"maxUnavailable": 1, "selector": {"matchLabels": {"app": name}}}
+        (spread,) = found[name]["spec"]["template"]["spec"]["topologySpreadConstraints"]
+        assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
+        assert spread["labelSelector"] == budget["spec"]["selector"]
