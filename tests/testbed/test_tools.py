@@ -204,14 +204,14 @@ def test_an_installed_program_that_fails_does_not_serve(
 
 def test_a_missing_go_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ToolError, match=r"Go 1\.26 or newer is missing.*install Go 1\.26 or newer"):
+    with pytest.raises(ToolError, match=r"Go 1\.26\.8 or newer is missing.*install Go 1\.26\.8 or newer"):
         tools.ensure(["pause"])
 
 
 def test_an_old_go_is_named_with_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = program(tmp_path / "go", "echo go1.22.5")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(ToolError, match=f"{path} is go1.22.5, but Go 1.26 or newer is needed"):
+    with pytest.raises(ToolError, match=f"{path} is go1.22.5, but Go 1.26.8 or newer is needed"):
         tools.ensure(["pause"])
 
 
