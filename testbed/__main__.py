@@ -72,6 +72,7 @@ def build_tools(folder: Path) -> int:
         say(f"{name}: {path}")
     say(f"deck's pages: {deck.files(say)}")
     say(f"the sample's modules: {images.go_caches(sample.FOLDER, say)}")
+    say(f"their archives: {images.go_modules(sample.FOLDER, say)}")
     return 0
 
 

@@ -15,8 +15,9 @@ import struct
 import subprocess
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from testbed import gosmee as gosmee_standin
 from testbed import sample, tools
@@ -29,9 +30,9 @@ PROW_TAG = "v20240802-66b115076"
 BUSYBOX = "docker.io/library/busybox:1.36"
 GIT = "docker.io/library/buildpack-deps:bookworm-scm"
 GOLANG = "docker.io/library/golang:1.26-bookworm"
+BUILDKIT = "docker.io/moby/buildkit:v0.34.2-rootless"
 LOG_STORE = "ghcr.io/versity/versitygw:v1.8.0"
 PYTHON = "docker.io/library/python:3.13-alpine"
-BUILDKIT = "docker.io/moby/buildkit:v0.34.2-rootless"
 
 # Upstream's base image by component (.ko.yaml baseImageOverrides): True where it has git.
 PROW_COMPONENTS = {
@@ -57,10 +58,12 @@ PACKAGES = {
     "ssh": "openssh-client",
     "/usr/bin/python3": "python3",
 }
-BUILDKIT_PACKAGES = {"runc": "runc", "newuidmap": "uidmap", "newgidmap": "uidmap"}
+BUILDKIT_PACKAGES = {"newuidmap": "uidmap", "newgidmap": "uidmap", "runc": "runc"}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _BLOCK = 512  # tar's
+_CAP_SETGID, _CAP_SETUID = 6, 7
+_VFS_CAP_EFFECTIVE = 0x02000001  # revision 2, effective at once
 
 
 class ImageError(RuntimeError):
@@ -71,7 +74,8 @@ class ImageError(RuntimeError):
 class Entry:
     """One path of a layer: a copy of the file source, a file with content, a symbolic link, or else a folder.
 
-    capability is the number of a Linux capability that a program has whoever runs it (capabilities(7), file capabilities).
+    owner is the id of its user and of its group, capability the bit of one that whoever runs the file has
+    (capabilities(7)).
     """
 
     path: str
@@ -79,12 +83,14 @@ class Entry:
     content: bytes | None = None
     link: str | None = None
     mode: int = 0o755
+    owner: int = 0
     capability: int | None = None
 
     def header(self) -> bytes:
         """The tar header; always the same for the same file, so that a layer has one digest."""
         info = tarfile.TarInfo(self.path)
         info.mode = self.mode
+        info.uid = info.gid = self.owner
         if self.link is not None:
             info.type, info.linkname = tarfile.SYMTYPE, self.link
         elif self.source is not None:
@@ -95,10 +101,10 @@ class Entry:
             info.type = tarfile.DIRTYPE
         if self.capability is None:
             return info.tobuf(tarfile.GNU_FORMAT)
-        # struct vfs_cap_data of linux/capability.h, revision 2, effective
-        value = struct.pack("<5I", 0x02000001, 1 << self.capability, 0, 0, 0)
-        info.pax_headers = {"SCHILY.xattr.security.capability": value.decode(errors="surrogateescape")}
-        return info.tobuf(tarfile.PAX_FORMAT)
+        # struct vfs_cap_data, in the header by which container runtimes keep extended attributes
+        value = struct.pack("<5I", _VFS_CAP_EFFECTIVE, 1 << self.capability, 0, 0, 0)
+        info.pax_headers = {"SCHILY.xattr.security.capability": value.decode("utf-8", "surrogateescape")}
+        return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
     def chunks(self) -> Iterator[bytes]:
         """The entry as tar has it: header, content, padding to a whole block."""
@@ -139,12 +145,13 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """name is the full reference with a tag; command the entrypoint, empty for an image that jobs give a command."""
+    """name is the full reference with a tag; entrypoint is empty for an image that jobs give a command, user for root."""
 
     name: str
     layers: tuple[Layer, ...]
     entrypoint: tuple[str, ...] = ()
     env: tuple[str, ...] = (f"PATH={_PATH}",)
+    user: str = ""
 
 
 def archive(images: Iterable[Image]) -> Iterator[bytes]:
@@ -168,11 +175,14 @@ def archive(images: Iterable[Image]) -> Iterator[bytes]:
     manifest = []
     names = {layer: f"layer-{number}.tar" for number, layer in enumerate(digests)}
     for image in images:
+        own: dict[str, Any] = {"Entrypoint": image.entrypoint, "Env": image.env}
+        if image.user:
+            own["User"] = image.user
         config = json.dumps(
             {
                 "architecture": _architecture(),
                 "os": "linux",
-                "config": {"Entrypoint": image.entrypoint, "Env": image.env},
+                "config": own,
                 "rootfs": {
                     "type": "layers",
                     "diff_ids": [f"sha256:{digests[layer]}" for layer in image.layers],
@@ -261,10 +271,11 @@ def jobs() -> list[Image]:
     return [Image(name=BUSYBOX, layers=shell), Image(name=GIT, layers=(*shell, _git()))]
 
 
-def golang(caches: Path | None = None) -> Image:
+def golang(caches: Path | None = None, *, modules: Path | None = None) -> Image:
     """This machine's Go toolchain with git and bash. caches, made by go_caches, becomes its GOMODCACHE and GOCACHE.
 
     With caches no module is downloaded: a container finds all that it needs in them, or fails at once.
+    modules, made by go_modules, is where go downloads from instead: for containers that have caches of their own.
     """
     layers = [_system_files(), _shell(), _git(), _bash(), _go_toolchain()]
     env = [
@@ -279,66 +290,10 @@ def golang(caches: Path | None = None) -> Image:
         layers.append(_go_caches_layer(caches))
         # Prow gives the jobs that it decorates another GOPATH (pkg/pod-utils/decorate).
         env += ["GOPROXY=off", "GOFLAGS=-trimpath", "GOMODCACHE=/go/pkg/mod", "GOCACHE=/go/build"]
+    if modules is not None:
+        layers.append(Layer(tuple(_tree(modules, "opt/modules"))))
+        env.append("GOPROXY=file:///opt/modules")
     return Image(name=GOLANG, layers=tuple(layers), env=tuple(env))
-
-
-def golang_without_network() -> Image:
-    """The same for a Dockerfile's builds: it has the sample's modules as a file system's module proxy."""
-    modules = go_caches(sample.FOLDER) / "mod" / "cache" / "download"
-    entries = _tree(modules, "srv/modules")
-    left_out = re.compile(r"\.lock$|/cache/(vcs|sumdb)(/|$)")
-    layer = Layer(tuple(entry for entry in entries if not left_out.search(entry.path)))
-    base = golang()
-    return replace(base, layers=(*base.layers, layer), env=(*base.env, "GOPROXY=file:///srv/modules"))
-
-
-def buildkit(mirror: str) -> Image:
-    """Rootless BuildKit, laid out as the official image (target `rootless` of moby/buildkit's Dockerfile).
-
-    :param mirror: address of a registry without TLS, which is asked in place of docker.io.
-    """
-    tools.ensure_packages(BUILDKIT_PACKAGES)
-    binaries = tools.ensure(["buildctl", "buildkitd", "rootlesskit"])
-    # With a capability and not as root, as Debian has them: its own drop no rights, and without CAP_SYS_ADMIN, which no
-    # pod has, only the owner of a user namespace may write its maps (map_write in the kernel's user_namespace.c).
-    maps = {_program("newuidmap"): 7, _program("newgidmap"): 6}  # CAP_SETUID, CAP_SETGID
-    runc, script = _program("runc"), "examples/buildctl-daemonless/buildctl-daemonless.sh"
-    configuration = (
-        f'[registry."docker.io"]\n  mirrors = ["{mirror}"]\n[registry."{mirror}"]\n  http = true\n'
-    )
-    users = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n"
-    written = {
-        "etc/passwd": users,
-        "etc/group": "root:x:0:\nuser:x:1000:\n",
-        "etc/subuid": "user:100000:65536\n",
-        "etc/subgid": "user:100000:65536\n",
-        "home/user/.config/buildkit/buildkitd.toml": configuration,
-    }
-    folders = ["home/user", "home/user/.config", "home/user/.config/buildkit", "home/user/.local"]
-    folders += ["home/user/.local/tmp", "home/user/.local/share", "home/user/.local/share/buildkit"]
-    layer = Layer(
-        (
-            *(Entry(path=folder, mode=0o777) for folder in (*folders, "run", "run/user", "run/user/1000")),
-            *(Entry(path=path, content=text.encode(), mode=0o644) for path, text in written.items()),
-            *(Entry(path=f"usr/bin/{name}", source=path) for name, path in binaries.items()),
-            Entry(path="usr/bin/buildkit-runc", source=runc),
-            *(Entry(path=f"usr/bin/{p.name}", source=p, capability=right) for p, right in maps.items()),
-            Entry(
-                path="usr/bin/buildctl-daemonless.sh", source=_of_module("github.com/moby/buildkit", script)
-            ),
-            *_library_entries([runc, *maps]),
-        )
-    )
-    env = (
-        f"PATH={_PATH}",
-        "HOME=/home/user",
-        "USER=user",
-        "XDG_RUNTIME_DIR=/run/user/1000",
-        "TMPDIR=/home/user/.local/tmp",
-        "BUILDKIT_HOST=unix:///run/user/1000/buildkit/buildkitd.sock",
-        f"SSL_CERT_FILE={_CA_BUNDLE}",
-    )
-    return Image(name=BUILDKIT, layers=(_system_files(), _shell(), _git(), layer), env=env)
 
 
 def go_caches(module: Path, report: Report = print) -> Path:
@@ -346,11 +301,7 @@ def go_caches(module: Path, report: Report = print) -> Path:
 
     Raises ImageError where its tests cannot be compiled.
     """
-    commands = (["go", "mod", "download"], ["go", "test", "-run=^$", "./..."])
-    digest = hashlib.sha256(f"{tools.go_version()} {commands}".encode())
-    for name in ("go.mod", "go.sum"):
-        digest.update((module / name).read_bytes())
-    folder = tools.cache_dir() / "go" / f"{module.name}-{digest.hexdigest()[:16]}"
+    folder = _cached(module, module.name)
     with tools.locked(folder.with_suffix(".lock")):
         if folder.exists():
             return folder
@@ -366,14 +317,98 @@ def go_caches(module: Path, report: Report = print) -> Path:
             "GOTOOLCHAIN": "local",
             "CGO_ENABLED": "0",
         }
-        for command in commands:
-            done = subprocess.run(command, cwd=module, env=env, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                shutil.rmtree(new, ignore_errors=True)
-                output = (done.stdout + done.stderr)[-2000:]
-                raise ImageError(f"`{' '.join(command)}` failed in {module}:\n{output}")
+        command = ["go", "test", "-run=^$", "./..."]
+        done = subprocess.run(command, cwd=module, env=env, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            shutil.rmtree(new, ignore_errors=True)
+            output = (done.stdout + done.stderr)[-2000:]
+            raise ImageError(f"`{' '.join(command)}` failed in {module}:\n{output}")
         new.rename(folder)
     return folder
+
+
+def go_modules(module: Path, report: Report = print) -> Path:
+    """The archives of all modules that a Go module requires, as a GOPROXY has them; kept in the testbed's cache.
+
+    Raises ToolError where they cannot be downloaded.
+    """
+
+    def make(out: Path) -> None:
+        cache = out.with_name("cache")
+        env = {"GOMODCACHE": str(cache), "GOFLAGS": "-modcacherw", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+        tools.run_logged(what, ["go", "mod", "download"], module, env, report)
+        # Neither locks nor what the checksum database said: go.sum has the sums.
+        kept = shutil.ignore_patterns("*.lock", "sumdb")
+        shutil.copytree(cache / "cache" / "download", out, ignore=kept, dirs_exist_ok=True)
+
+    what = f"downloading the modules of {module.name}"
+    return tools.built(_cached(module, f"{module.name}-modules"), what, make, report)
+
+
+def _cached(module: Path, name: str) -> Path:
+    """The cache's folder for what is made of a Go module's requirements with this Go."""
+    digest = hashlib.sha256(tools.go_version().encode())
+    for file in ("go.mod", "go.sum"):
+        digest.update((module / file).read_bytes())
+    return tools.cache_dir() / "go" / f"{name}-{digest.hexdigest()[:16]}"
+
+
+def buildkit(mirror: str, report: Report = print) -> Image:
+    """Rootless BuildKit, laid out as the target `rootless` of its Dockerfile, with Debian's runc and newuidmap.
+
+    mirror is the address of a registry without TLS that it asks for images of docker.io, by a file of its own such as
+    users with a mirror have. Builds what is not in the cache yet. Raises ToolError or ImageError.
+    """
+    tools.ensure_packages(PACKAGES | BUILDKIT_PACKAGES, report)
+    binaries = tools.ensure(["rootlesskit", "buildkitd", "buildctl"], report)
+    script = tools.module_folder("buildkit", "github.com/moby/buildkit") / "examples" / "buildctl-daemonless"
+    runc, newuidmap, newgidmap = (_program(name) for name in ("runc", "newuidmap", "newgidmap"))
+    home, runtime = "home/user", "run/user/1000"
+    folders = [
+        home,
+        *(f"{home}/{name}" for name in (".local", ".local/tmp", ".local/share", ".local/share/buildkit")),
+        *(f"{home}/{name}" for name in (".config", ".config/buildkit")),
+        runtime,
+    ]
+    config = f'[registry."docker.io"]\nmirrors = ["{mirror}"]\n[registry."{mirror}"]\nhttp = true\n'
+    files = {
+        "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n",
+        "etc/group": "root:x:0:\nuser:x:1000:\n",
+        "etc/subuid": "user:100000:65536\n",
+        "etc/subgid": "user:100000:65536\n",
+        f"{home}/.config/buildkit/buildkitd.toml": config,
+    }
+    layer = Layer(
+        (
+            Entry(path="run"),
+            Entry(path="run/user"),
+            *(Entry(path=path, owner=1000) for path in folders),
+            *(Entry(path=path, content=text.encode(), mode=0o644) for path, text in files.items()),
+            *_library_entries([runc, newuidmap, newgidmap]),
+            Entry(path="usr/bin/buildkit-runc", source=runc),
+            # They give a user the ids of /etc/subuid, with these capabilities as RootlessKit's own image has them: Debian's
+            # run as root and then need CAP_SYS_ADMIN, which no container has (shadow-maint/shadow#958).
+            Entry(path="usr/bin/newuidmap", source=newuidmap, capability=_CAP_SETUID),
+            Entry(path="usr/bin/newgidmap", source=newgidmap, capability=_CAP_SETGID),
+            Entry(path="usr/bin/buildctl-daemonless.sh", source=script / "buildctl-daemonless.sh"),
+            *(Entry(path=f"usr/bin/{name}", source=path) for name, path in binaries.items()),
+        )
+    )
+    env = (
+        f"PATH={_PATH}",
+        f"HOME=/{home}",
+        "USER=user",
+        f"XDG_RUNTIME_DIR=/{runtime}",
+        f"TMPDIR=/{home}/.local/tmp",
+        f"BUILDKIT_HOST=unix:///{runtime}/buildkit/buildkitd.sock",
+    )
+    return Image(
+        name=BUILDKIT,
+        layers=(_system_files(), _shell(), _git(), layer),
+        entrypoint=("rootlesskit", "buildkitd"),
+        env=env,
+        user="1000:1000",
+    )
 
 
 def python() -> Image:
@@ -570,22 +605,11 @@ def _tree(folder: Path, path: str) -> list[Entry]:
     return entries
 
 
-def _of_module(module: str, path: str) -> Path:
-    """A file of a Go module that the tool `buildkit` is built from."""
-    command = ["go", "mod", "download", "-json", module]
-    done = subprocess.run(
-        command, cwd=tools.SOURCES / "buildkit", capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise ImageError(f"`{' '.join(command)}` failed:\n{(done.stdout + done.stderr)[-1000:]}")
-    return Path(json.loads(done.stdout)["Dir"]) / path
-
-
 def _program(name: str) -> Path:
     path = tools.which(name)
     if path is None:
         raise ImageError(
-            f"{name} is missing, which goes into images; on Debian: apt-get install {PACKAGES[name]}"
+            f"{name} is missing, which goes into images; on Debian: apt-get install {(PACKAGES | BUILDKIT_PACKAGES)[name]}"
         )
     return Path(path)
 

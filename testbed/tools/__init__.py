@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -97,7 +98,6 @@ TOOLS = (
         binaries=("buildctl", "buildkitd", "rootlesskit"),
         ldflags="-s -w -X github.com/moby/buildkit/version.Version=v0.34.2",
     ),
-    Tool(name="crane", binaries=("crane",), package="github.com/google/go-containerregistry/cmd/crane"),
     Tool(
         name="etcd",
         binaries=("etcd",),
@@ -113,6 +113,7 @@ TOOLS = (
         at_least=(1, 7),
         below=(2,),
     ),
+    Tool(name="crane", binaries=("crane",)),
 )
 
 
@@ -177,6 +178,23 @@ def go_version() -> str:
     if _numbers(version) < MINIMUM_GO:
         raise ToolError(f"{go} is {version or done.stderr.strip()}, but {wanted} is needed: {mend}")
     return version
+
+
+def module_folder(tool: str, module: str) -> Path:
+    """The folder of the sources of a module that the tool is built from, fetched if this machine does not have them."""
+    go_version()
+    done = subprocess.run(
+        ["go", "mod", "download", "-json", module],
+        cwd=SOURCES / tool,
+        env=os.environ | {"GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local", "GOWORK": "off"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    answer = json.loads(done.stdout or "{}")
+    if "Dir" not in answer:
+        raise ToolError(f"the sources of {module} cannot be had: {answer.get('Error') or done.stderr}")
+    return Path(answer["Dir"])
 
 
 def ensure_packages(needs: dict[str, str], report: Report = print) -> None:

@@ -5,11 +5,9 @@ tsc, rollup and terser.
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import yaml
@@ -49,19 +47,7 @@ def files(report: Report = print) -> Path:
 
 def prow_module() -> Path:
     """The folder of the Prow module's sources, fetched if this machine does not have them."""
-    tools.go_version()
-    done = subprocess.run(
-        ["go", "mod", "download", "-json", _PROW_MODULE],
-        cwd=tools.SOURCES / "prow",
-        env=os.environ | {"GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local", "GOWORK": "off"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    answer = json.loads(done.stdout or "{}")
-    if "Dir" not in answer:
-        raise ToolError(f"the sources of {_PROW_MODULE} cannot be had: {answer.get('Error') or done.stderr}")
-    return Path(answer["Dir"])
+    return tools.module_folder("prow", _PROW_MODULE)
 
 
 def _make(out: Path, report: Report) -> None:

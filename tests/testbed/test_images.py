@@ -76,6 +76,29 @@ def test_an_archive_is_the_same_each_time(binary: Path) -> None:
     assert made() == made()
 
 
+def test_a_file_can_have_an_owner_and_a_capability(binary: Path, tmp_path: Path) -> None:
+    entries = (
+        Entry(path="program", source=binary, capability=7),
+        Entry(path="own", content=b"x", owner=1000),
+        Entry(path="after", content=b"y"),
+    )
+    archive = opened([Image(name="x:1", layers=(Layer(entries),), user="1000:1000")])
+    config = json.loads(content(archive, json.loads(content(archive, "manifest.json"))[0]["Config"]))
+    assert config["config"]["User"] == "1000:1000"
+    with unpacked(content(archive, "layer-0.tar")) as layer:
+        assert content(layer, "program") == binary.read_bytes()
+        assert [(member.name, member.uid, member.gid) for member in layer] == [
+            ("program", 0, 0),
+            ("own", 1000, 1000),
+            ("after", 0, 0),
+        ]
+    if os.geteuid() == 0 and tools.which("getcap"):
+        (tmp_path / "layer.tar").write_bytes(content(archive, "layer-0.tar"))
+        unpack = ["tar", "--extract", "--xattrs", "--xattrs-include=*", "--file=layer.tar", "program"]
+        subprocess.run(unpack, cwd=tmp_path, check=True)
+        assert subprocess.getoutput(f"getcap {tmp_path / 'program'}").endswith("program cap_setuid=ep")
+
+
 def test_names_longer_than_a_tar_header_are_kept(binary: Path) -> None:
     path = "/".join(["a-rather-long-name-of-a-folder"] * 6)
     archive = opened([Image(name="x:1", layers=(Layer((Entry(path=path, source=binary),)),))])
@@ -132,6 +155,11 @@ def test_the_log_store_is_named_as_the_real_one_and_has_a_shell_for_its_first_fo
     assert image.name == log_store.IMAGE
     paths = {entry.path for layer in image.layers for entry in layer.entries}
     assert {"usr/bin/mkdir", image.entrypoint[0].removeprefix("/")} <= paths
+
+
+def test_buildkit_is_named_by_the_version_that_is_built() -> None:
+    version = images.BUILDKIT.rpartition(":")[2].removesuffix("-rootless")
+    assert f"github.com/moby/buildkit {version}\n" in (tools.SOURCES / "buildkit/go.mod").read_text()
 
 
 def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

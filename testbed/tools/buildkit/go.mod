@@ -1,5 +1,5 @@
-// Rootless BuildKit, which the sample's image-build job runs: docker.io/moby/buildkit:…-rootless has the same programs.
-module prow-testbed/buildkit
+// BuildKit, which the sample's job `image` builds with, and what runs it without root.
+module prow-stack/testbed/tools/buildkit
 
 go 1.26.8
 
@@ -7,6 +7,11 @@ tool (
 	github.com/moby/buildkit/cmd/buildctl
 	github.com/moby/buildkit/cmd/buildkitd
 	github.com/rootless-containers/rootlesskit/v3/cmd/rootlesskit
+)
+
+require (
+	github.com/moby/buildkit v0.34.2
+	github.com/rootless-containers/rootlesskit/v3 v3.2.0
 )
 
 require (
@@ -139,7 +144,6 @@ require (
 	github.com/klauspost/compress v1.20.2 // indirect
 	github.com/kylelemons/godebug v1.1.0 // indirect
 	github.com/miekg/dns v1.1.72 // indirect
-	github.com/moby/buildkit v0.34.2 // indirect
 	github.com/moby/docker-image-spec v1.3.1 // indirect
 	github.com/moby/go-archive v0.2.0 // indirect
 	github.com/moby/locker v1.0.1 // indirect
@@ -174,7 +178,6 @@ require (
 	github.com/prometheus/common v0.71.0 // indirect
 	github.com/prometheus/otlptranslator v1.0.0 // indirect
 	github.com/prometheus/procfs v0.21.1 // indirect
-	github.com/rootless-containers/rootlesskit/v3 v3.2.0 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	github.com/sasha-s/go-deadlock v0.3.5 // indirect
 	github.com/secure-systems-lab/go-securesystemslib v0.11.0 // indirect
