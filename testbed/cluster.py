@@ -208,6 +208,8 @@ def down(folder: Path, report: Report = print, *, keep_logs: bool = False) -> No
 
 def _down(folder: Path, *, keep_logs: bool = False) -> None:
     node = folder / "node"
+    if not node.exists():
+        return  # nothing was started yet
     processes = Processes(node)
     # The kernel ends the whole node with its first process; the others' records are dropped after it.
     processes.stop("node")

@@ -447,6 +447,16 @@ class TestFailures:
         client = kubernetes.config.new_client_from_config(str(again.kubeconfig))
         assert kubernetes.client.VersionApi(client).get_code().git_version.startswith("v1.36.")
 
+    def test_a_program_that_cannot_be_had_is_what_the_error_says(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refused(*args: object) -> None:
+            raise tools.ToolError("missing: containerd")
+
+        monkeypatch.setattr(tools, "ensure_packages", refused)
+        with pytest.raises(tools.ToolError, match="missing: containerd"):
+            cluster.up(tmp_path / "test-nothing", lambda line: None)
+
     def test_what_failed_is_shown_with_the_end_of_its_log(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
