@@ -453,7 +453,8 @@ class TestFailures:
         def refused(*args: object) -> None:
             raise tools.ToolError("missing: containerd")
 
-        monkeypatch.setattr(tools, "ensure_packages", refused)
+        monkeypatch.setattr(cluster, "_cni_folder", refused)
+        monkeypatch.setattr(cluster, "_NEEDS", {})
         with pytest.raises(tools.ToolError, match="missing: containerd"):
             cluster.up(tmp_path / "test-nothing", lambda line: None)
 
