@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from testbed import cluster, images, sample, tools
+from testbed import browser, cluster, docker_engine, images, sample, tools
 from testbed.cli import PulumiError
 from testbed.processes import Processes
 from testbed.tools import deck
@@ -67,6 +67,10 @@ def status(folder: Path) -> int:
 
 def build_tools(folder: Path) -> int:
     """Build or find every program, so that nothing else has to wait for it."""
+    if os.geteuid() == 0 and tools.which("apt-get"):  # others hear of a package when something needs it
+        cluster.ensure_packages(say)
+        needs = images.PACKAGES | images.BUILDKIT_PACKAGES | docker_engine.PACKAGES | browser.PACKAGES
+        tools.ensure_packages(needs, say)
     names = [binary for tool in tools.TOOLS for binary in tool.binaries]
     for name, path in tools.ensure(names, say).items():
         say(f"{name}: {path}")

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Playwright
 
 from testbed import tools
 
+PACKAGES = {"chromium": "chromium"}
 # Without these Chromium calls home at every start.
 QUIET = (
     "--disable-quic",
@@ -23,7 +24,7 @@ QUIET = (
 def chromium(playwright: Playwright) -> Generator[Browser]:
     """Debian's Chromium, installed where it is missing and this is root. Raises ToolError where it cannot be had."""
     if not shutil.which("chromium"):
-        tools.ensure_packages({"chromium": "chromium"}, print)
+        tools.ensure_packages(PACKAGES, print)
     # As root Chromium refuses to start with its sandbox; the pages shown are our own.
     browser = playwright.chromium.launch(
         executable_path=shutil.which("chromium"), args=[*QUIET, "--no-sandbox"], headless=True

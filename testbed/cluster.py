@@ -361,8 +361,7 @@ class _Node:
     def up(self) -> Cluster:
         step = self.steps.step
         with step("programs"):
-            tools.ensure_packages(_NEEDS, self.steps.report)
-            self.cni = _cni_folder(self.steps.report)
+            self.cni = ensure_packages(self.steps.report)
             names = ["pause", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
             self.binaries = tools.ensure([*names, "kubelet", "kube-proxy", "coredns"], self.steps.report)
         with step("namespaces and network"):
@@ -928,6 +927,15 @@ def _free_watchers() -> int:
         with contextlib.suppress(OSError):  # gone since
             used += os.readlink(descriptor) == "anon_inode:inotify"
     return allowed - used
+
+
+def ensure_packages(report: Report = print) -> str:
+    """Install what a node runs beside the testbed's own programs, where it is missing; the folder of the CNI plugins.
+
+    Raises ToolError or ClusterError where that cannot be.
+    """
+    tools.ensure_packages(_NEEDS, report)
+    return _cni_folder(report)
 
 
 def _cni_folder(report: Report) -> str:

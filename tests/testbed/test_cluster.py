@@ -453,8 +453,7 @@ class TestFailures:
         def refused(*args: object) -> None:
             raise tools.ToolError("missing: containerd")
 
-        monkeypatch.setattr(cluster, "_cni_folder", refused)
-        monkeypatch.setattr(cluster, "_NEEDS", {})
+        monkeypatch.setattr(cluster, "ensure_packages", refused)
         with pytest.raises(tools.ToolError, match="missing: containerd"):
             cluster.up(tmp_path / "test-nothing", lambda line: None)
 
