@@ -1,4 +1,7 @@
-"""The sample's job `image`: rootless BuildKit builds the Dockerfile in a pod without privileges, on the stack's own Prow."""
+"""The sample's job `image`: rootless BuildKit builds the Dockerfile in a pod without privileges, on the stack's own Prow.
+
+What becomes of a test that fails is tests/e2e/test_dockerfile.py's.
+"""
 
 import os
 import re
@@ -10,7 +13,6 @@ import pytest
 from github.PullRequest import PullRequest
 
 from testbed import cluster, images, registry, sample
-from testbed.cluster_view import View, wait_for
 from testbed.environment import OWNER, REPOSITORY, Environment, timed
 from tests.conftest import report
 from tests.e2e.stacks import deployed
@@ -73,20 +75,6 @@ def good(environment: Environment, stack: None) -> PullRequest:
     )
 
 
-@pytest.fixture(scope="module")
-def bad(environment: Environment, view: View, good: PullRequest) -> PullRequest:
-    """A pull request with a test that fails, for which somebody has asked for the image."""
-    owner = environment.person(OWNER)
-    pull = owner.open_pull_request(
-        REPOSITORY, branch="broken", files=sample.broken_test(), title="Expect something else"
-    )
-    status(environment, pull, "test-pkg01", "failure", JOB_SECONDS)
-    assert jobs_of(view, pull, JOB) == []
-    owner.comment(REPOSITORY, pull.number, f"/test {JOB}")
-    wait_for("job for the comment", lambda: jobs_of(view, pull, JOB))
-    return pull
-
-
 def test_a_changed_dockerfile_is_built_with_all_tests_in_a_pod_without_privileges(environment, view, good):
     status(environment, good, JOB, "success", JOB_SECONDS)
     (prowjob,) = jobs_of(view, good, JOB)
@@ -108,15 +96,3 @@ def test_a_changed_dockerfile_is_built_with_all_tests_in_a_pod_without_privilege
     assert not pod.spec.host_pid
     assert not pod.spec.host_network
     assert all(volume.host_path is None for volume in pod.spec.volumes)
-
-
-def test_a_test_that_fails_fails_the_build_which_says_which(environment, view, bad):
-    status(environment, bad, JOB, "failure", JOB_SECONDS)
-    (prowjob,) = jobs_of(view, bad, JOB)
-    assert prowjob["status"]["state"] == "failure"
-    log = log_of(view, prowjob)
-    assert bad.head.sha[:7] in log
-    assert "[FAIL] helloPkg01 function output [It] should be Hello from Pkg02!" in "\n".join(
-        vertices(log)["test-pkg01"]
-    )
-    assert re.findall(r"^ > \[(\S+) \d+/\d+\]", log, re.MULTILINE) == ["test-pkg01"]
