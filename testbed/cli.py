@@ -259,11 +259,14 @@ class Pulumi:
                 with open(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                     file.write(secrets.token_urlsafe(24))
             self._passphrase = kept.read_text()
+        temporary = self.folder / "tmp"  # for what a killed plugin leaves
+        temporary.mkdir(parents=True, exist_ok=True)
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
         return (
             inherited
             | self._extra
             | {
+                "TMPDIR": str(temporary),
                 "PULUMI_HOME": str(self.home),
                 "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
                 "PULUMI_CONFIG_PASSPHRASE": self._passphrase,

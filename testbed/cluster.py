@@ -496,7 +496,14 @@ class _Node:
     # Processes
 
     def start(self, name: str, *flags: str, path: str | None = None) -> None:
-        self.processes.start(name, self.in_cgroup(path or self.binaries[name], *flags), inside="node")
+        temporary = self.node / "tmp"  # for what a killed kubelet leaves
+        temporary.mkdir(exist_ok=True)
+        self.processes.start(
+            name,
+            self.in_cgroup(path or self.binaries[name], *flags),
+            env=os.environ | {"TMPDIR": str(temporary)},
+            inside="node",
+        )
 
     def in_cgroup(self, *argv: str | Path) -> list[str]:
         """argv in the node's control group, by which what is left of the node can be found."""

@@ -399,6 +399,7 @@ def test_the_examples_presubmit_comments_from_a_pod_of_our_own_prow(site, accoun
         "COMMENT_TOKEN": site.environment.person(BOT).token,
         "PATH": f"{site.pulumi.binary.parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(tmp_path),
+        "TMPDIR": str(tmp_path),  # of this machine too, and the first of two runs is killed
         "GITHUB_API_URL": f"{site.environment.github}/api/v3",
     }
     secret = {"metadata": {"name": "stack-ci"}, "stringData": needed}
