@@ -32,18 +32,6 @@ WHOLE = {
 RELOADED = 60
 """Seconds in which Prow follows a merge: the testbed's kubelet takes up to 15 to bring a ConfigMap into pods."""
 JOB_NAMESPACE = "test-pods"
-JOB = f"""
-presubmits:
-  {REPOSITORY}:
-  - name: NAME
-    always_run: false
-    spec:
-      containers:
-      - image: docker.io/library/busybox:1.36
-        command: [sh, -c]
-        args: ['echo "This job came by a merge."']
-        resources: {{requests: {{cpu: 10m, memory: 16Mi}}}}
-"""
 STACK_SELECTOR = "app.kubernetes.io/part-of=prow,app.kubernetes.io/managed-by=pulumi"
 
 
@@ -184,16 +172,22 @@ def _prepare(running: Environment, project: Path, whole: bool) -> None:
 
 def _cloned_from(running: Environment, jobs: str) -> str:
     """Jobs that say where this GitHub is, which is not github.com: the stack adds that to its own files only."""
-    where = f"clone_uri: {running.github}/{REPOSITORY}.git"
+    where = f"clone_uri: {_clone_uri(running)}"
     return re.sub(
         r"^( +)(?=(always_run|run_if_changed|branches|cron):)", rf"\1{where}\n\1", jobs, flags=re.MULTILINE
     )
 
 
+def _clone_uri(running: Environment) -> str:
+    return f"{running.github}/{REPOSITORY}.git"
+
+
 def _merge_job(running: Environment, deck: str, report: Report) -> tuple[PullRequest, str]:
     """Merge a pull request that adds a job, wait until deck shows it, and return both."""
     job = f"greet-{uuid.uuid4().hex[:6]}"
-    text = _cloned_from(running, JOB.replace("NAME", job))
+    text = environment.job_file(
+        job, "This job came by a merge.", always_run=False, clone_uri=_clone_uri(running)
+    )
     pull = _open(running, f"Add the job {job}", {"prow/jobs/greet.yaml": text}, report)
     _statuses(running, pull, {"hello": "success"}, report)
     running.person(OWNER).merge(REPOSITORY, pull.number)

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from testbed import cluster, images, tools
 from testbed.cli import Pulumi
@@ -75,6 +78,21 @@ def copy_project(folder: Path) -> Path:
             shutil.copy2(source, folder / name)
     (folder / ".venv").symlink_to(PROJECT / ".venv")
     return folder
+
+
+def job_file(name: str, says: str, **fields: Any) -> str:
+    """A file of prow/jobs with one presubmit of REPOSITORY, which prints a line (as the shell expands it).
+
+    :param fields: more of the job, such as `always_run`.
+    """
+    container = {
+        "image": images.BUSYBOX,
+        "command": ["sh", "-c"],
+        "args": [f'echo "{says}"'],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+    }
+    job = {"name": name, **fields, "spec": {"containers": [container]}}
+    return yaml.safe_dump({"presubmits": {REPOSITORY: [job]}}, sort_keys=False)
 
 
 def up(folder: Path, report: Report = print) -> Environment:

@@ -19,29 +19,19 @@ from testbed import cluster, images
 from testbed.cli import Pulumi
 from testbed.cluster import Cluster
 from testbed.cluster_view import View, wait_for
-from testbed.environment import OWNER, PROJECT, REPOSITORY, Environment
+from testbed.environment import OWNER, PROJECT, REPOSITORY, Environment, job_file
 from tests.conftest import report
 from tests.e2e.forwarding import forwarded
+from tests.e2e.pods import pods
 from tests.e2e.stacks import deployed
 from tests.e2e.test_pull_request import jobs_of, open_pull_request, status
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 EXAMPLE = PROJECT / "examples" / "build-cluster"
-JOB = """
-  - name: NAME
-    cluster: CLUSTER
-    always_run: true
-    spec:
-      containers:
-      - image: docker.io/library/busybox:1.36
-        command: [sh, -c]
-        args: ['echo "NAME runs on $(hostname)"']
-        resources: {requests: {cpu: 10m, memory: 16Mi}}
-"""
 
 
-def job_file(name: str, cluster: str) -> str:
-    return f"presubmits:\n  {REPOSITORY}:{JOB.replace('NAME', name).replace('CLUSTER', cluster)}"
+def job(name: str, cluster: str) -> str:
+    return job_file(name, f"{name} runs on $(hostname)", cluster=cluster, always_run=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +90,7 @@ def build_cluster(environment: Environment) -> Iterator[BuildCluster]:
 @pytest.fixture(scope="module")
 def pulumi(environment: Environment, project: Path, build_cluster: BuildCluster) -> Iterator[Pulumi]:
     """The stack, up, with the kubeconfig."""
-    (project / "prow" / "jobs" / "elsewhere.yaml").write_text(job_file("elsewhere", "build"))
+    (project / "prow" / "jobs" / "elsewhere.yaml").write_text(job("elsewhere", "build"))
     secret = {"prow:buildClusterKubeconfig": build_cluster.kubeconfig("build")}
     with deployed(environment, project, secret=secret) as pulumi:
         yield pulumi
@@ -112,14 +102,15 @@ def pull(environment: Environment, pulumi: Pulumi) -> PullRequest:
 
 
 def pod_names(view: View) -> set[str]:
-    found: list[Any] = view.core.list_namespaced_pod("test-pods").items
-    return {pod.metadata.name for pod in found}
+    return set(pods(view, "test-pods"))
 
 
 def restarts(view: View) -> dict[str, int]:
     """How often each of Prow's components was started again."""
-    found: list[Any] = view.core.list_namespaced_pod("prow").items
-    return {pod.metadata.labels["app"]: pod.status.container_statuses[0].restart_count for pod in found}
+    return {
+        pod.metadata.labels["app"]: pod.status.container_statuses[0].restart_count
+        for pod in pods(view, "prow").values()
+    }
 
 
 def test_a_job_with_a_cluster_runs_there_and_reports_as_any_other(
@@ -167,7 +158,7 @@ def test_a_changed_kubeconfig_starts_anew_those_that_use_it_and_only_them(
     environment: Environment, view: View, build_cluster: BuildCluster, pulumi: Pulumi, project: Path
 ) -> None:
     before = restarts(view)
-    (project / "prow" / "jobs" / "also.yaml").write_text(job_file("also", "second-name"))
+    (project / "prow" / "jobs" / "also.yaml").write_text(job("also", "second-name"))
     pulumi.config_set(
         "prow:buildClusterKubeconfig", build_cluster.kubeconfig("build", "second-name"), secret=True
     )
@@ -199,9 +190,8 @@ def test_sinker_cleans_up_there(
     config.write_text(text)
     pulumi.up()
     # sinker waits for the period that it had read before, so it is started anew instead.
-    sinker: list[Any] = view.core.list_namespaced_pod("prow", label_selector="app=sinker").items
-    for pod in sinker:
-        view.core.delete_namespaced_pod(pod.metadata.name, "prow")
+    for name in pods(view, "prow", "sinker"):
+        view.core.delete_namespaced_pod(name, "prow")
     wait_for(
         "clean namespace", lambda: job["metadata"]["name"] not in pod_names(build_cluster.view), 180, every=2
     )

@@ -18,7 +18,8 @@ from components.config_updater import ANNOTATION
 from testbed import sample
 from testbed.cli import Pulumi, Run
 from testbed.cluster_view import View, wait_for
-from testbed.environment import BOT, OWNER, REPOSITORY, Environment
+from testbed.environment import BOT, OWNER, REPOSITORY, Environment, job_file
+from tests.e2e.pods import pods
 from tests.e2e.stacks import deployed
 from tests.e2e.test_pull_request import jobs_of, open_pull_request, status
 
@@ -26,20 +27,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 # kubelet brings a changed ConfigMap into a pod within 90 s (its syncFrequency of a minute, and half of it as jitter);
 # hook reads plugins.yaml once a minute (pkg/plugins, ConfigAgent.Start).
 REACHES_PROW = 180
-JOB = """
-  - name: NAME
-    always_run: false
-    spec:
-      containers:
-      - image: docker.io/library/busybox:1.36
-        command: [sh, -c]
-        args: ['echo "this is NAME"']
-        resources: {requests: {cpu: 10m, memory: 16Mi}}
-"""
 
 
-def job_file(name: str) -> str:
-    return f"presubmits:\n  {REPOSITORY}:{JOB.replace('NAME', name)}"
+def job(name: str) -> str:
+    return job_file(name, f"this is {name}", always_run=False)
 
 
 @dataclass
@@ -85,8 +76,7 @@ def stack(environment: Environment, project: Path) -> Iterator[Stack]:
 
 
 def log_of_hook(view: View) -> str:
-    found: list[Any] = view.core.list_namespaced_pod("prow", label_selector="app=hook").items
-    return "".join(view.core.read_namespaced_pod_log(pod.metadata.name, "prow") for pod in found)
+    return "".join(view.core.read_namespaced_pod_log(name, "prow") for name in pods(view, "prow", "hook"))
 
 
 def data(view: View, name: str) -> dict[str, str]:
@@ -98,10 +88,12 @@ def annotations(view: View, name: str) -> dict[str, str]:
     return found.metadata.annotations or {}
 
 
-def pods(view: View) -> dict[str, list[int]]:
+def restarts(view: View) -> dict[str, list[int]]:
     """Prow's pods, and how often each container was restarted."""
-    found: list[Any] = view.core.list_namespaced_pod("prow").items
-    return {pod.metadata.name: [c.restart_count for c in pod.status.container_statuses] for pod in found}
+    return {
+        name: [c.restart_count for c in pod.status.container_statuses]
+        for name, pod in pods(view, "prow").items()
+    }
 
 
 def changed(run: Run) -> list[tuple[str, str]]:
@@ -139,7 +131,7 @@ def test_while_it_is_off_hook_may_touch_no_config_map(stack: Stack, view: View) 
 
 
 def test_one_setting_turns_it_on_and_restarts_nothing(stack: Stack, view: View) -> None:
-    before, content = pods(view), (data(view, "plugins"), data(view, "job-config"))
+    before, content = restarts(view), (data(view, "plugins"), data(view, "job-config"))
     stack.pulumi.config_set_all({"prow:configUpdater": "true"})
     assert changed(stack.pulumi.up()) == [
         ("update", "prow-components-hook-role"),
@@ -148,11 +140,11 @@ def test_one_setting_turns_it_on_and_restarts_nothing(stack: Stack, view: View) 
     ]
     assert rights(view) == {(verb, name) for verb in ("get", "update") for name in ("plugins", "job-config")}
     assert (data(view, "plugins"), data(view, "job-config")) == content
-    assert pods(view) == before
+    assert restarts(view) == before
 
 
 def test_a_merged_job_reaches_running_prow_and_runs(stack: Stack, view: View) -> None:
-    before, text = pods(view), job_file("merged")
+    before, text = restarts(view), job("merged")
     pull = stack.merge({"prow/jobs/deep/merged.yaml": text}, "Add a job")
     wait_for("job-config with the merged file", lambda: data(view, "job-config").get("merged.yaml") == text)
     assert "hello.yaml" in data(view, "job-config")
@@ -169,11 +161,11 @@ def test_a_merged_job_reaches_running_prow_and_runs(stack: Stack, view: View) ->
 
     wait_for("run of the merged job", runs, REACHES_PROW, every=5)
     status(stack.environment, other, "merged", "success")
-    assert pods(view) == before
+    assert restarts(view) == before
 
 
 def test_a_merged_plugin_reaches_running_prow(stack: Stack, view: View) -> None:
-    before = pods(view)
+    before = restarts(view)
     hook = stack.pulumi.output("hookUrl").removesuffix("/hook")
 
     def enabled() -> list[str]:
@@ -187,7 +179,7 @@ def test_a_merged_plugin_reaches_running_prow(stack: Stack, view: View) -> None:
     wait_for("plugins with the merged file", lambda: data(view, "plugins")["plugins.yaml"] == text)
     wait_for("plugin at hook", lambda: "shrug" in enabled(), REACHES_PROW, every=2)
     assert "config-updater" in enabled()
-    assert pods(view) == before
+    assert restarts(view) == before
 
 
 def test_pulumi_leaves_the_merged_content_alone(stack: Stack, view: View) -> None:
@@ -196,7 +188,7 @@ def test_pulumi_leaves_the_merged_content_alone(stack: Stack, view: View) -> Non
     run = stack.pulumi.refresh("--preview-only")
     assert {change.name for change in run.drift} <= {"cluster-node"}  # which is only read
     stack.pulumi.up("--expect-no-changes")
-    (stack.project / "prow" / "jobs" / "local.yaml").write_text(job_file("local"))
+    (stack.project / "prow" / "jobs" / "local.yaml").write_text(job("local"))
     assert changed(stack.pulumi.up()) == []
     (stack.project / "prow" / "jobs" / "local.yaml").unlink()
     stack.pulumi.refresh()
@@ -234,13 +226,13 @@ def test_a_merge_that_touches_config_yaml_changes_nothing_since_the_stack_comple
     text = (
         (stack.project / "prow" / "config.yaml").read_text().replace("max_pod_age: 24h", "max_pod_age: 12h")
     )
-    pull = stack.merge({"prow/config.yaml": text, "prow/jobs/last.yaml": job_file("last")}, "Both at once")
+    pull = stack.merge({"prow/config.yaml": text, "prow/jobs/last.yaml": job("last")}, "Both at once")
     wait_for("the bot's word", lambda: [c for c in stack.comments_of_bot(pull) if "job-config" in c])
     assert data(view, "config") == before
 
 
 def test_switched_off_the_content_and_the_rights_are_the_stacks_again(stack: Stack, view: View) -> None:
-    before = pods(view)
+    before = restarts(view)
     stack.pulumi.config_set_all({"prow:configUpdater": "false"})
     run = stack.pulumi.up()
     assert {change.name for change in run.changes if not change.type.startswith("pulumi:pulumi:")} == {
@@ -253,8 +245,8 @@ def test_switched_off_the_content_and_the_rights_are_the_stacks_again(stack: Sta
     assert data(view, "plugins") == {"plugins.yaml": texts["prow/plugins.yaml"]}
     assert data(view, "job-config") == {"hello.yaml": texts["prow/jobs/hello.yaml"]}
     assert ANNOTATION not in annotations(view, "plugins")
-    assert pods(view) == before
+    assert restarts(view) == before
     assert changed(stack.pulumi.up()) == []
-    stack.merge({"prow/jobs/late.yaml": job_file("late")}, "After the end")
+    stack.merge({"prow/jobs/late.yaml": job("late")}, "After the end")
     wait_for("refusal by the API server", lambda: "is forbidden" in log_of_hook(view))
     assert "late.yaml" not in data(view, "job-config")

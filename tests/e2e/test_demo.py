@@ -9,7 +9,6 @@ import pytest
 
 from testbed import demo
 from testbed import slack as slacks
-from testbed.cli import PulumiError
 from testbed.environment import Environment
 from tests.conftest import report
 
@@ -31,12 +30,10 @@ def said(environment: Environment) -> Iterator[list[str]]:
         yield lines
     finally:
         project = environment.folder / "project"
-        pulumi = environment.pulumi(project)
-        try:
+        if project.exists():
+            pulumi = environment.pulumi(project)
             pulumi.destroy(check=False)
             pulumi.remove()
-        except PulumiError:
-            pass
         slacks.stop(environment.cluster)
         shutil.rmtree(project, ignore_errors=True)
 
