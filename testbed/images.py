@@ -299,32 +299,24 @@ def golang(caches: Path | None = None, *, modules: Path | None = None) -> Image:
 def go_caches(module: Path, report: Report = print) -> Path:
     """The modules that the tests of a Go module need, and all of them compiled; kept in the testbed's cache.
 
-    Raises ImageError where its tests cannot be compiled.
+    Raises ToolError where its tests cannot be compiled.
     """
-    folder = _cached(module, module.name)
-    with tools.locked(folder.with_suffix(".lock")):
-        if folder.exists():
-            return folder
-        report(f"compiling what the tests of {module.name} need, a minute or so …")
-        new = folder.with_suffix(".new")
-        shutil.rmtree(new, ignore_errors=True)
+
+    def make(out: Path) -> None:
         # -trimpath: else compiled packages count only where their sources lie in the same folder.
         # Without cgo as in the image, which has no C compiler. No test is run.
-        env = os.environ | {
-            "GOMODCACHE": str(new / "mod"),
-            "GOCACHE": str(new / "build"),
+        env = {
+            "GOMODCACHE": str(out / "mod"),
+            "GOCACHE": str(out / "build"),
+            "GOPROXY": f"file://{modules}",
             "GOFLAGS": "-trimpath -modcacherw",
             "GOTOOLCHAIN": "local",
             "CGO_ENABLED": "0",
         }
-        command = ["go", "test", "-run=^$", "./..."]
-        done = subprocess.run(command, cwd=module, env=env, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            shutil.rmtree(new, ignore_errors=True)
-            output = (done.stdout + done.stderr)[-2000:]
-            raise ImageError(f"`{' '.join(command)}` failed in {module}:\n{output}")
-        new.rename(folder)
-    return folder
+        tools.run_logged(what, ["go", "test", "-run=^$", "./..."], module, env, report)
+
+    what, modules = f"compiling what the tests of {module.name} need", go_modules(module, report)
+    return tools.built(_cached(module, module.name), what, make, report)
 
 
 def go_modules(module: Path, report: Report = print) -> Path:
