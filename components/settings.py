@@ -84,12 +84,12 @@ class Settings:
     """States of a job that Slack is told of."""
     build_cluster_kubeconfig: pulumi.Output[str] | None
     """Kubeconfig of build clusters; None: jobs run in this cluster only."""
+    build_clusters: tuple[str, ...]
+    """Names of its contexts, which jobs name with `cluster:`."""
     redelivery_token: pulumi.Output[str] | None
     """GitHub token with which missed deliveries are asked for again; None: they are not."""
     redelivery_schedule: str
     """When they are asked for, in cron's form."""
-    build_clusters: tuple[str, ...]
-    """Names of its contexts, which jobs name with `cluster:`."""
     config_updater: Repository | None
     """Repository whose merges change Prow's jobs and plugins; None: only the stack does."""
     webhook_secret_generation: int

@@ -203,17 +203,17 @@ def ensure_packages(needs: dict[str, str], report: Report = print) -> None:
     needs maps a program's name or absolute path to the package which has it. As root they are installed with
     apt-get; otherwise, and where there is no apt-get, ToolError says which command to run.
     """
-    if not _missing(needs):
+    missing = _missing(needs)
+    if not missing:
         return
-    packages = sorted(set(_missing(needs).values()))
-    what = f"missing: {', '.join(sorted(_missing(needs)))} (Debian packages {' '.join(packages)})"
+    packages = sorted(set(missing.values()))
+    what = f"missing: {', '.join(sorted(missing))} (Debian packages {' '.join(packages)})"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise ToolError(
             f"{what}; install them, on Debian with `sudo apt-get install -y {' '.join(packages)}`"
         )
     with locked(cache_dir() / ".packages.lock"):
-        packages = sorted(set(_missing(needs).values()))
-        if not packages:  # another process had the lock before
+        if not _missing(needs):  # another process had the lock before
             return
         report(f"installing the Debian packages {' '.join(packages)}")
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
