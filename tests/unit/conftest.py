@@ -12,6 +12,8 @@ from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import ROOT, SETTINGS
 from pulumi.runtime.stack import run_pulumi_func
 
+from .configured import set_settings
+
 SECRET_SIG = "1b47061264138c4ac30d75fd1eb44270"  # sdk/python/lib/pulumi/runtime/rpc.py, _special_secret_sig
 
 
@@ -131,6 +133,12 @@ def recorder() -> Iterator[Recorder]:
         task.cancel()
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
+
+
+@pytest.fixture
+def configure(recorder: Recorder) -> Callable[..., pulumi.Config]:
+    """Sets the settings of a stack on the mocks; see `set_settings`."""
+    return set_settings
 
 
 @pytest.fixture
