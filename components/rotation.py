@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.catalog import CATALOG
+from components.catalog import HOOK, HOOK_PORT
 from components.objects import labels, name_of
 from components.script import SECRET_PATH, Script, ScriptArgs
 
@@ -24,8 +24,8 @@ class RotationArgs:
     namespace: pulumi.Input[str]
     """Namespace of Prow's components."""
     hmacs: Mapping[int, pulumi.Input[str]]
-    """Secrets that hook was given, by generation, the newest first."""
-    image: str
+    """Secrets that hook knows or comes to know, by generation, the newest first."""
+    image: pulumi.Input[str]
     """Image with Python for the waiting Job."""
 
 
@@ -38,16 +38,15 @@ class Rotation(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: RotationArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Rotation", name, None, opts)
-        hook, port = CATALOG["hook"].name, _port()
         child = pulumi.ResourceOptions(parent=self)
         pods = kubernetes.core.v1.Service(
             f"{name}-{HOOK_PODS}",
-            metadata={"name": HOOK_PODS, "namespace": args.namespace, "labels": labels(hook)},
+            metadata={"name": HOOK_PODS, "namespace": args.namespace, "labels": labels(HOOK.name)},
             # Without an address of its own: the name stands for each ready pod, not for one of them by chance.
             spec={
                 "cluster_ip": "None",
-                "selector": {"app": hook},
-                "ports": [{"name": "http", "port": port}],
+                "selector": {"app": HOOK.name},
+                "ports": [{"name": "http", "port": HOOK_PORT.target}],
             },
             opts=child,
         )
@@ -57,18 +56,17 @@ class Rotation(pulumi.ComponentResource):
             child,
         )
         newest = max(args.hmacs)
-        if newest > 1:
-            self._wait(f"{name}-{newest}", args, script, pods, newest)
-        self.register_outputs({})
+        job = self._make_job(f"{name}-{newest}", args, script, pods, newest) if newest > 1 else None
+        self.register_outputs({"generation": newest, "job": job})
 
-    def _wait(
+    def _make_job(
         self,
         name: str,
         args: RotationArgs,
         script: Script,
         pods: kubernetes.core.v1.Service,
         generation: int,
-    ) -> None:
+    ) -> pulumi.Output[str]:
         # A Secret of this generation alone. kubelet may still have the old content of the one that hook reads, and a
         # Job that was given that would find hook knowing it.
         secret = kubernetes.core.v1.Secret(
@@ -77,8 +75,8 @@ class Rotation(pulumi.ComponentResource):
             string_data={"hmac": pulumi.Output.secret(args.hmacs[generation])},
             opts=pulumi.ResourceOptions(parent=self),
         )
-        arguments = [f"{SECRET_PATH}/hmac", name_of(pods), str(_port()), str(WITHIN_SECONDS)]
-        kubernetes.batch.v1.Job(
+        arguments = [f"{SECRET_PATH}/hmac", name_of(pods), str(HOOK_PORT.target), str(WITHIN_SECONDS)]
+        job = kubernetes.batch.v1.Job(
             f"{name}-job",
             metadata={
                 "name": f"{NAME}-{generation}",
@@ -89,21 +87,16 @@ class Rotation(pulumi.ComponentResource):
             },
             spec={
                 "backoff_limit": 3,
-                # The script's own verdict ends it; what befalls its pod (an eviction, say) does not.
+                # The script's own verdict ends it; an eviction of its pod does not.
                 "pod_failure_policy": {
                     "rules": [
                         {"action": "FailJob", "on_exit_codes": {"operator": "In", "values": [1]}},
                     ]
                 },
-                "template": script.pod(arguments, name_of(secret)),
+                "template": script.make_pod(arguments, name_of(secret)),
             },
             opts=pulumi.ResourceOptions(
                 parent=self, custom_timeouts=pulumi.CustomTimeouts(create="10m", update="10m")
             ),
         )
-
-
-def _port() -> int:
-    service = CATALOG["hook"].service
-    assert service is not None
-    return service.target
+        return name_of(job)
