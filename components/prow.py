@@ -12,14 +12,14 @@ from components.configuration import Configuration, ConfigurationArgs
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
 from components.github_account import GitHubAccount, web_url
 from components.images import Images
-from components.log_store import ACCESS_KEY, LogStore, LogStoreArgs
+from components.log_store import LogStore, LogStoreArgs
 from components.namespaces import Namespaces, NamespacesArgs
 from components.prow_files import ProwFiles
 from components.repository import Repository
 from components.rotation import Rotation, RotationArgs
 from components.services import Services, ServicesArgs
 from components.slack import Slack
-from components.storage import KEY, Storage, make_job_logs, preview_job_logs
+from components.storage import KEY, Access, Storage, make_job_logs, preview_job_logs
 from components.workload import Workloads, WorkloadsArgs
 
 
@@ -185,6 +185,7 @@ class Prow(pulumi.ComponentResource):
                     namespace=self.namespace,
                     node_address=self._args.node_address,
                     bucket=storage.bucket,
+                    state_bucket=storage.bucket_for_state,
                     region=storage.region,
                     size=storage.size,
                 ),
@@ -195,10 +196,14 @@ class Prow(pulumi.ComponentResource):
                 bucket=storage.bucket,
                 region=storage.region,
                 endpoint=store.endpoint,
-                access_key=ACCESS_KEY,
-                secret_key=store.secret_key,
+                access_key=store.keys[Access.WRITE].access_key,
+                secret_key=store.keys[Access.WRITE].secret_key,
+                upload_key=store.keys[Access.UPLOAD],
+                read_key=store.keys[Access.READ],
+                state_key=store.keys[Access.STATE],
             )
-        return StorageCredentials(name=storage.secret_name, key=KEY, content=storage.render_credentials())
+        contents = {access: storage.render_credentials(access) for access in Access}
+        return StorageCredentials(name=storage.secret_name, key=KEY, contents=contents)
 
     def _make_configuration(self) -> Configuration:
         options = self._options
@@ -235,7 +240,7 @@ class Prow(pulumi.ComponentResource):
             "github": credentials.github_token,
             "slack": credentials.slack_token,
             "kubeconfig": credentials.kubeconfig,
-            "storage": credentials.storage,
+            **{f"storage-{access.value}": secret for access, secret in credentials.storage.items()},
         }
         return Workloads(
             f"{self._name}-components",
@@ -247,7 +252,10 @@ class Prow(pulumi.ComponentResource):
                 github=options.github,
                 volumes={volume: source for volume, source in volumes.items() if source is not None},
                 storage=options.storage,
-                storage_digest=credentials.storage_digest,
+                digests={
+                    f"storage-{access.value}": digest
+                    for access, digest in credentials.storage_digests.items()
+                },
                 replicas=options.replicas,
                 features={Feature.CONFIG_UPDATER} if options.config_updater else frozenset(),
             ),

@@ -140,6 +140,12 @@ def decode_base64(text: str) -> bytes | None:
         return None
 
 
+def is_s3_key(text: str) -> bool:
+    """Whether it is the name of an access key and its secret, with a colon between them."""
+    access_key, colon, secret_key = text.partition(":")
+    return bool(colon and TOKEN.fullmatch(access_key) and TOKEN.fullmatch(secret_key))
+
+
 def is_service_account(text: str) -> bool:
     """Whether it is the JSON key of a Google service account, as far as deck reads it to sign links.
 

@@ -28,6 +28,7 @@ from settings.parsers import (
     PRIVATE_KEY,
     REPOSITORY,
     SERVICE_ACCOUNT,
+    STORAGE_KEY,
     SWITCH,
     TOKEN,
     URL,
@@ -359,6 +360,30 @@ class Storage(storage.Storage):
         SERVICE_ACCOUNT,
         "",
         "JSON key of a Google service account that may write to the bucket. Required with `gcs`.",
+    )
+    upload_key: storage.Key | None = setting(
+        "storageUploadKey",
+        STORAGE_KEY,
+        "",
+        "Key with which the pods of jobs upload, which every job can read. It should only add objects. With `s3`, <access key>:<secret key>; with `gcs`, the JSON key of a service account. Default, the key above, with a warning.",
+    )
+    read_key: storage.Key | None = setting(
+        "storageReadKey",
+        STORAGE_KEY,
+        "",
+        "Key with which deck reads and lists, in the same form. Default, the key above.",
+    )
+    state_key: storage.Key | None = setting(
+        "storageStateKey",
+        STORAGE_KEY,
+        "",
+        "Key of tide and status-reconciler for storageStateBucket, in the same form. Default, the key above.",
+    )
+    state_bucket: str | None = setting(
+        "storageStateBucket",
+        text(checks.is_bucket, "a bucket's name", "prow-state"),
+        "",
+        "Bucket for what tide and status-reconciler remember. With `s3` and `gcs` it exists already. Default, storageBucket; with `in-cluster`, storageBucket with `-state` behind it.",
     )
     size: str = setting(
         "storageSize",

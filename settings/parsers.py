@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import pulumi
 
+from components import storage
 from settings import checks
 
 T = TypeVar("T")
@@ -207,6 +208,20 @@ def _check_token(value: str) -> Sequence[str]:
     return () if checks.TOKEN.fullmatch(value.strip()) else (reason,)
 
 
+def _check_storage_key(value: str) -> Sequence[str]:
+    reason = "is neither <access key>:<secret key> nor the JSON key of a Google service account"
+    return () if checks.is_s3_key(value.strip()) or checks.is_service_account(value) else (reason,)
+
+
+def _parse_storage_key(value: str) -> storage.Key:
+    if checks.is_service_account(value):
+        return storage.GoogleKey(content=pulumi.Output.secret(value))
+    access_key, _, secret_key = value.strip().partition(":")
+    return storage.S3Key(
+        access_key=pulumi.Output.secret(access_key), secret_key=pulumi.Output.secret(secret_key)
+    )
+
+
 def secret_text(accepts: Callable[[str], bool], reason: str, source: str = "") -> Secret[pulumi.Output[str]]:
     """A parser of secret texts.
 
@@ -223,6 +238,7 @@ TOKEN: Secret[pulumi.Output[str]] = Secret(
     find_problems=_check_token, convert=lambda value: pulumi.Output.secret(value.strip())
 )
 PRIVATE_KEY = secret_text(checks.is_private_key, "is no RSA private key in PEM form", " < <file>.pem")
+STORAGE_KEY: Secret[storage.Key] = Secret(find_problems=_check_storage_key, convert=_parse_storage_key)
 SERVICE_ACCOUNT = secret_text(
     checks.is_service_account, "is not the JSON key of a Google service account", " < key.json"
 )
