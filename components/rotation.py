@@ -67,8 +67,8 @@ class Rotation(pulumi.ComponentResource):
         pods: kubernetes.core.v1.Service,
         generation: int,
     ) -> pulumi.Output[str]:
-        # A Secret of this generation alone. kubelet may still have the old content of the one that hook reads, and a
-        # Job that was given that would find hook knowing it.
+        # A Secret of this generation alone. kubelet may still have the old content of the Secret that hook reads; a Job
+        # that mounts it would test the old secret.
         secret = kubernetes.core.v1.Secret(
             f"{name}-secret",
             metadata={"name": f"{NAME}-{generation}", "namespace": args.namespace, "labels": labels(NAME)},
@@ -86,17 +86,26 @@ class Rotation(pulumi.ComponentResource):
                 "annotations": {"pulumi.com/replaceUnready": "true"},
             },
             spec={
-                "backoff_limit": 3,
-                # The script's own verdict ends it; an eviction of its pod does not.
+                # The script's exit ends the Job, an eviction of its pod does not. Not by `FailJob`: the provider does not
+                # know that reason of a failure (cloud-ready-checks, pkg/kubernetes/job), and waits until its time is
+                # over.
+                "backoff_limit": 0,
                 "pod_failure_policy": {
                     "rules": [
-                        {"action": "FailJob", "on_exit_codes": {"operator": "In", "values": [1]}},
+                        {
+                            "action": "Ignore",
+                            "on_pod_conditions": [{"type": "DisruptionTarget", "status": "True"}],
+                        }
                     ]
                 },
                 "template": script.make_pod(arguments, name_of(secret)),
             },
             opts=pulumi.ResourceOptions(
-                parent=self, custom_timeouts=pulumi.CustomTimeouts(create="10m", update="10m")
+                parent=self,
+                # The API server refuses another policy for a Job that is there.
+                replace_on_changes=["spec.podFailurePolicy"],
+                delete_before_replace=True,  # the new one has the same name
+                custom_timeouts=pulumi.CustomTimeouts(create="10m", update="10m"),
             ),
         )
         return name_of(job)

@@ -32,9 +32,9 @@ _BUCKET = re.compile(r"[a-z0-9][-._a-z0-9]{1,61}[a-z0-9]")
 # https://github.com/distribution/reference/blob/main/regexp.go
 IMAGE_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_IMAGE_NAME = re.compile(
-    rf"(?:(?P<host>[^/:\s]+)(?::(?P<port>[0-9]{{1,5}}))?/)?{_COMPONENT}(?:/{_COMPONENT})*"
-)
+_REGISTRY = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:\s\[\]]+)(?::(?P<port>[0-9]{1,5}))?"
+_IMAGE_NAME = re.compile(rf"(?:{_REGISTRY}/)?{_COMPONENT}(?:/{_COMPONENT})*")
+_REGISTRY_ALONE = re.compile(_REGISTRY)
 _IMAGE = re.compile(rf"(?P<name>[^@]+?)(?::{IMAGE_TAG.pattern})?(?:@sha256:[0-9a-f]{{64}})?")
 _DOMAIN = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?)*"
@@ -116,11 +116,12 @@ def is_image(text: str) -> bool:
 
 def is_image_path(text: str) -> bool:
     """Whether images may be below this path of a registry."""
-    found = _IMAGE_NAME.fullmatch(text.removesuffix("/")) or _DOMAIN.fullmatch(text)
+    path = text.removesuffix("/")
+    found = _IMAGE_NAME.fullmatch(path) or _REGISTRY_ALONE.fullmatch(path)
     if found is None:
         return False
-    host, port = (found.groupdict().get(group) for group in ("host", "port"))
-    return (host is None or is_host(host)) and (port is None or 0 < int(port) < 65536)
+    host, port = found["host"], found["port"]
+    return (host is None or is_host(host.strip("[]"))) and (port is None or 0 < int(port) < 65536)
 
 
 def is_private_key(text: str) -> bool:

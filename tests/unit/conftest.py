@@ -94,11 +94,16 @@ class Recorder(pulumi.runtime.Mocks):
 class Hooks:
     """Takes hooks of resources, as the server does through which the engine would call them."""
 
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        """Names of the hooks; one name is one hook in a program."""
+
     def register_error_hook(self, hook: pulumi.ErrorHook) -> None:
         """Nothing fails on mocks."""
 
     def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
         """Nothing is done on mocks."""
+        self.names.append(hook.name)
 
 
 def prepare() -> Recorder:

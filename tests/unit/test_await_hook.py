@@ -83,7 +83,7 @@ def test_it_waits_until_the_secret_gets_known(hook):
 
 
 def test_one_pod_that_does_not_know_the_secret_is_enough_to_go_on_waiting(hook, monkeypatch):
-    monkeypatch.setattr(await_hook, "addresses", lambda host, port: ["127.0.0.1", "127.0.0.2"])
+    monkeypatch.setattr(await_hook, "resolve", lambda host, port: ["127.0.0.1", "127.0.0.2"])
     # The second address refuses the connection, as the server listens at the first alone.
     matter = await_hook.wait(OLD, "hook-pods", hook.server_port, 0.05)
     assert matter.startswith("127.0.0.2: ")
@@ -105,5 +105,5 @@ def test_no_pod_is_not_every_pod():
 
 def test_a_redirect_is_not_followed(hook):
     hook.redirect = f"http://127.0.0.1:{hook.server_port}/elsewhere"
-    assert await_hook.answer("127.0.0.1", hook.server_port, OLD) == "302"
+    assert await_hook.send_ping("127.0.0.1", hook.server_port, OLD) == "302"
     assert hook.pings == 1

@@ -82,7 +82,7 @@ def test_the_token_for_redeliveries_goes_to_no_other_server(way, servers):
     github, thief = servers
     client = redeliver.GitHub(TOKEN)
     with pytest.raises(redeliver.Refused, match="another server") as caught:
-        list(client.attempts(f"{github.url}/repos/acme/app/hooks/{way}")[1])
+        list(client.list_attempts(f"{github.url}/repos/acme/app/hooks/{way}")[1])
     assert github.tokens == [f"Bearer {TOKEN}"]
     assert thief.tokens == []
     assert TOKEN not in str(caught.value)
@@ -99,7 +99,7 @@ def test_the_token_for_comments_goes_to_no_other_server(servers):
 def test_a_renamed_repository_is_followed_within_the_server(servers):
     github, _ = servers
     github.target = f"{github.url}/repositories/1/hooks/1/deliveries?by-page"
-    url, pages = redeliver.GitHub(TOKEN).attempts(f"{github.url}/repos/acme/old/hooks/1")
+    url, pages = redeliver.GitHub(TOKEN).list_attempts(f"{github.url}/repos/acme/old/hooks/1")
     assert url == f"{github.url}/repositories/1/hooks/1"
     assert [attempt.guid for attempt in next(pages)] == ["1"]
     assert len(github.tokens) == 2

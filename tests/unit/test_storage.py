@@ -90,16 +90,17 @@ def test_credentials_are_secret(run):
     assert [marked_secret(output) for output in made] == [True, True]
 
 
-OWN_KEYS = {
-    "upload_key": S3Key(access_key="up", secret_key="1"),
-    "read_key": S3Key(access_key="re", secret_key="2"),
-    "state_key": S3Key(access_key="st", secret_key="3"),
-}
-
-
 def test_each_access_has_its_own_key_and_crier_the_main_one(run):
     made = []
-    storage = Storage(kind="s3", bucket="b", access_key="a", secret_key="s", **OWN_KEYS)
+    storage = Storage(
+        kind="s3",
+        bucket="b",
+        access_key="a",
+        secret_key="s",
+        upload_key=S3Key(access_key="up", secret_key="1"),
+        read_key=S3Key(access_key="re", secret_key="2"),
+        state_key=S3Key(access_key="st", secret_key="3"),
+    )
     run(lambda: made.extend(storage.render_credentials(access) for access in Access))
     found = {
         access: json.loads(known(output))["access_key"] for access, output in zip(Access, made, strict=True)
