@@ -21,6 +21,7 @@ options = ProwOptions(
     images=settings.images,
     namespace=settings.prow.namespace,
     job_namespace=settings.prow.job_namespace,
+    job_pod_security=settings.prow.job_pod_security,
     components=settings.prow.components,
     replicas=settings.prow.replicas,
     storage=settings.storage if settings.storage.kind != "none" else None,

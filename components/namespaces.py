@@ -9,17 +9,24 @@ import yaml
 
 from components.objects import labels, name_of
 
+POD_SECURITY = ("baseline", "restricted", "privileged")
+"""Pod Security Standards: https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
 CRD_FILE = Path(__file__).parent / "prowjob_crd.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
 class NamespacesArgs:
-    """Names of the two namespaces."""
+    """The two namespaces."""
 
     namespace: pulumi.Input[str] = "prow"
     """Of Prow's components and of the ProwJobs."""
     job_namespace: pulumi.Input[str] = "test-pods"
     """Of the pods that run jobs."""
+    job_pod_security: str = "baseline"
+    """One of POD_SECURITY, which the pods of jobs must satisfy.
+
+    With `privileged` a job may be root on its node, and so read every secret of the pods there.
+    """
     install_crd: bool = True
     """Whether the ProwJob type is made, which a cluster has once."""
 
@@ -51,16 +58,30 @@ class Namespaces(pulumi.ComponentResource):
         )
         jobs = kubernetes.core.v1.Namespace(
             f"{name}-jobs",
-            # No standard is enforced here: what a job's pod may do is for whoever writes the job to say.
-            metadata={"name": args.job_namespace, "labels": labels()},
+            metadata={
+                "name": args.job_namespace,
+                "labels": labels()
+                | {
+                    "pod-security.kubernetes.io/enforce": args.job_pod_security,
+                    "pod-security.kubernetes.io/warn": "restricted",
+                },
+            },
+            opts=child,
+        )
+        self.namespace = name_of(prow)
+        self.job_namespace = name_of(jobs)
+        # Prow mounts no token into a pod that names no ServiceAccount (ProwJobToPod in pkg/pod-utils/decorate); this is for
+        # those that name this one, and for pods that Prow does not make.
+        kubernetes.core.v1.ServiceAccountPatch(
+            f"{name}-jobs-account",
+            metadata={"name": "default", "namespace": self.job_namespace},
+            automount_service_account_token=False,
             opts=child,
         )
         if args.install_crd:
             self.prowjob_crd = kubernetes.apiextensions.v1.CustomResourceDefinition(
                 f"{name}-prowjob", **_crd(), opts=child
             )
-        self.namespace = name_of(prow)
-        self.job_namespace = name_of(jobs)
         self.register_outputs({"namespace": self.namespace, "jobNamespace": self.job_namespace})
 
 

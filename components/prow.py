@@ -35,6 +35,8 @@ class ProwOptions:
     """Namespace of Prow's components and of the ProwJobs. It is made."""
     job_namespace: pulumi.Input[str] = "test-pods"
     """Namespace of the jobs' pods. It is made."""
+    job_pod_security: str = "baseline"
+    """Pod Security Standard that they must satisfy: baseline, restricted or privileged."""
     components: Sequence[str] = tuple(CATALOG)
     """Names of the components to run; the catalog's REQUIRED must be among them."""
     replicas: int = 1
@@ -137,6 +139,7 @@ class Prow(pulumi.ComponentResource):
             NamespacesArgs(
                 namespace=self._options.namespace,
                 job_namespace=self._options.job_namespace,
+                job_pod_security=self._options.job_pod_security,
                 install_crd=self._options.install_crd,
             ),
             self._child,

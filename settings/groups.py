@@ -16,6 +16,7 @@ import pulumi
 
 from components import github_account, images, slack, storage
 from components.catalog import CATALOG
+from components.namespaces import POD_SECURITY
 from components.relay_catalog import RELAYS
 from components.repository import Repository
 from settings import checks
@@ -271,6 +272,12 @@ class Prow:
         text(checks.DNS_LABEL, "a namespace's name", "test-pods"),
         "test-pods",
         "Namespace in which the jobs' pods run. The stack creates it.",
+    )
+    job_pod_security: str = setting(
+        "jobPodSecurity",
+        choice(*POD_SECURITY),
+        "baseline",
+        "Kubernetes' Pod Security Standard that the jobs' pods must satisfy. `restricted` allows less. `privileged` allows everything, which rootless image builds need (unconfined seccomp); a job can then read every secret on its node.",
     )
     components: tuple[str, ...] = setting(
         "components",
