@@ -36,8 +36,9 @@ _KEY_RESOURCES: Mapping[Access, str] = {
     Access.STATE: "state-key",
 }
 """Resources of their secret keys."""
-LOG_PREFIXES = ("logs/", "pr-logs/")
-"""Where Prow puts what belongs to a job (PathForSpec and others in pkg/pod-utils/gcs/target.go of kubernetes-sigs/prow)."""
+LOG_PATHS = ("logs/*", "pr-logs/*", "*/logs/*", "*/pr-logs/*")
+"""Where Prow puts what belongs to a job (PathForSpec and others in pkg/pod-utils/gcs/target.go of kubernetes-sigs/prow), with or
+without the user's `path_prefix` before it. VersityGW refuses `..` in an object's name."""
 DIGEST = "prow-stack/access"
 """Annotation of the pod: a digest of keys and policies, which the server reads at its start."""
 _OBJECTS, _METADATA = "/data/objects", "/data/metadata"
@@ -222,7 +223,7 @@ def render_policies(bucket: str, state_bucket: str) -> dict[str, dict[str, Any]]
     logs = f"{bucket}/*"
     return {
         "logs.json": _policy(
-            _allow(upload, put, *(f"{bucket}/{prefix}*" for prefix in LOG_PREFIXES)),
+            _allow(upload, put, *(f"{bucket}/{path}" for path in LOG_PATHS)),
             _allow(read, ("GetObject",), logs),
             _allow(read, ("ListBucket",), bucket),
             _allow(write, ("GetObject", *put), logs),

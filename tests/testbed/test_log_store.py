@@ -101,6 +101,10 @@ def test_the_upload_key_adds_objects_below_the_logs_prefix_and_does_nothing_else
     assert store.client(None).get("logs", LOG).content == b"overwritten"
 
 
+def test_a_path_prefix_of_the_users_may_stand_before_the_logs(store):
+    assert store.client(Access.UPLOAD).put("logs", "ci/v1/pr-logs/pull/1/build-log.txt", b"a log").ok
+
+
 def test_decks_key_reads_and_lists_logs_and_does_nothing_else(store):
     assert allowed(store.client(Access.READ)) == {"get", "head", "list"}
 

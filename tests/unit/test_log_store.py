@@ -1,6 +1,7 @@
 """The stack's own S3 server."""
 
 import json
+from pathlib import Path
 
 from components.log_store import DIGEST, IMAGE, PREPARE, LogStore, LogStoreArgs, render_policies
 from components.storage import Access
@@ -54,6 +55,18 @@ def test_buckets_and_policies_are_there_before_the_server_starts(run):
         "logs", "logs-state"
     )
     assert found["volumes"][1] == {"name": "policies", "configMap": {"name": "log-store-policies"}}
+
+
+def test_the_policy_that_the_docs_show_for_s3_is_the_stores_own_but_for_prefixes(run):
+    text = (Path(__file__).parents[2] / "docs" / "explanation" / "security.md").read_text()
+    shown = json.loads(text.partition("```json")[2].partition("```")[0])["Statement"][0]
+    (own,) = [
+        statement
+        for statement in render_policies("prow-logs", "prow-state")["logs.json"]["Statement"]
+        if statement["Principal"] == {"AWS": ["prow"]}
+    ]
+    assert shown["Action"] == own["Action"]
+    assert shown["Resource"] == own["Resource"][:2]
 
 
 def test_logs_are_in_a_volume_that_outlives_the_pod(run):
