@@ -22,6 +22,8 @@ options = ProwOptions(
     namespace=settings.prow.namespace,
     job_namespace=settings.prow.job_namespace,
     job_pod_security=settings.prow.job_pod_security,
+    job_limits=settings.prow.job_limits,
+    job_quota=settings.prow.job_quota,
     components=settings.prow.components,
     replicas=settings.prow.replicas,
     storage=settings.storage if settings.storage.kind != "none" else None,

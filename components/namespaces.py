@@ -1,6 +1,7 @@
 """Where Prow lives: its namespace, the namespace of the jobs' pods, and the ProwJob type."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pulumi
@@ -27,6 +28,10 @@ class NamespacesArgs:
 
     With `privileged` a job may be root on its node, and so read every secret of the pods there.
     """
+    job_limits: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Of each container there, as `default.memory` and the like; none: no LimitRange."""
+    job_quota: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Of all pods there together, as `requests.memory` and the like; none: no ResourceQuota."""
     install_crd: bool = True
     """Whether the ProwJob type is made, which a cluster has once."""
 
@@ -78,11 +83,43 @@ class Namespaces(pulumi.ComponentResource):
             automount_service_account_token=False,
             opts=child,
         )
+        self._limit_jobs(name, args)
         if args.install_crd:
             self.prowjob_crd = kubernetes.apiextensions.v1.CustomResourceDefinition(
                 f"{name}-prowjob", **_crd(), opts=child
             )
         self.register_outputs({"namespace": self.namespace, "jobNamespace": self.job_namespace})
+
+    def _limit_jobs(self, name: str, args: NamespacesArgs) -> None:
+        child = pulumi.ResourceOptions(parent=self)
+        metadata = kubernetes.meta.v1.ObjectMetaArgs(
+            name="jobs", namespace=self.job_namespace, labels=labels()
+        )
+        if args.job_limits:
+            amounts: dict[str, dict[str, pulumi.Input[str]]] = {}
+            for entry, amount in args.job_limits.items():
+                kind, _, resource = entry.partition(".")
+                amounts.setdefault(kind, {})[resource] = amount
+            kubernetes.core.v1.LimitRange(
+                f"{name}-job-limits",
+                metadata=metadata,
+                spec=kubernetes.core.v1.LimitRangeSpecArgs(
+                    limits=[
+                        kubernetes.core.v1.LimitRangeItemArgs(
+                            type="Container",
+                            default=amounts.get("default"),
+                            default_request=amounts.get("defaultRequest"),
+                            min=amounts.get("min"),
+                            max=amounts.get("max"),
+                        )
+                    ]
+                ),
+                opts=child,
+            )
+        if args.job_quota:
+            kubernetes.core.v1.ResourceQuota(
+                f"{name}-job-quota", metadata=metadata, spec={"hard": args.job_quota}, opts=child
+            )
 
 
 def _crd() -> dict:

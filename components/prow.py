@@ -1,7 +1,7 @@
 """Prow as a whole: from secrets and settings to running components, in the order in which data flows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pulumi
@@ -37,6 +37,10 @@ class ProwOptions:
     """Namespace of the jobs' pods. It is made."""
     job_pod_security: str = "baseline"
     """Pod Security Standard that they must satisfy: baseline, restricted or privileged."""
+    job_limits: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Limits and requests of each of their containers, as `default.memory` and the like."""
+    job_quota: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """What they may take together, as `pods`, `requests.memory` and the like."""
     components: Sequence[str] = tuple(CATALOG)
     """Names of the components to run; the catalog's REQUIRED must be among them."""
     replicas: int = 1
@@ -140,6 +144,8 @@ class Prow(pulumi.ComponentResource):
                 namespace=self._options.namespace,
                 job_namespace=self._options.job_namespace,
                 job_pod_security=self._options.job_pod_security,
+                job_limits=self._options.job_limits,
+                job_quota=self._options.job_quota,
                 install_crd=self._options.install_crd,
             ),
             self._child,

@@ -37,6 +37,7 @@ from settings.parsers import (
     ListOf,
     MapOf,
     Parser,
+    Quantities,
     Secret,
     choice,
     number,
@@ -278,6 +279,26 @@ class Prow:
         choice(*POD_SECURITY),
         "baseline",
         "Kubernetes' Pod Security Standard that the jobs' pods must satisfy. `restricted` allows less. `privileged` allows everything, which rootless image builds need (unconfined seccomp); a job can then read every secret on its node.",
+    )
+    job_limits: dict[str, str] = setting(
+        "jobLimits",
+        Quantities(
+            names=checks.LIMITS,
+            expected="default, defaultRequest, min or max with .cpu, .memory or .ephemeral-storage",
+            example=("default.memory", "2Gi"),
+        ),
+        {},
+        "Limits and requests of each container of a job (a LimitRange), such as `default.memory`, `defaultRequest.cpu` and `max.memory`. Default, none.",
+    )
+    job_quota: dict[str, str] = setting(
+        "jobQuota",
+        Quantities(
+            names=checks.QUOTA,
+            expected="pods, or requests or limits with .cpu, .memory or .ephemeral-storage",
+            example=("pods", "50"),
+        ),
+        {},
+        "What all jobs together may take (a ResourceQuota), such as `pods` and `requests.memory`. A job beyond it ends with an error; `plank.max_concurrency` lets it wait. Default, no quota.",
     )
     components: tuple[str, ...] = setting(
         "components",

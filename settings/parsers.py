@@ -175,6 +175,39 @@ class MapOf(Parser[dict[str, T]]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quantities(Parser[dict[str, str]]):
+    """Amounts of the cluster's resources, by name."""
+
+    names: re.Pattern[str]
+    """Names that there are."""
+    expected: str
+    """Which these are, for `is not …`."""
+    example: tuple[str, str]
+    """A name and an amount that are right, for the command."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """An object; Pulumi.yaml does not say of what."""
+        return {"type": "object"}
+
+    def parse(self, at: str, value: Any, report: Report) -> dict[str, str] | None:
+        """See Parser. An entry with a problem is left out."""
+        name, amount = self.example
+        if not isinstance(value, dict):
+            report(at, f"is {show(value)}, not a map", set_command(entry_of(at, name), amount))
+            return None
+        found: dict[str, str] = {}
+        parser = text(checks.AMOUNT, "an amount such as 20, 500m or 2Gi", amount)
+        for key, entry in value.items():
+            where = entry_of(at, key)
+            if not self.names.fullmatch(key):
+                report(where, f"is not {self.expected}", remove_command(where))
+            elif (parsed := parser.parse(where, entry, report)) is not None:
+                found[key] = parsed
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
 class Secret(Parser[T]):
     """A text that nobody may see."""
 

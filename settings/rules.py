@@ -104,6 +104,24 @@ def check_namespaces(context: Context) -> Iterator[Problem]:
         yield "jobNamespace", f"is {show(prow.namespace)} as well as namespace", fix_command("jobNamespace")
 
 
+def check_job_security(context: Context) -> Iterator[Problem]:
+    """Prow's own containers in the pods of jobs are taken, and have what a quota counts."""
+    prow, name = context.settings.prow, "jobPodSecurity"
+    if prow.job_pod_security == "restricted" and context.settings.storage.kind != "none":
+        reason = (
+            "is 'restricted', which the containers that Prow adds to the pods of jobs do not satisfy; with storage it adds "
+            "them to every job"
+        )
+        yield name, reason, "pulumi config set jobPodSecurity baseline  (or: pulumi config set storage none)"
+    defaults = {"limits": ("default", "max"), "requests": ("defaultRequest", "default", "max")}
+    for entry in prow.job_quota if context.are_right("jobQuota", "jobLimits") else ():
+        verb, _, resource = entry.partition(".")
+        if resource and not any(f"{kind}.{resource}" in prow.job_limits for kind in defaults[verb]):
+            wanted = f"{defaults[verb][0]}.{resource}"
+            reason = f"needs {wanted} in jobLimits: a pod without it is refused, and Prow's own containers set none"
+            yield entry_of("jobQuota", entry), reason, set_command(entry_of("jobLimits", wanted), "<amount>")
+
+
 def check_components(context: Context) -> Iterator[Problem]:
     """The components without which no job is run and reported are there."""
     chosen = context.settings.prow.components
@@ -219,6 +237,7 @@ RULES: tuple[Rule, ...] = (
     check_redelivery,
     check_context,
     check_namespaces,
+    check_job_security,
     check_components,
     check_config_repository,
     check_relay,

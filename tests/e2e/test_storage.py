@@ -266,7 +266,7 @@ def test_a_job_has_no_token_for_the_cluster_even_if_it_names_an_account(environm
     pull.create_issue_comment("/test account")
     assert finished(environment, pull, "account").state == "success"
     for pod in pods(view, "test-pods").values():
-        assert not any(volume.projected for volume in pod.spec.volumes), pod.metadata.name
+        assert not any(volume.projected for volume in pod.spec.volumes or ()), pod.metadata.name
 
 
 def test_a_private_repository_is_cloned_with_the_bots_token_once_it_may_be(environment, pulumi, view):

@@ -47,6 +47,27 @@ def test_a_pod_that_names_the_default_account_gets_no_token(run):
     assert account["automountServiceAccountToken"] is False
 
 
+def test_without_settings_jobs_have_neither_limits_nor_a_quota(run):
+    recorder = run(lambda: Namespaces("namespaces", NamespacesArgs()))
+    assert recorder.of("LimitRange") == recorder.of("ResourceQuota") == {}
+
+
+def test_limits_and_quota_are_for_the_jobs_namespace(run):
+    limits = {"default.memory": "1Gi", "defaultRequest.cpu": "100m", "max.memory": "4Gi"}
+    args = NamespacesArgs(job_limits=limits, job_quota={"pods": "20", "requests.cpu": "8"})
+    recorder = run(lambda: Namespaces("namespaces", args))
+    assert reveal(recorder.of("LimitRange")["test-pods/jobs"])["spec"]["limits"] == [
+        {
+            "type": "Container",
+            "default": {"memory": "1Gi"},
+            "defaultRequest": {"cpu": "100m"},
+            "max": {"memory": "4Gi"},
+        }
+    ]
+    quota = reveal(recorder.of("ResourceQuota")["test-pods/jobs"])["spec"]
+    assert quota == {"hard": {"pods": "20", "requests.cpu": "8"}}
+
+
 def test_the_prowjob_type_is_upstreams_but_for_the_embedded_specs():
     module = subprocess.run(
         ["go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/prow"],

@@ -194,6 +194,33 @@ def test_with_gcs_a_service_accounts_key_is_required_and_not_shown(configure):
     assert known(storage.service_account) == SERVICE_ACCOUNT
 
 
+def test_restricted_is_not_for_the_containers_that_prow_adds(configure):
+    text = errors(configure(jobPodSecurity="restricted", storage="in-cluster"))
+    assert "prow:jobPodSecurity is 'restricted', which the containers that Prow adds" in text
+    assert load(configure(jobPodSecurity="restricted")).prow.job_pod_security == "restricted"
+    assert load(configure()).prow.job_pod_security == "baseline"
+
+
+def test_limits_and_quotas_have_the_names_and_amounts_of_kubernetes(configure):
+    limits = {"default.memory": "1Gi", "defaultRequest.cpu": 0.5}
+    prow = load(configure(jobLimits=limits, jobQuota={"pods": 20, "requests.memory": "8Gi"})).prow
+    assert prow.job_limits == {"default.memory": "1Gi", "defaultRequest.cpu": "0.5"}
+    assert prow.job_quota == {"pods": "20", "requests.memory": "8Gi"}
+    text = errors(configure(jobLimits={"memory": "1Gi"}, jobQuota={"pods": "many"}))
+    assert 'prow:jobLimits["memory"] is not default, defaultRequest, min or max' in text
+    assert "pulumi config rm --path 'jobLimits[\"memory\"]'" in text
+    assert "prow:jobQuota[\"pods\"] is 'many', not an amount" in text
+    assert "pulumi config set --path 'jobQuota[\"pods\"]' 50" in text
+    assert "prow:jobQuota is 20, not a map" in errors(configure(jobQuota=20))
+
+
+def test_what_a_quota_counts_has_a_default_since_prows_own_containers_set_none(configure):
+    text = errors(configure(jobQuota={"limits.memory": "8Gi"}))
+    assert 'prow:jobQuota["limits.memory"] needs default.memory in jobLimits' in text
+    assert "pulumi config set --path 'jobLimits[\"default.memory\"]' <amount>" in text
+    assert load(configure(jobQuota={"limits.memory": "8Gi"}, jobLimits={"max.memory": "2Gi"}))
+
+
 S3_KEYS = {"storage": "s3", "storageAccessKey": "key", "storageSecretKey": "secret"}
 
 
