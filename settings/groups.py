@@ -63,6 +63,11 @@ class Setting:
         """Whether it must be stored encrypted."""
         return isinstance(self.parser, Secret)
 
+    @property
+    def fix(self) -> str:
+        """The command that sets it to what is right."""
+        return self.parser.fix(self.name)
+
 
 def setting(name: str, parser: Parser[Any], default: Any, description: str) -> Any:
     """A field of a group that is a setting."""
@@ -402,6 +407,14 @@ class Settings:
     redelivery: Redelivery
     storage: Storage
     slack: Slack
+
+    def get_value(self, name: str) -> Any:
+        """The value of a setting by its name."""
+        for group in GROUPS:
+            for field_name, entry in list_settings(GROUPS[group]).items():
+                if entry.name == name:
+                    return getattr(getattr(self, group), field_name)
+        raise KeyError(name)
 
     @property
     def targets(self) -> tuple[str, ...]:
