@@ -55,15 +55,15 @@ class Namespaces(pulumi.ComponentResource):
             opts=child,
         )
         self.prowjob_crd = kubernetes.apiextensions.v1.CustomResourceDefinition(
-            f"{name}-prowjob", **_crd(), opts=child
+            f"{name}-prowjob", **read_prowjob_crd(), opts=child
         )
         self.namespace = name_of(prow)
         self.job_namespace = name_of(jobs)
         self.register_outputs({"namespace": self.namespace, "jobNamespace": self.job_namespace})
 
 
-def _crd() -> dict[str, Any]:
-    """`metadata` and `spec` of the CustomResourceDefinition.
+def read_prowjob_crd() -> dict[str, Any]:
+    """Read `metadata` and `spec` of the CustomResourceDefinition.
 
     The file is upstream's with the schemas of the embedded pods and Tekton pipelines left open: they are 97 % of
     its 1.7 MB, more than etcd stores by default, and the API server checks those parts again when the pod is made.
