@@ -11,7 +11,7 @@ from kubernetes import config, dynamic
 from kubernetes.client.exceptions import ApiException
 
 from components.namespaces import CRD_FILE, read_prowjob_crd
-from tests.testbed.control_plane import control_plane
+from tests.stack.api_server import api_server
 
 pytestmark = [
     pytest.mark.cluster,
@@ -76,9 +76,9 @@ def prowjob(name: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def prowjobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dynamic.Resource]:
-    """The API of ProwJobs, on a control plane that has the type alone."""
-    with control_plane(tmp_path_factory.mktemp("prowjob-type")) as plane:
-        api = dynamic.DynamicClient(config.new_client_from_config(str(plane.kubeconfig)))
+    """The API of ProwJobs, on an API server that has no other type."""
+    with api_server(tmp_path_factory.mktemp("prowjob-type")) as server:
+        api = dynamic.DynamicClient(config.new_client_from_config(str(server.kubeconfig)))
         crds = api.resources.get(api_version="apiextensions.k8s.io/v1", kind="CustomResourceDefinition")
         crd = read_prowjob_crd()
         crds.create({"apiVersion": crds.group_version, "kind": crds.kind, **crd})
