@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import pulumi
 
 from components.catalog import REQUIRED
 from components.relay_catalog import RELAYS
+from prowconfig.release import Release
 from settings.groups import TABLE, Settings
 from settings.parsers import entry_of, remove_command, set_command, show
 
@@ -42,6 +44,8 @@ CREDENTIALS = {
     "gcs": {"storageServiceAccount": "a Google service account's key"},
 }
 """What the kinds of storage need."""
+OLDEST_RELEASE = date(2024, 8, 2)
+"""Day of v20240802-66b115076, the first for which the catalog's flags hold."""
 
 
 def check_targets(context: Context) -> Iterator[Problem]:
@@ -121,6 +125,20 @@ def check_components(context: Context) -> Iterator[Problem]:
             yield "components", f"lacks {name}, without which no job is run and reported", fix
 
 
+def check_image_tag(context: Context) -> Iterator[Problem]:
+    """The tag says which release of Prow the images are of; a warning where it does not."""
+    name, tag = "imageTag", context.settings.images.tag
+    release = Release.parse(tag)
+    if release is not None and release.date < OLDEST_RELEASE:
+        reason = f"a release before v{OLDEST_RELEASE:%Y%m%d}; Prow had other flags and files then"
+        yield name, f"is {show(tag)}, {reason}", TABLE[name].fix
+    elif release is None:
+        reason = "is not of the form vYYYYMMDD-<commit>: what differs between releases cannot be checked"
+        if tag == "latest" or tag.startswith("latest-"):
+            reason = "names another release of Prow every day, so a pod that restarts may run another one"
+        pulumi.log.warn(f"prow:{name} is {show(tag)}, which {reason}; {TABLE[name].fix}")
+
+
 def check_config_repository(context: Context) -> Iterator[Problem]:
     """config-updater follows a repository of the settings."""
     name, webhooks, prow = "configRepository", context.settings.webhooks, context.settings.prow
@@ -178,6 +196,7 @@ RULES: tuple[Rule, ...] = (
     check_context,
     check_namespaces,
     check_components,
+    check_image_tag,
     check_config_repository,
     check_relay,
     check_storage,
