@@ -1,6 +1,5 @@
 """Prow's configuration in the cluster: the user's files, completed with what only the stack knows."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,15 +9,8 @@ import pulumi_kubernetes as kubernetes
 
 from components.config_updater import ANNOTATION
 from components.objects import labels, name_of
-from components.prow_files import ProwFiles, ProwFilesError, run_checkconfig, to_yaml
-from components.prow_rules import over
-from components.storage import JobLogs
-
-LOG_PATH = "log?job={{.Spec.Job}}&id={{.Status.BuildID}}"
-"""Deck's page with the log of a job's pod; Prow fills the template in for each job."""
-
-VIEW_PATH = "view/"
-"""Deck's page with what a decorated job has stored."""
+from components.prow_files import ProwFiles, ProwFilesError, run_checkconfig
+from prowconfig.render import JobLogs, render_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,57 +93,6 @@ class Configuration(pulumi.ComponentResource):
         self.plugins = config_map("plugins", {"plugins.yaml": args.files.plugins_text}, args.config_updater)
         self.job_config = config_map("job-config", args.files.texts, args.config_updater)
         self.register_outputs({})
-
-
-def render_config(
-    config: dict[str, Any],
-    *,
-    namespace: str,
-    job_namespace: str,
-    deck_url: str,
-    github_link_url: str,
-    job_logs: JobLogs | None = None,
-    slack_reporter_configs: Mapping[str, Any] | None = None,
-) -> str:
-    """config.yaml as Prow gets it: the user's, with namespaces, addresses and what follows from settings filled in.
-
-    :param deck_url: URL of deck, with a trailing slash.
-    """
-    filled = copy.deepcopy(config)
-    filled["prowjob_namespace"] = namespace
-    filled["pod_namespace"] = job_namespace
-    plank = filled.setdefault("plank", {})
-    # Prow puts the log's place in the bucket behind it (JobURL in pkg/pjutil): decorated jobs alone have this link.
-    plank.setdefault("job_url_prefix_config", {})["*"] = deck_url + (VIEW_PATH if job_logs else "")
-    plank["job_url_template"] = deck_url + LOG_PATH
-    if github_link_url != "https://github.com":
-        filled.setdefault("github", {}).setdefault("link_url", github_link_url)
-    if job_logs:
-        _decorate(plank, job_logs.decoration)
-        _beneath(filled, job_logs.defaults)
-    if slack_reporter_configs and not filled.get("slack_reporter_configs"):
-        # Without any, crier does not start its Slack reporter but ends (cmd/crier/main.go).
-        filled["slack_reporter_configs"] = copy.deepcopy(dict(slack_reporter_configs))
-    return to_yaml(filled)
-
-
-def _decorate(plank: dict[str, Any], decoration: Mapping[str, Any]) -> None:
-    """Put the decoration below the user's own defaults; Prow takes a map or a list of those, but not both."""
-    if by_repository := plank.get("default_decoration_configs"):
-        by_repository["*"] = over(by_repository.get("*") or {}, decoration)
-    else:
-        own = plank.get("default_decoration_config_entries") or []
-        plank["default_decoration_config_entries"] = [{"config": copy.deepcopy(dict(decoration))}, *own]
-
-
-def _beneath(config: dict[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Fill in what the configuration does not have."""
-    for key, value in defaults.items():
-        own = config.get(key)
-        if own is None or own == {}:
-            config[key] = copy.deepcopy(value)
-        elif isinstance(own, dict) and isinstance(value, dict):
-            _beneath(own, value)
 
 
 def check(
