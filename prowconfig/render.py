@@ -1,6 +1,8 @@
 """config.yaml as Prow gets it: the user's, completed with what only the stack knows."""
 
+import base64
 import copy
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,3 +85,38 @@ def apply_defaults(config: dict[str, Any], defaults: Mapping[str, Any]) -> None:
             config[key] = copy.deepcopy(value)
         elif isinstance(own, dict) and isinstance(value, dict):
             apply_defaults(own, value)
+
+
+# Kubernetes: pkg/apis/core/validation, ValidateConfigMap (MaxSecretSize).
+LARGEST_CONFIG_MAP = 1024 * 1024
+LARGE_CONFIG_MAP = 900 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigMapContent:
+    """What a ConfigMap holds."""
+
+    data: dict[str, str]
+    binary_data: dict[str, str] = field(default_factory=dict)
+    """In base64."""
+
+    @property
+    def size(self) -> int:
+        """Bytes, as the API server counts them."""
+        packed = sum(len(text) // 4 * 3 for text in self.binary_data.values())
+        return packed + sum(len(text.encode()) for text in self.data.values())
+
+
+def pack_files(texts: Mapping[str, str]) -> ConfigMapContent:
+    """The files as a ConfigMap holds them: as they are, or compressed where they are too large together.
+
+    Prow reads either (ReadFileMaybeGZIP in pkg/config/config.go).
+    """
+    plain = ConfigMapContent(data=dict(texts))
+    if plain.size <= LARGE_CONFIG_MAP:
+        return plain
+    # Without a time: the same files give the same bytes.
+    packed = {name: gzip.compress(text.encode(), mtime=0) for name, text in texts.items()}
+    return ConfigMapContent(
+        data={}, binary_data={name: base64.b64encode(content).decode() for name, content in packed.items()}
+    )
