@@ -104,6 +104,18 @@ class ProwFiles:
     """For each key of `jobs`, the file relative to the project."""
     places: dict[str, tuple[str, int]] = field(default_factory=dict)
     """For each name of a job, file and line of the first job so called."""
+    folder: str = "prow"
+    """The folder, relative to the project."""
+
+    def locate(self, message: str, file: str | None) -> tuple[str, int | None] | None:
+        """File and line that a message of checkconfig is about; None when it cannot be told.
+
+        :param file: the file, where the message names it.
+        """
+        for job in re.findall(r"(?:jobs?|periodic|for) ([A-Za-z0-9-._]+)", message):
+            if place := self.places.get(job):
+                return place
+        return None
 
 
 def load(

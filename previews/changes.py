@@ -115,6 +115,11 @@ _FOLLOWING = re.compile(
 )
 
 
+# The copies of the configuration that checkconfig judges, and its Job: whatever changes there follows from what changes
+# in the configuration itself, and is told there (components/judgement.py).
+_JUDGEMENT = "$prow:index:Judgement$"
+
+
 def _is_ours(step: Mapping[str, Any]) -> bool:
     """Whether a step is of something that is really there: no component, no stack, nothing only read."""
     state = step.get("new") or step.get("old") or {}
@@ -131,7 +136,7 @@ def _planned(events: list[Mapping[str, Any]]) -> Iterator[tuple[Change | None, b
     seen: set[str] = set()
     for event in events:
         step = (event.get("resourcePreEvent") or {}).get("metadata")
-        if step is None or not _is_ours(step) or step["urn"] in seen:
+        if step is None or not _is_ours(step) or _JUDGEMENT in step["urn"] or step["urn"] in seen:
             continue
         kind = _KINDS.get(step["op"])
         if kind is None:
