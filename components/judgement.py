@@ -140,7 +140,7 @@ class Judgement(pulumi.ComponentResource):
                     "termination_message_policy": "FallbackToLogsOnError",
                     "resources": {
                         "requests": {"cpu": "10m", "memory": "64Mi"},
-                        "limits": {"memory": "1Gi"},
+                        "limits": {"memory": "512Mi"},
                     },
                     "security_context": restricted_container(),
                     "volume_mounts": [
