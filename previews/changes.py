@@ -103,13 +103,15 @@ def read(events: Iterable[Mapping[str, Any]], *, drift: bool = False) -> Outcome
     return Outcome(
         changes=tuple(changes),
         unchanged=unchanged,
-        warnings=messages("warning"),
+        warnings=tuple(warning for warning in messages("warning") if not _SKIPPED.search(warning)),
         # What the engine breaks off after an error, and that the program ended, says nothing beside that error.
         errors=tuple(e for e in errors if not _FOLLOWING.search(e)) or errors,
         violations=tuple(_violation(event["policyEvent"]) for event in events if "policyEvent" in event),
     )
 
 
+# Of each Job, where the cluster cannot be asked, which the comment says itself (provider.go of pulumi-kubernetes, Diff).
+_SKIPPED = re.compile(r"skipping replaceUnready check$")
 _FOLLOWING = re.compile(
     r"^an unhandled error occurred: program exited with non-zero exit code|context canceled$"
 )

@@ -115,6 +115,8 @@ def test_errors_are_the_messages_alone():
             events.diagnostic("error", "preview failed"),
             events.diagnostic("error", "quota exceeded", f"urn:pulumi:dev::prow::{CONFIG_MAP}::config"),
             events.diagnostic("warning", "careful"),
+            # The provider's, for every Job of a preview without the cluster.
+            events.diagnostic("warning", "Cluster is unreachable, skipping replaceUnready check"),
         ]
     )
     assert outcome.errors == ("1 setting to mend", "config: quota exceeded")
