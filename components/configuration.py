@@ -8,8 +8,11 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.config_updater import ANNOTATION
+from components.judgement import Judgement, JudgementArgs
 from components.objects import labels, name_of
-from components.prow_files import ProwFiles, ProwFilesError, run_checkconfig
+from components.prow_files import ProwFiles, ProwFilesError
+from prowconfig.checkconfig import Checkconfig, translate
+from prowconfig.problem import Problem
 from prowconfig.render import JobLogs, render_config
 
 
@@ -33,10 +36,12 @@ class ConfigurationArgs:
     """What crier tells Slack of; None: it does not know Slack."""
     config_updater: str | None = None
     """Repository, `owner/name`, from which Prow's plugin config-updater writes `plugins` and `job-config`."""
+    checkconfig_image: str | None = None
+    """Image of the checkconfig that judges the files before Prow reads them; None: none does on the cluster."""
 
 
 class Configuration(pulumi.ComponentResource):
-    """ConfigMaps `config`, `plugins` and `job-config`.
+    """ConfigMaps `config`, `plugins` and `job-config`, which come after the Judgement of their content.
 
     Changed in place: Prow's components watch the mounted files, so a change reaches them without a restart.
 
@@ -56,28 +61,6 @@ class Configuration(pulumi.ComponentResource):
     def __init__(self, name: str, args: ConfigurationArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Configuration", name, None, opts)
 
-        def config_map(
-            resource: str, data: Mapping[str, pulumi.Input[str]], writer: str | None = None
-        ) -> pulumi.Output[str]:
-            """:param writer: repository from which config-updater writes the data; None: the stack does."""
-            made = kubernetes.core.v1.ConfigMap(
-                f"{name}-{resource}",
-                metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                    name=resource,
-                    namespace=args.namespace,
-                    labels=labels(),
-                    annotations={ANNOTATION: writer} if writer else None,
-                ),
-                data=data,
-                opts=pulumi.ResourceOptions(
-                    parent=self,
-                    ignore_changes=["data"] if writer else [],
-                    replace_on_changes=[] if writer else ["metadata.annotations"],
-                    delete_before_replace=True,  # the new one has the same name
-                ),
-            )
-            return name_of(made)
-
         config = pulumi.Output.all(args.namespace, args.job_namespace, args.deck_url).apply(
             lambda known: render_config(
                 args.files.config,
@@ -89,10 +72,55 @@ class Configuration(pulumi.ComponentResource):
                 slack_reporter_configs=args.slack_reporter_configs,
             )
         )
-        self.config = config_map("config", {"config.yaml": config})
-        self.plugins = config_map("plugins", {"plugins.yaml": args.files.plugins_text}, args.config_updater)
-        self.job_config = config_map("job-config", args.files.texts, args.config_updater)
+        files: dict[str, dict[str, pulumi.Input[str]]] = {
+            "config": {"config.yaml": config},
+            "plugins": {"plugins.yaml": args.files.plugins_text},
+            "job-config": dict(args.files.texts),
+        }
+        judgement = self._judge(f"{name}-judgement", args, files)
+
+        def config_map(resource: str, writer: str | None = None) -> pulumi.Output[str]:
+            """:param writer: repository from which config-updater writes the data; None: the stack does."""
+            made = kubernetes.core.v1.ConfigMap(
+                f"{name}-{resource}",
+                metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                    name=resource,
+                    namespace=args.namespace,
+                    labels=labels(),
+                    annotations={ANNOTATION: writer} if writer else None,
+                ),
+                data=files[resource],
+                opts=pulumi.ResourceOptions(
+                    parent=self,
+                    depends_on=judgement,
+                    ignore_changes=["data"] if writer else [],
+                    replace_on_changes=[] if writer else ["metadata.annotations"],
+                    delete_before_replace=True,  # the new one has the same name
+                ),
+            )
+            return name_of(made)
+
+        self.config = config_map("config")
+        self.plugins = config_map("plugins", args.config_updater)
+        self.job_config = config_map("job-config", args.config_updater)
         self.register_outputs({})
+
+    def _judge(
+        self,
+        name: str,
+        args: ConfigurationArgs,
+        files: Mapping[str, Mapping[str, pulumi.Input[str]]],
+    ) -> list[pulumi.Resource]:
+        """What the ConfigMaps come after."""
+        if args.checkconfig_image is None:
+            return []
+        judge = JudgementArgs(
+            namespace=args.namespace,
+            files=files,
+            image=args.checkconfig_image,
+            translate=lambda log: translate(log, args.files),  # ty: ignore[invalid-argument-type]
+        )
+        return [Judgement(name, judge, pulumi.ResourceOptions(parent=self))]
 
 
 def check(
@@ -100,25 +128,28 @@ def check(
     *,
     namespace: str,
     job_namespace: str,
+    checkconfig: Checkconfig | None,
     job_logs: JobLogs | None = None,
     slack_reporter_configs: Mapping[str, Any] | None = None,
 ) -> None:
-    """Warn of what the files' own checks found doubtful and, where `checkconfig` is on the path, let Prow judge too.
+    """Warn of what the files' own checks found doubtful and let Prow's checkconfig judge, where this machine has it.
 
     :raises ProwFilesError: with what checkconfig refuses.
     """
-    # The addresses are not known yet; any will do, since checkconfig only reads them.
-    config = render_config(
-        files.config,
-        namespace=namespace,
-        job_namespace=job_namespace,
-        deck_url="http://deck.example/",
-        github_link_url="https://github.com",
-        job_logs=job_logs,
-        slack_reporter_configs=slack_reporter_configs,
-    )
-    found = run_checkconfig(config, files.plugins_text, files.texts, files)
+    found: list[Problem] = []
+    if checkconfig is not None:
+        # The addresses are not known yet; any will do, since checkconfig only reads them.
+        config = render_config(
+            files.config,
+            namespace=namespace,
+            job_namespace=job_namespace,
+            deck_url="http://deck.example/",
+            github_link_url="https://github.com",
+            job_logs=job_logs,
+            slack_reporter_configs=slack_reporter_configs,
+        )
+        found = checkconfig.run(config, files.plugins_text, files.texts, files)  # ty: ignore[invalid-argument-type]
     for problem in (*files.warnings, *(problem for problem in found if problem.warning)):
         pulumi.log.warn(str(problem))
     if refused := tuple(problem for problem in found if not problem.warning):
-        raise ProwFilesError(refused)
+        raise ProwFilesError(refused)  # ty: ignore[invalid-argument-type]

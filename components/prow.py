@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pulumi
 
-from components import config_updater, configuration, prow_files
+from components import config_updater, configuration, judgement, prow_files
 from components.catalog import CATALOG
 from components.configuration import Configuration, ConfigurationArgs
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
@@ -36,14 +36,24 @@ def read_files(folder: Path, settings: Settings) -> ProwFiles:
         followed=str(settings.config_updater) if settings.config_updater else None,
         clusters=settings.build_clusters,
     )
+    where, image = settings.check_configuration, checkconfig_image(settings)
+    judge = judgement.find_checkconfig(where, image)
     configuration.check(
         files,
         namespace=settings.namespace,
         job_namespace=settings.job_namespace,
+        checkconfig=judge,
         job_logs=logs,
         slack_reporter_configs=settings.slack_reporter_configs,
     )
+    if judge is None and pulumi.runtime.is_dry_run():
+        pulumi.log.info(judgement.describe(where, image))
     return files
+
+
+def checkconfig_image(settings: Settings) -> str:
+    """The image of checkconfig, of the release that is deployed."""
+    return f"{settings.image_registry}/{judgement.NAME}:{settings.image_tag}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +134,9 @@ class Prow(pulumi.ComponentResource):
                 job_logs=settings.job_logs,
                 slack_reporter_configs=settings.slack_reporter_configs,
                 config_updater=str(settings.config_updater) if settings.config_updater else None,
+                checkconfig_image=None
+                if settings.check_configuration == judgement.NONE
+                else checkconfig_image(settings),
             ),
             child,
         )

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi.runtime import is_config_secret
 
-from components import build_clusters, slack
+from components import build_clusters, judgement, slack
 from components.catalog import CATALOG, REQUIRED
 from components.github_app import GitHubApp, clone_as
 from components.relay_catalog import RELAYS, RelaySettings
@@ -112,6 +112,8 @@ class Settings:
     """Registry and path of Prow's images, without a trailing slash."""
     image_tag: str
     """Release of Prow."""
+    check_configuration: str
+    """Where Prow's checkconfig judges a configuration beside one that is on the path, of `judgement.PLACES`."""
     script_image: str
     """Image with Python for the stack's own scripts."""
     github_endpoint: str
@@ -531,6 +533,7 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         replicas=int(replicas) if replicas.isdecimal() else 0,
         image_registry=registry.rstrip("/"),
         image_tag=read.text("imageTag", _IMAGE_TAG.fullmatch, "an image tag", "v20260819-7593870dc"),
+        check_configuration=read.choice("checkConfiguration", judgement.PLACES),
         script_image=read.text(
             "scriptImage",
             _IMAGE.fullmatch,
