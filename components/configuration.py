@@ -10,10 +10,20 @@ import pulumi_kubernetes as kubernetes
 from components.config_updater import ANNOTATION
 from components.judgement import Judgement, JudgementArgs
 from components.objects import labels, name_of
-from components.prow_files import ProwFiles, ProwFilesError
 from prowconfig.checkconfig import Checkconfig, translate
-from prowconfig.problem import Problem
+from prowconfig.files import ProwFiles
+from prowconfig.problem import Problem, ProwFilesError
 from prowconfig.render import JobLogs, render_config
+
+
+class ConfigurationError(pulumi.RunError):
+    """Files that Prow would not take, told without a traceback; the text lists every problem, one a line."""
+
+    problems: tuple[Problem, ...]
+
+    def __init__(self, refused: ProwFilesError):
+        self.problems = refused.problems
+        super().__init__(str(refused))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +128,7 @@ class Configuration(pulumi.ComponentResource):
             namespace=args.namespace,
             files=files,
             image=args.checkconfig_image,
-            translate=lambda log: translate(log, args.files),  # ty: ignore[invalid-argument-type]
+            translate=lambda log: translate(log, args.files),
         )
         return [Judgement(name, judge, pulumi.ResourceOptions(parent=self))]
 
@@ -134,7 +144,7 @@ def check(
 ) -> None:
     """Warn of what the files' own checks found doubtful and let Prow's checkconfig judge, where this machine has it.
 
-    :raises ProwFilesError: with what checkconfig refuses.
+    :raises ConfigurationError: with what checkconfig refuses.
     """
     found: list[Problem] = []
     if checkconfig is not None:
@@ -148,8 +158,8 @@ def check(
             job_logs=job_logs,
             slack_reporter_configs=slack_reporter_configs,
         )
-        found = checkconfig.run(config, files.plugins_text, files.texts, files)  # ty: ignore[invalid-argument-type]
+        found = checkconfig.run(config, files.plugins_text, files.texts, files)
     for problem in (*files.warnings, *(problem for problem in found if problem.warning)):
         pulumi.log.warn(str(problem))
     if refused := tuple(problem for problem in found if not problem.warning):
-        raise ProwFilesError(refused)  # ty: ignore[invalid-argument-type]
+        raise ConfigurationError(ProwFilesError(refused))

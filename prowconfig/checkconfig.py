@@ -19,9 +19,17 @@ from typing import Protocol
 
 from prowconfig.problem import Problem
 
-EXCLUDED_WARNINGS = ("non-decorated-jobs", "unknown-fields", "missing-trigger", "long-job-names")
-"""Warnings of checkconfig that are not asked for: a job needs no decoration here, and the others are given already,
-with file and line, or (the names) tell nothing that a user could act on."""
+EXCLUDED_WARNINGS = (
+    "non-decorated-jobs",  # a job needs no decoration here
+    "unknown-fields",  # prowconfig tells them, with file and line
+    "missing-trigger",
+    "mismatched-tide",  # prowconfig tells of labels that nobody sets; the rest is a matter of taste
+    "mismatched-tide-lenient",
+    "needs-ok-to-test",
+    "long-job-names",
+    "validate-cluster-field",  # would read the bucket of plank.build_cluster_status_file
+)
+"""Warnings of checkconfig that are not asked for. Every release takes any name here."""
 
 TIMEOUT = 60.0
 """Seconds that a run may take. checkconfig takes about two for 4,000 jobs."""
@@ -45,10 +53,13 @@ MOUNTED = Paths()
 class Sources(Protocol):
     """The user's files, as the place where a message of checkconfig leads."""
 
-    folder: str
-    """The user's folder, relative to the project, such as `prow`."""
-    sources: Mapping[str, str]
-    """For each key of a job file in the ConfigMap, the user's file."""
+    @property
+    def folder(self) -> str:
+        """The user's folder, relative to the project, such as `prow`."""
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """For each key of a job file in the ConfigMap, the user's file."""
 
     def locate(self, message: str, file: str | None) -> tuple[str, int | None] | None:
         """File and line that a message is about; None when it cannot be told.

@@ -155,16 +155,14 @@ def _expand(files: FolderFiles, checks: Checks) -> _Expanded:
             key: file.text if followed or jobs[key] is file.data else to_yaml(jobs[key])
             for key, file in files.jobs.items()
         },
-        plugins_text=(
-            files.plugins.text if followed or plugins == files.plugins.data else to_yaml(plugins)
-        ),
+        plugins_text=(files.plugins.text if followed or plugins == files.plugins.data else to_yaml(plugins)),
     )
 
 
 def _build(files: FolderFiles, expanded: _Expanded, problems: Iterable[Problem]) -> ProwFiles:
     found = sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line or 0))
-    if any(not problem.warning for problem in found):
-        raise ProwFilesError(found)
+    if errors := [problem for problem in found if not problem.warning]:
+        raise ProwFilesError(errors, [problem for problem in found if problem.warning])
     return ProwFiles(
         config=expanded.config,
         plugins=expanded.plugins,
@@ -240,7 +238,10 @@ def _find_mistakes(files: FolderFiles, expanded: _Expanded) -> Iterator[Problem]
     enabled = rules.EnabledPlugins(expanded.plugins)
     yield from _tell(files.config, rules.find_unmergeable(expanded.config, enabled), warning=True)
     told: set[str] = set()
-    pairs = [(files.config, expanded.config), *((files.jobs[key], data) for key, data in expanded.jobs.items())]
+    pairs = [
+        (files.config, expanded.config),
+        *((files.jobs[key], data) for key, data in expanded.jobs.items()),
+    ]
     for file, data in pairs:
         for section in ("presubmits", "postsubmits"):
             for repository, jobs in as_map(data.get(section)).items():
@@ -248,7 +249,9 @@ def _find_mistakes(files: FolderFiles, expanded: _Expanded) -> Iterator[Problem]
                     continue
                 told.add(repository)
                 key = repository if repository in as_map(file.data.get(section)) else WILDCARD
-                reason = f"jobs of {shorten(repository)} never start: add `trigger` to its plugins in plugins.yaml"
+                reason = (
+                    f"jobs of {shorten(repository)} never start: add `trigger` to its plugins in plugins.yaml"
+                )
                 yield file.problem((section, key), reason, warning=True)
 
 
@@ -263,7 +266,9 @@ def _check_sizes(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Ite
     )
     for name, size in sizes:
         if size > LARGE_CONFIG_MAP:
-            large = f"{size / 1024:.0f} KiB{' compressed' if name == sizes[0][0] and not packed else ' of text'}"
+            large = (
+                f"{size / 1024:.0f} KiB{' compressed' if name == sizes[0][0] and not packed else ' of text'}"
+            )
             reason = f"{large}; a ConfigMap holds {LARGEST_CONFIG_MAP // 1024} KiB, and this is kept in one"
             yield Problem(file=name, reason=reason, warning=size <= LARGEST_CONFIG_MAP)
 
@@ -298,7 +303,9 @@ def _find_job(files: Sequence[YamlFile], message: str) -> Job | None:
         found = [job for file in files for job in iterate_jobs(file) if job.name == name]
         if found:
             break
-    in_order = sorted(found, key=lambda job: str(job.path[1]) not in message or job.kind not in message.lower())
+    in_order = sorted(
+        found, key=lambda job: str(job.path[1]) not in message or job.kind not in message.lower()
+    )
     return in_order[0] if in_order else None
 
 
@@ -314,7 +321,9 @@ def _find_line(file: YamlFile, message: str, job: Job | None) -> int | None:
     words = sorted(dict.fromkeys(_WORD.findall(message)), key=len, reverse=True)
     for word in [*quoted[:10], *words[:30]]:
         whole = re.compile(rf"(?<![\w.-]){re.escape(word)}(?![\w.-])")
-        at = [index for index, line in enumerate(part) if word in line and whole.search(line.partition(" #")[0])]
+        at = [
+            index for index, line in enumerate(part) if word in line and whole.search(line.partition(" #")[0])
+        ]
         if len(at) == 1:
             return start + at[0]
     return start if job else None

@@ -109,7 +109,9 @@ def _check_place(body: dict[str, Any], context: JobContext) -> Findings:
     agent = as_text(body.get("agent")) or "kubernetes"
     namespace = as_text(body.get("namespace"))
     if namespace and namespace != context.job_namespace and agent != "tekton-pipeline":  # validateAgent
-        reason = f"jobs run in the namespace {context.job_namespace} (setting prow:jobNamespace); leave this out"
+        reason = (
+            f"jobs run in the namespace {context.job_namespace} (setting prow:jobNamespace); leave this out"
+        )
         yield ("namespace",), reason
     if agent != "kubernetes":
         return
@@ -133,12 +135,17 @@ def _check_schedule(job: Job, release: Release) -> Findings:
     cron = job.body.get("cron")
     if isinstance(cron, str) and "/0" in cron and _ZERO_STEP.search(cron):
         # gopkg.in/robfig/cron.v2, getBits: a step of 0 never gets to the end.
-        yield ("cron",), f"cron {shorten(cron)!r} has the step 0, with which Prow, and checkconfig, would never end"
+        yield (
+            ("cron",),
+            f"cron {shorten(cron)!r} has the step 0, with which Prow, and checkconfig, would never end",
+        )
     retry = job.body.get("retry")
     if isinstance(retry, dict) and release.has(releases.RETRY):
         interval = as_text(retry.get("interval"))
         if not is_duration(interval):
-            reason = "`retry` needs an `interval` such as 10m" + (f", not {shorten(interval)!r}" if interval else "")
+            reason = "`retry` needs an `interval` such as 10m" + (
+                f", not {shorten(interval)!r}" if interval else ""
+            )
             yield ("retry", *(["interval"] if interval else [])), reason
 
 
@@ -163,11 +170,16 @@ def _check_pod(job: Job, context: JobContext) -> Findings:
         named = ", ".join(f"{key}: {as_text(value)}" for key, value in wanted) or "without labels"
         for at in _find_source_variables(preset) if reserved else ():
             name = preset["env"][at]["name"]
-            yield ("labels",), f"the preset ({shorten(named)}) adds {name}, which Prow sets itself since v20260210"
+            yield (
+                ("labels",),
+                f"the preset ({shorten(named)}) adds {name}, which Prow sets itself since v20260210",
+            )
         for toleration in as_list(preset.get("tolerations")):
             found = _identify_toleration(toleration)
             if found in tolerations and context.release.has(releases.PRESET_TOLERATIONS):
-                reason = f"the preset ({shorten(named)}) adds a toleration of {shorten(found[0]) or 'any key'}"
+                reason = (
+                    f"the preset ({shorten(named)}) adds a toleration of {shorten(found[0]) or 'any key'}"
+                )
                 yield ("labels",), f"{reason}, which the job has already"
             tolerations.append(found)
 

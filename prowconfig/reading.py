@@ -74,7 +74,9 @@ def _read_text(path: FilePath, name: str, problems: list[Problem]) -> str:
         if not stat.S_ISREG(found.st_mode):  # opening a pipe or a device may never end
             return refuse("is no file; Prow needs a file here")
         if found.st_size > LARGEST_FILE:
-            return refuse(f"has {found.st_size / 1024**2:.0f} MiB; at most {LARGEST_FILE // 1024**2} MiB are read")
+            return refuse(
+                f"has {found.st_size / 1024**2:.0f} MiB; at most {LARGEST_FILE // 1024**2} MiB are read"
+            )
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
@@ -106,7 +108,9 @@ def _find_job_files(top: FilePath, name: str, problems: list[Problem]) -> Iterat
         names = [file for file in [*files, *linked] if not file.startswith("..")]
         found += [FilePath(parent) / file for file in names if file.endswith((".yaml", ".yml"))]
         if ".prowignore" in files:
-            reason = "the stack does not know .prowignore: every job file counts; move away those that should not"
+            reason = (
+                "the stack does not know .prowignore: every job file counts; move away those that should not"
+            )
             problems.append(Problem(file=f"{name}/.prowignore", reason=reason, warning=True))
     yield from sorted(found)
 

@@ -73,10 +73,15 @@ def _check_renamed(plugins: Mapping[str, Any], release: Release) -> Findings:
     for path, enabled in _list_enabled(plugins):
         if enabled == old_name:
             since = "since" if new else "before"
-            yield path, f"the plugin is called {name} {since} v20260811, and the image tag is {release.image_tag}"
+            yield (
+                path,
+                f"the plugin is called {name} {since} v20260811, and the image tag is {release.image_tag}",
+            )
 
 
-def _check_commit_messages(plugins: Mapping[str, Any]) -> Findings:  # validateInvalidCommitMsg, validateRepoDupes
+def _check_commit_messages(
+    plugins: Mapping[str, Any],
+) -> Findings:  # validateInvalidCommitMsg, validateRepoDupes
     seen: set[str] = set()
     for at, entry in enumerate(as_list(plugins.get("invalid_commit_msg"))):
         here: Path = ("invalid_commit_msg", at)
@@ -179,5 +184,10 @@ def find_unmergeable(config: Mapping[str, Any], enabled: EnabledPlugins) -> Find
             off = [target for target in targets if plugin and not enabled.has(plugin, target)]
             if off:
                 more = f" and {len(off) - 3} more" if len(off) > 3 else ""
-                reason = f"tide waits for the label {label}, which the plugin {plugin} sets, and it is off for "
-                yield ("tide", "queries", at, "labels"), f"{reason}{', '.join(off[:3])}{more}; no pull request merges"
+                reason = (
+                    f"tide waits for the label {label}, which the plugin {plugin} sets, and it is off for "
+                )
+                yield (
+                    ("tide", "queries", at, "labels"),
+                    f"{reason}{', '.join(off[:3])}{more}; no pull request merges",
+                )

@@ -41,7 +41,9 @@ class Scope:
         hint = suggest(repository, self.repositories)
         new = repository if "/" in repository else f"{repository}/name"
         command = f"pulumi config set --path 'prow:repositories[{len(self.repositories)}]' {shorten(new)}"
-        return f"{hint or ';'} `{WILDCARD}` stands for every repository of the settings; to add one: {command}"
+        return (
+            f"{hint or ';'} `{WILDCARD}` stands for every repository of the settings; to add one: {command}"
+        )
 
 
 def check_job_scope(data: dict[str, Any], scope: Scope) -> Findings:

@@ -142,7 +142,9 @@ class _Compiler:
             made = self.scalars[key] = _Type()
             made.scalars = frozenset(cls for kind in kinds for cls in _CLASSES[kind])
             # Numbers and booleans are taken for text.
-            words = [_WORDS[kind] for kind in kinds if "string" not in kinds or kind not in ("number", "boolean")]
+            words = [
+                _WORDS[kind] for kind in kinds if "string" not in kinds or kind not in ("number", "boolean")
+            ]
             made.expected = tuple(words)
             if schema.get("format") == "duration":
                 made.check, made.expected = _is_duration, ("a duration such as 10m or 1h30m",)
@@ -161,7 +163,16 @@ def _is_integer(value: Any) -> bool:
     return -(1 << 63) <= value < (1 << 63) and value == int(value)
 
 
-_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_UNITS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,
+    "μs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
 _PART = r"(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:ns|us|µs|μs|ms|s|m|h)"
 _DURATION = re.compile(rf"[-+]?(?:0|(?:{_PART})+)")
 
@@ -199,7 +210,9 @@ def check_types(file: YamlFile, kind: str, release: Release) -> list[Problem]:
     walk.check(file.data, _compiled(release, kind), None)
     walk.rename()
     if walk.left:
-        walk.problems.append(Problem(file=file.name, reason=f"{walk.left} more problems of this kind", warning=True))
+        walk.problems.append(
+            Problem(file=file.name, reason=f"{walk.left} more problems of this kind", warning=True)
+        )
     return walk.problems
 
 
@@ -295,7 +308,9 @@ class _Walk:
                 reason = f"Prow knows no field `{shorten(name)}`{place} and would ignore it{hint}"
             elif right in value:
                 line = self.file.line((*path[:-1], right))
-                reason = f"`{name}`{place} is the same field as `{right}` at line {line}; only one of them counts"
+                reason = (
+                    f"`{name}`{place} is the same field as `{right}` at line {line}; only one of them counts"
+                )
             else:
                 reason = f"the field `{name}`{place} is written `{right}`; Prow takes it as that"
             return self.file.problem(path, reason, warning=True)
@@ -338,4 +353,3 @@ def _describe(value: Any) -> str:
         case None:
             return "empty"
     return f'the text "{shorten(value, 40)}"'
-
