@@ -5,7 +5,6 @@ say: the safe reading of the files, types and field names with line and nearest 
 addresses, settings and sizes, a few mistakes that it only warns of, and what only newer releases of it refuse.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,7 +12,8 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from prowconfig import rules, scope, types, updater
-from prowconfig.jobs import Job, JobContext, check_job, iterate_jobs, select_presets
+from prowconfig.jobs import JobContext, check_job, iterate_jobs, select_presets
+from prowconfig.locate import locate
 from prowconfig.problem import Problem, ProwFilesError
 from prowconfig.reading import FolderFiles, read_folder
 from prowconfig.release import Release, parse_release
@@ -51,13 +51,15 @@ class ProwFiles:
     """For each key of `jobs`, the file relative to the project."""
     written: tuple[YamlFile, ...] = ()
     """The files as the user wrote them."""
+    plugin_names: tuple[str, ...] = ()
+    """Names of the plugins of Prow's release."""
 
     def locate(self, message: str, file: str | None) -> tuple[str, int | None] | None:
         """File and line that a message of checkconfig is about; None when it cannot be told.
 
         :param file: the file, where the message names it.
         """
-        return _locate(self.written, message, file)
+        return locate(self.written, message, file)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,7 @@ def load(
     problems = [*files.problems, *_check_types(files, checks.release)]
     expanded = _expand(files, checks)
     problems += _check(files, expanded, checks)
-    return _build(files, expanded, problems)
+    return _build(files, expanded, problems, types.load_schema(checks.release)["plugin_names"])
 
 
 def _check_types(files: FolderFiles, release: Release) -> Iterator[Problem]:
@@ -159,7 +161,9 @@ def _expand(files: FolderFiles, checks: Checks) -> _Expanded:
     )
 
 
-def _build(files: FolderFiles, expanded: _Expanded, problems: Iterable[Problem]) -> ProwFiles:
+def _build(
+    files: FolderFiles, expanded: _Expanded, problems: Iterable[Problem], plugin_names: Sequence[str]
+) -> ProwFiles:
     found = sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line or 0))
     if errors := [problem for problem in found if not problem.warning]:
         raise ProwFilesError(errors, [problem for problem in found if problem.warning])
@@ -173,6 +177,7 @@ def _build(files: FolderFiles, expanded: _Expanded, problems: Iterable[Problem])
         folder=files.folder,
         sources={key: file.name for key, file in files.jobs.items()},
         written=(files.config, files.plugins, *files.jobs.values()),
+        plugin_names=tuple(plugin_names),
     )
 
 
@@ -271,69 +276,3 @@ def _check_sizes(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Ite
             )
             reason = f"{large}; a ConfigMap holds {LARGEST_CONFIG_MAP // 1024} KiB, and this is kept in one"
             yield Problem(file=name, reason=reason, warning=size <= LARGEST_CONFIG_MAP)
-
-
-# ---------------------------------------------------------------------------------- checkconfig's messages
-
-_JOB = re.compile(r"(?:jobs?|[Pp]eriodic|[Pp]resubmit|[Pp]ostsubmit|for) (?:job )?\\?\"?([A-Za-z0-9-._/]+)")
-_QUOTED = re.compile(r"\"((?:[^\"\\]|\\.){2,})\"|'([^']{2,})'|`([^`]{2,})`|: (\S{2,})$")
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*[_./-][A-Za-z0-9_./-]*[A-Za-z0-9]|[A-Za-z]{3,}")
-_YAML_LINE = re.compile(r"yaml: (?:unmarshal errors:\s*)?line ([0-9]+)")
-
-
-def _locate(files: Sequence[YamlFile], message: str, file: str | None) -> tuple[str, int | None] | None:
-    named = next((one for one in files if one.name == file), None)
-    if named and (line := _YAML_LINE.search(message)):
-        return named.name, int(line[1])
-    if job := _find_job(files, message):
-        return job.file.name, _find_line(job.file, message, job)
-    for one in [named] if named else files[:2]:
-        if (line := _find_line(one, message, None)) is not None:
-            return one.name, line
-    return (named.name, None) if named else None
-
-
-def _find_job(files: Sequence[YamlFile], message: str) -> Job | None:
-    """The first job that a message names, of the repository that it names."""
-    names = dict.fromkeys(_JOB.findall(message))
-    if not names:
-        return None
-    found: list[Job] = []
-    for name in names:
-        found = [job for file in files for job in iterate_jobs(file) if job.name == name]
-        if found:
-            break
-    in_order = sorted(
-        found, key=lambda job: str(job.path[1]) not in message or job.kind not in message.lower()
-    )
-    return in_order[0] if in_order else None
-
-
-def _find_line(file: YamlFile, message: str, job: Job | None) -> int | None:
-    """The line, of the job where there is one, that has the longest word of the message that the file has once."""
-    lines = file.text.split("\n")
-    start = file.line(job.path) if job else 1
-    end = _find_end(lines, start) if job else len(lines)
-    part = lines[start - 1 : end]
-    if job:
-        message = message.replace(job.name, " ")
-    quoted = [next(filter(None, groups)) for groups in _QUOTED.findall(message)]
-    words = sorted(dict.fromkeys(_WORD.findall(message)), key=len, reverse=True)
-    for word in [*quoted[:10], *words[:30]]:
-        whole = re.compile(rf"(?<![\w.-]){re.escape(word)}(?![\w.-])")
-        at = [
-            index for index, line in enumerate(part) if word in line and whole.search(line.partition(" #")[0])
-        ]
-        if len(at) == 1:
-            return start + at[0]
-    return start if job else None
-
-
-def _find_end(lines: Sequence[str], start: int) -> int:
-    """The last line of a list's item that begins at a line."""
-    indent = len(lines[start - 1]) - len(lines[start - 1].lstrip(" "))
-    for at in range(start, len(lines)):
-        text = lines[at].lstrip(" ")
-        if text and not text.startswith("#") and len(lines[at]) - len(text) <= indent:
-            return at
-    return len(lines)

@@ -96,6 +96,12 @@ def check_job(job: Job, context: JobContext) -> Iterator[Problem]:
         yield job.problem(path, reason)
     for path, reason in _check_pod(job, context):
         yield job.problem(path, reason)
+    for at, container in enumerate(as_list(get_in(body, "spec", "containers"))):
+        if isinstance(container, dict) and not container.get("image"):
+            # Kubernetes, core/validation, validateContainers: the API server takes no such pod.
+            yield job.problem(
+                ("spec", "containers", at), "`image` is missing, so its pod cannot be made", warning=True
+            )
     if job.kind == "periodic" and isinstance(body.get("retry"), dict) and body.get("interval"):
         reason = (
             "Prow replaces `interval` by the interval of `retry` (finalizeJobConfig in pkg/config/config.go): the job "

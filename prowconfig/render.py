@@ -1,13 +1,12 @@
 """config.yaml as Prow gets it: the user's, completed with what only the stack knows."""
 
 import base64
-import copy
 import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from prowconfig.yaml_text import to_yaml
+from prowconfig.yaml_text import copy_value, to_yaml
 
 LOG_PATH = "log?job={{.Spec.Job}}&id={{.Status.BuildID}}"
 """Deck's page with the log of a job's pod; Prow fills the template in for each job."""
@@ -40,7 +39,7 @@ def render_config(
 
     :param deck_url: URL of deck, with a trailing slash.
     """
-    filled = copy.deepcopy(dict(config))
+    filled = copy_value(dict(config))
     filled["prowjob_namespace"] = namespace
     filled["pod_namespace"] = job_namespace
     plank = filled["plank"] = filled.get("plank") or {}  # `plank:` without anything is valid
@@ -55,7 +54,7 @@ def render_config(
         apply_defaults(filled, job_logs.defaults)
     if slack_reporter_configs and not filled.get("slack_reporter_configs"):
         # Without any, crier does not start its Slack reporter but ends (cmd/crier/main.go).
-        filled["slack_reporter_configs"] = copy.deepcopy(dict(slack_reporter_configs))
+        filled["slack_reporter_configs"] = copy_value(dict(slack_reporter_configs))
     return to_yaml(filled)
 
 
@@ -65,7 +64,7 @@ def _add_decoration(plank: dict[str, Any], decoration: Mapping[str, Any]) -> Non
         by_repository["*"] = merge_decoration(by_repository.get("*") or {}, decoration)
     else:
         own = plank.get("default_decoration_config_entries") or []
-        plank["default_decoration_config_entries"] = [{"config": copy.deepcopy(dict(decoration))}, *own]
+        plank["default_decoration_config_entries"] = [{"config": copy_value(dict(decoration))}, *own]
 
 
 def merge_decoration(upper: Mapping[str, Any], lower: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,7 +81,7 @@ def apply_defaults(config: dict[str, Any], defaults: Mapping[str, Any]) -> None:
     for key, value in defaults.items():
         own = config.get(key)
         if own is None or own == {}:
-            config[key] = copy.deepcopy(value)
+            config[key] = copy_value(value)
         elif isinstance(own, dict) and isinstance(value, dict):
             apply_defaults(own, value)
 

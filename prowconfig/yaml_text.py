@@ -358,6 +358,8 @@ class YamlFile:
     @functools.cached_property
     def _lines(self) -> tuple[Any, dict[int, Any]]:
         """The content once more, with the lines of what its lists and maps hold."""
+        if any(not problem.warning for problem in self.problems):
+            return None, {}  # it could not be read
         builder = _Builder(self.text, with_lines=True)
         try:
             return builder.build(), builder.lines

@@ -8,11 +8,11 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import prow_files
 from components.catalog import CATALOG
 from components.configuration import Configuration, ConfigurationArgs
 from components.judgement import CLUSTER, EVERYWHERE, NONE, PLACES, describe, explain, find_checkconfig
 from components.workload import Workloads, WorkloadsArgs
+from prowconfig import files as prow_files
 from prowconfig.checkconfig import Checkconfig, translate
 
 from .conftest import Recorder, reveal
@@ -224,7 +224,7 @@ def test_a_refusal_is_shown_in_checkconfigs_words_with_the_users_file_and_line(f
     assert heading == (
         "checkconfig of Prow v20260819-7593870dc refuses the configuration, and none of it reaches Prow:"
     )
-    line = files.places["hello"][1]
+    _, line = files.locate("invalid presubmit job hello: failed to parse cron", None)
     assert (
         problem
         == f"  prow/jobs/hello.yaml:{line}: checkconfig: invalid presubmit job hello: failed to parse cron"
