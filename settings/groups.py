@@ -18,6 +18,8 @@ from components import github_account, images, slack, storage
 from components.catalog import CATALOG
 from components.relay_catalog import RELAYS
 from components.repository import Repository
+from prowconfig.checkconfig import PLACES
+from prowconfig.release import DEFAULT_IMAGE_TAG
 from settings import checks
 from settings.kubeconfig import BUILD_CLUSTERS, Kubeconfig
 from settings.parsers import (
@@ -41,8 +43,6 @@ from settings.parsers import (
     path_text,
     text,
 )
-
-PROW_TAG = "v20260819-7593870dc"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,6 +288,12 @@ class Prow:
         1,
         "Pods of each component that may run more than once (hook, deck). With two or more, a node that is drained interrupts neither webhooks nor pages.",
     )
+    check_configuration: str = setting(
+        "checkConfiguration",
+        choice(*PLACES),
+        "cluster",
+        "Where Prow's own checkconfig judges prow/. `cluster`, in a Job, before running Prow is changed. `everywhere`, in previews too, with docker or podman. `none`, only one on the path does, for an imageRegistry without the image checkconfig.",
+    )
     config_updater: bool = setting(
         "configUpdater",
         SWITCH,
@@ -316,8 +322,8 @@ class Images(images.Images):
     )
     tag: str = setting(
         "imageTag",
-        text(checks.IMAGE_TAG, "an image tag", PROW_TAG),
-        PROW_TAG,
+        text(checks.IMAGE_TAG, "an image tag", DEFAULT_IMAGE_TAG),
+        DEFAULT_IMAGE_TAG,
         "Release of Prow (v20240802-66b115076 or later), the same for every component.",
     )
     script: str = setting(

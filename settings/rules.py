@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import pulumi
 
 from components.catalog import REQUIRED
 from components.relay_catalog import RELAYS
-from prowconfig.release import Release
+from prowconfig.release import parse_release
 from settings.groups import TABLE, Settings
 from settings.parsers import entry_of, remove_command, set_command, show
 
@@ -44,7 +43,7 @@ CREDENTIALS = {
     "gcs": {"storageServiceAccount": "a Google service account's key"},
 }
 """What the kinds of storage need."""
-OLDEST_RELEASE = date(2024, 8, 2)
+OLDEST_RELEASE = "2024-08-02"
 """Day of v20240802-66b115076, the first for which the catalog's flags hold."""
 
 
@@ -128,11 +127,11 @@ def check_components(context: Context) -> Iterator[Problem]:
 def check_image_tag(context: Context) -> Iterator[Problem]:
     """The tag says which release of Prow the images are of; a warning where it does not."""
     name, tag = "imageTag", context.settings.images.tag
-    release = Release.parse(tag)
-    if release is not None and release.date < OLDEST_RELEASE:
-        reason = f"a release before v{OLDEST_RELEASE:%Y%m%d}; Prow had other flags and files then"
+    release = parse_release(tag)
+    if not release.has(OLDEST_RELEASE):
+        reason = f"a release before v{OLDEST_RELEASE.replace('-', '')}; Prow had other flags and files then"
         yield name, f"is {show(tag)}, {reason}", TABLE[name].fix
-    elif release is None:
+    elif not release.is_known:
         reason = "is not of the form vYYYYMMDD-<commit>: what differs between releases cannot be checked"
         if tag == "latest" or tag.startswith("latest-"):
             reason = "names another release of Prow every day, so a pod that restarts may run another one"
