@@ -10,7 +10,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import catalog
-from components.objects import labels, name_of, restricted_container, restricted_pod
+from components.objects import labels, name_of, restricted_container, restricted_pod, run_once
 from prowconfig.checkconfig import CLUSTER, EVERYWHERE, NONE, Checkconfig, arguments, describe_install, find
 
 NAME = "checkconfig"
@@ -96,23 +96,12 @@ class Judgement(pulumi.ComponentResource):
                 "annotations": {"pulumi.com/replaceUnready": "true"},
             },
             spec={
+                **run_once({"metadata": {"labels": labels(NAME)}, "spec": self._pod(candidates)}),
                 "active_deadline_seconds": WITHIN_SECONDS,
-                # checkconfig's verdict ends the Job, an eviction of its pod does not. Not by `FailJob`: of the reason
-                # that has (PodFailurePolicy) the provider does not know that it is a failure (cloud-ready-checks,
-                # pkg/kubernetes/job), and waits until its time is over.
-                "backoff_limit": 0,
-                "pod_failure_policy": {
-                    "rules": [
-                        {
-                            "action": "Ignore",
-                            "on_pod_conditions": [{"type": "DisruptionTarget", "status": "True"}],
-                        }
-                    ]
-                },
-                "template": {"metadata": {"labels": labels(NAME)}, "spec": self._pod(candidates)},
             },
             opts=pulumi.ResourceOptions(
                 parent=self,
+                replace_on_changes=["spec"],
                 delete_before_replace=True,
                 # Above the Job's own deadline, whose message tells more.
                 custom_timeouts=pulumi.CustomTimeouts(create=f"{WITHIN_SECONDS + 60}s"),
