@@ -2,15 +2,14 @@
 
 import re
 from dataclasses import dataclass
-from datetime import date
 
 DEFAULT_IMAGE_TAG = "v20260819-7593870dc"
 """The release that the stack runs unless a setting says otherwise."""
 
-UNKNOWN = "9999-12-31"
-"""A date in the far future: what Prow has at any time, an unknown release has."""
+UNKNOWN_DATE = "9999-12-31"
+"""The date of a release whose tag names none, such as `latest`: the far future, so it has everything."""
 
-# gitTag in hack/prowimagebuilder/main.go of kubernetes-sigs/prow: the day and what `git describe --always` prints
+# gitTag in hack/prowimagebuilder/main.go of kubernetes-sigs/prow: the day, and what `git describe --always` prints.
 _TAG = re.compile(r"v([0-9]{4})([0-9]{2})([0-9]{2})-([0-9a-f]{7,40})")
 
 
@@ -20,12 +19,7 @@ class Release:
 
     image_tag: str
     date: str
-    """YYYY-MM-DD; UNKNOWN for a tag that names no date, such as `latest`."""
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the tag names a date."""
-        return self.date != UNKNOWN
+    """YYYY-MM-DD; UNKNOWN_DATE for a tag that names no date."""
 
     def has(self, since: str) -> bool:
         """Whether it has what Prow has had since the date."""
@@ -35,12 +29,8 @@ class Release:
 def parse_release(image_tag: str = DEFAULT_IMAGE_TAG) -> Release:
     """The release of an image tag, such as v20260819-7593870dc."""
     found = _TAG.fullmatch(image_tag)
-    day = "-".join(found.group(1, 2, 3)) if found else UNKNOWN
-    try:
-        date.fromisoformat(day)
-    except ValueError:  # no day of the calendar
-        day = UNKNOWN
-    return Release(image_tag=image_tag, date=day)
+    date = "-".join(found.group(1, 2, 3)) if found else UNKNOWN_DATE
+    return Release(image_tag=image_tag, date=date)
 
 
 # What checkconfig refuses from a release on, where the stack tells it since an older checkconfig may be the judge.

@@ -7,7 +7,7 @@ import pulumi
 
 from components.catalog import REQUIRED
 from components.relay_catalog import RELAYS
-from prowconfig.release import parse_release
+from prowconfig.release import UNKNOWN_DATE, parse_release
 from settings.groups import TABLE, Settings
 from settings.parsers import entry_of, remove_command, set_command, show
 
@@ -131,7 +131,7 @@ def check_image_tag(context: Context) -> Iterator[Problem]:
     if not release.has(OLDEST_RELEASE):
         reason = f"a release before v{OLDEST_RELEASE.replace('-', '')}; Prow had other flags and files then"
         yield name, f"is {show(tag)}, {reason}", TABLE[name].fix
-    elif not release.is_known:
+    elif release.date == UNKNOWN_DATE:
         reason = "is not of the form vYYYYMMDD-<commit>: what differs between releases cannot be checked"
         if tag == "latest" or tag.startswith("latest-"):
             reason = "names another release of Prow every day, so a pod that restarts may run another one"
