@@ -29,6 +29,7 @@ options = ProwOptions(
     storage=settings.storage if settings.storage.kind != "none" else None,
     slack=settings.slack if settings.slack.token is not None else None,
     build_clusters=build_clusters.content if build_clusters else None,
+    check_configuration=settings.prow.check_configuration,
     config_updater=settings.config_repository,
 )
 files = read_files(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -86,7 +87,7 @@ class Namespaces(pulumi.ComponentResource):
         self._limit_jobs(name, args)
         if args.install_crd:
             self.prowjob_crd = kubernetes.apiextensions.v1.CustomResourceDefinition(
-                f"{name}-prowjob", **_crd(), opts=child
+                f"{name}-prowjob", **read_prowjob_crd(), opts=child
             )
         self.register_outputs({"namespace": self.namespace, "jobNamespace": self.job_namespace})
 
@@ -122,12 +123,26 @@ class Namespaces(pulumi.ComponentResource):
             )
 
 
-def _crd() -> dict:
-    """`metadata` and `spec` of the CustomResourceDefinition.
+def read_prowjob_crd() -> dict[str, Any]:
+    """Read `metadata` and `spec` of the CustomResourceDefinition.
 
     The file is upstream's with the schemas of the embedded pods and Tekton pipelines left open: they are 97 % of
     its 1.7 MB, more than etcd stores by default, and the API server checks those parts again when the pod is made.
+    The types of the other fields are checked, because one ProwJob that Go cannot decode stops every component of
+    Prow (kubernetes/test-infra#14925). A field that the file does not know is kept: a newer Prow may have written it.
     """
     crd = yaml.load(CRD_FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     crd["metadata"]["labels"] = labels()
+    for version in crd["spec"]["versions"]:
+        _keep_unknown_fields(version["schema"]["openAPIV3Schema"])
     return {"metadata": crd["metadata"], "spec": crd["spec"]}
+
+
+def _keep_unknown_fields(schema: dict[str, Any]) -> None:
+    """Let each object of the schema keep the fields that the schema does not name; else the API server drops them."""
+    properties = schema.get("properties", {})
+    if properties:
+        schema["x-kubernetes-preserve-unknown-fields"] = True
+    for part in (*properties.values(), schema.get("items"), schema.get("additionalProperties")):
+        if isinstance(part, dict):
+            _keep_unknown_fields(part)

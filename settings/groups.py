@@ -19,6 +19,8 @@ from components.catalog import CATALOG
 from components.namespaces import POD_SECURITY
 from components.relay_catalog import RELAYS
 from components.repository import Repository
+from prowconfig.checkconfig import PLACES
+from prowconfig.release import DEFAULT_IMAGE_TAG
 from settings import checks
 from settings.kubeconfig import BUILD_CLUSTERS, Kubeconfig
 from settings.parsers import (
@@ -45,8 +47,6 @@ from settings.parsers import (
     text,
 )
 
-PROW_TAG = "v20260819-7593870dc"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
@@ -65,6 +65,11 @@ class Setting:
     def is_secret(self) -> bool:
         """Whether it must be stored encrypted."""
         return isinstance(self.parser, Secret)
+
+    @property
+    def fix(self) -> str:
+        """The command that sets it to what is right."""
+        return self.parser.fix(self.name)
 
 
 def setting(name: str, parser: Parser[Any], default: Any, description: str) -> Any:
@@ -312,6 +317,12 @@ class Prow:
         1,
         "Pods of each component that may run more than once (hook, deck). With two or more, a node that is drained interrupts neither webhooks nor pages.",
     )
+    check_configuration: str = setting(
+        "checkConfiguration",
+        choice(*PLACES),
+        "cluster",
+        "Where Prow's own checkconfig judges prow/. `cluster`, in a Job, before running Prow is changed. `everywhere`, in previews too, with docker or podman. `none`, only one on the path does, for an imageRegistry without the image checkconfig.",
+    )
     config_updater: bool = setting(
         "configUpdater",
         SWITCH,
@@ -340,8 +351,8 @@ class Images(images.Images):
     )
     tag: str = setting(
         "imageTag",
-        text(checks.IMAGE_TAG, "an image tag", PROW_TAG),
-        PROW_TAG,
+        text(checks.IMAGE_TAG, "an image tag", DEFAULT_IMAGE_TAG),
+        DEFAULT_IMAGE_TAG,
         "Release of Prow (v20240802-66b115076 or later), the same for every component.",
     )
     script: str = setting(
@@ -455,6 +466,14 @@ class Settings:
     redelivery: Redelivery
     storage: Storage
     slack: Slack
+
+    def get_value(self, name: str) -> Any:
+        """The value of a setting by its name."""
+        for group in GROUPS:
+            for field_name, entry in list_settings(GROUPS[group]).items():
+                if entry.name == name:
+                    return getattr(getattr(self, group), field_name)
+        raise KeyError(name)
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -77,4 +77,4 @@ def test_only_the_program_and_the_settings_read_configuration():
 
 
 # `cluster.py` finds the user's kubeconfig, webhooks have the settings of pulumi-github.
-KNOWN_READERS = frozenset({"cluster.py", "webhook.py", "webhook_check.py", "prow_files.py"})
+KNOWN_READERS = frozenset({"cluster.py", "webhook.py", "webhook_check.py"})
