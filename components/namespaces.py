@@ -1,6 +1,5 @@
 """Where Prow lives: its namespace, the namespace of the jobs' pods, and the ProwJob type."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,9 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import yaml
 
+from components.jobs import Jobs
 from components.objects import labels, name_of
 
-POD_SECURITY = ("baseline", "restricted", "privileged")
-"""Pod Security Standards: https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
 CRD_FILE = Path(__file__).parent / "prowjob_crd.yaml"
 
 
@@ -24,15 +22,8 @@ class NamespacesArgs:
     """Of Prow's components and of the ProwJobs."""
     job_namespace: pulumi.Input[str] = "test-pods"
     """Of the pods that run jobs."""
-    job_pod_security: str = "baseline"
-    """One of POD_SECURITY, which the pods of jobs must satisfy.
-
-    With `privileged` a job may be root on its node, and so read every secret of the pods there.
-    """
-    job_limits: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
-    """Of each container there, as `default.memory` and the like; none: no LimitRange."""
-    job_quota: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
-    """Of all pods there together, as `requests.memory` and the like; none: no ResourceQuota."""
+    jobs: Jobs = field(default_factory=Jobs)
+    """What the pods that run jobs may be and take."""
     install_crd: bool = True
     """Whether the ProwJob type is made, which a cluster has once."""
 
@@ -68,7 +59,7 @@ class Namespaces(pulumi.ComponentResource):
                 "name": args.job_namespace,
                 "labels": labels()
                 | {
-                    "pod-security.kubernetes.io/enforce": args.job_pod_security,
+                    "pod-security.kubernetes.io/enforce": args.jobs.pod_security,
                     "pod-security.kubernetes.io/warn": "restricted",
                 },
             },
@@ -80,7 +71,7 @@ class Namespaces(pulumi.ComponentResource):
         # those that name this one, and for pods that Prow does not make.
         kubernetes.core.v1.ServiceAccountPatch(
             f"{name}-jobs-account",
-            metadata={"name": "default", "namespace": self.job_namespace},
+            metadata={"name": "default", "namespace": self.job_namespace, "labels": labels()},
             automount_service_account_token=False,
             opts=child,
         )
@@ -96,9 +87,9 @@ class Namespaces(pulumi.ComponentResource):
         metadata = kubernetes.meta.v1.ObjectMetaArgs(
             name="jobs", namespace=self.job_namespace, labels=labels()
         )
-        if args.job_limits:
+        if args.jobs.limits:
             amounts: dict[str, dict[str, pulumi.Input[str]]] = {}
-            for entry, amount in args.job_limits.items():
+            for entry, amount in args.jobs.limits.items():
                 kind, _, resource = entry.partition(".")
                 amounts.setdefault(kind, {})[resource] = amount
             kubernetes.core.v1.LimitRange(
@@ -117,9 +108,9 @@ class Namespaces(pulumi.ComponentResource):
                 ),
                 opts=child,
             )
-        if args.job_quota:
+        if args.jobs.quota:
             kubernetes.core.v1.ResourceQuota(
-                f"{name}-job-quota", metadata=metadata, spec={"hard": args.job_quota}, opts=child
+                f"{name}-job-quota", metadata=metadata, spec={"hard": args.jobs.quota}, opts=child
             )
 
 

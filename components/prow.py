@@ -12,6 +12,7 @@ from components.configuration import Configuration, ConfigurationArgs, Configura
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
 from components.github_account import GitHubAccount, web_url
 from components.images import Images
+from components.jobs import Jobs
 from components.log_store import LogStore, LogStoreArgs
 from components.namespaces import Namespaces, NamespacesArgs
 from components.repository import Repository
@@ -38,12 +39,8 @@ class ProwOptions:
     """Namespace of Prow's components and of the ProwJobs. It is made."""
     job_namespace: pulumi.Input[str] = "test-pods"
     """Namespace of the jobs' pods. It is made."""
-    job_pod_security: str = "baseline"
-    """Pod Security Standard that they must satisfy: baseline, restricted or privileged."""
-    job_limits: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
-    """Limits and requests of each of their containers, as `default.memory` and the like."""
-    job_quota: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
-    """What they may take together, as `pods`, `requests.memory` and the like."""
+    jobs: Jobs = field(default_factory=Jobs)
+    """What they may be and take."""
     components: Sequence[str] = tuple(CATALOG)
     """Names of the components to run; the catalog's REQUIRED must be among them."""
     replicas: int = 1
@@ -106,7 +103,7 @@ def read_files(
             github_url=web_url(_known(options.github.endpoint, "https://github.example")),
             config_updater=str(options.config_updater) if options.config_updater else "",
             clusters=clusters,
-            pod_security=options.job_pod_security,
+            pod_security=options.jobs.pod_security,
             slack=options.slack is not None,
             release=parse_release(tag),
         )
@@ -159,9 +156,7 @@ class Prow(pulumi.ComponentResource):
             NamespacesArgs(
                 namespace=self._options.namespace,
                 job_namespace=self._options.job_namespace,
-                job_pod_security=self._options.job_pod_security,
-                job_limits=self._options.job_limits,
-                job_quota=self._options.job_quota,
+                jobs=self._options.jobs,
                 install_crd=self._options.install_crd,
             ),
             self._child,

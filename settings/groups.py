@@ -14,9 +14,8 @@ from typing import Any, get_type_hints
 
 import pulumi
 
-from components import github_account, images, slack, storage
+from components import github_account, images, jobs, slack, storage
 from components.catalog import CATALOG
-from components.namespaces import POD_SECURITY
 from components.relay_catalog import RELAYS
 from components.repository import Repository
 from prowconfig.checkconfig import PLACES
@@ -279,32 +278,6 @@ class Prow:
         "test-pods",
         "Namespace in which the jobs' pods run. The stack creates it.",
     )
-    job_pod_security: str = setting(
-        "jobPodSecurity",
-        choice(*POD_SECURITY),
-        "baseline",
-        "Kubernetes' Pod Security Standard that the jobs' pods must satisfy. `restricted` allows less. `privileged` allows everything, which rootless image builds need (unconfined seccomp); a job can then read every secret on its node.",
-    )
-    job_limits: dict[str, str] = setting(
-        "jobLimits",
-        Quantities(
-            names=checks.LIMITS,
-            expected="default, defaultRequest, min or max with .cpu, .memory or .ephemeral-storage",
-            example=("default.memory", "2Gi"),
-        ),
-        {},
-        "Limits and requests of each container of a job (a LimitRange), such as `default.memory`, `defaultRequest.cpu` and `max.memory`. Default, none.",
-    )
-    job_quota: dict[str, str] = setting(
-        "jobQuota",
-        Quantities(
-            names=checks.QUOTA,
-            expected="pods, or requests or limits with .cpu, .memory or .ephemeral-storage",
-            example=("pods", "50"),
-        ),
-        {},
-        "What all jobs together may take (a ResourceQuota), such as `pods` and `requests.memory`. A job beyond it ends with an error; `plank.max_concurrency` lets it wait. Default, no quota.",
-    )
     components: tuple[str, ...] = setting(
         "components",
         ListOf(item=choice(*CATALOG), options=tuple(CATALOG)),
@@ -334,6 +307,38 @@ class Prow:
         REPOSITORY,
         "",
         "Repository, as owner/name, that has this project's prow/ folder, for configUpdater. Default, the only one of repositories.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs(jobs.Jobs):
+    """Pods of jobs."""
+
+    pod_security: str = setting(
+        "jobPodSecurity",
+        choice(*jobs.POD_SECURITY),
+        "baseline",
+        "Kubernetes' Pod Security Standard that the jobs' pods must satisfy. `restricted` allows less. `privileged` allows everything, which rootless image builds need (unconfined seccomp); a job can then read every secret on its node.",
+    )
+    limits: dict[str, str] = setting(
+        "jobLimits",
+        Quantities(
+            names=checks.LIMITS,
+            expected="default, defaultRequest, min or max with .cpu, .memory or .ephemeral-storage",
+            example=("default.memory", "2Gi"),
+        ),
+        {},
+        "Limits and requests of each container of a job (a LimitRange), such as `default.memory`, `defaultRequest.cpu` and `max.memory`. Default, none.",
+    )
+    quota: dict[str, str] = setting(
+        "jobQuota",
+        Quantities(
+            names=checks.QUOTA,
+            expected="pods, or requests or limits with .cpu, .memory or .ephemeral-storage",
+            example=("pods", "50"),
+        ),
+        {},
+        "What all jobs together may take (a ResourceQuota), such as `pods` and `requests.memory`. A job beyond it ends with an error; `plank.max_concurrency` lets it wait. Default, no quota.",
     )
 
 
@@ -461,6 +466,7 @@ class Settings:
     github: GitHub
     cluster: Cluster
     prow: Prow
+    jobs: Jobs
     images: Images
     relay: Relay
     redelivery: Redelivery

@@ -119,17 +119,17 @@ def check_namespaces(context: Context) -> Iterator[Problem]:
 
 def check_job_security(context: Context) -> Iterator[Problem]:
     """Prow's own containers in the pods of jobs are taken, and have what a quota counts."""
-    prow, name = context.settings.prow, "jobPodSecurity"
-    if prow.job_pod_security == "restricted" and context.settings.storage.kind != "none":
+    jobs, name = context.settings.jobs, "jobPodSecurity"
+    if jobs.pod_security == "restricted" and context.settings.storage.kind != "none":
         reason = (
             "is 'restricted', which the containers that Prow adds to the pods of jobs do not satisfy; with storage it adds "
             "them to every job"
         )
         yield name, reason, "pulumi config set jobPodSecurity baseline  (or: pulumi config set storage none)"
     defaults = {"limits": ("default", "max"), "requests": ("defaultRequest", "default", "max")}
-    for entry in prow.job_quota if context.are_right("jobQuota", "jobLimits") else ():
+    for entry in jobs.quota if context.are_right("jobQuota", "jobLimits") else ():
         verb, _, resource = entry.partition(".")
-        if resource and not any(f"{kind}.{resource}" in prow.job_limits for kind in defaults[verb]):
+        if resource and not any(f"{kind}.{resource}" in jobs.limits for kind in defaults[verb]):
             wanted = f"{defaults[verb][0]}.{resource}"
             reason = f"needs {wanted} in jobLimits: a pod without it is refused, and Prow's own containers set none"
             yield entry_of("jobQuota", entry), reason, set_command(entry_of("jobLimits", wanted), "<amount>")

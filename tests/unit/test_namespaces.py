@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from components.jobs import Jobs
 from components.namespaces import CRD_FILE, Namespaces, NamespacesArgs
 
 from .conftest import known, reveal
@@ -38,7 +39,7 @@ def test_no_job_is_root_on_its_node_unless_somebody_wants_it(run):
 
 @pytest.mark.parametrize("standard", ["restricted", "privileged"])
 def test_another_standard_is_for_jobs_only(run, standard):
-    recorder = run(lambda: Namespaces("namespaces", NamespacesArgs(job_pod_security=standard)))
+    recorder = run(lambda: Namespaces("namespaces", NamespacesArgs(jobs=Jobs(pod_security=standard))))
     assert pod_security(recorder) == {"prow": "restricted", "test-pods": standard}
 
 
@@ -55,7 +56,7 @@ def test_without_settings_jobs_have_neither_limits_nor_a_quota(run):
 
 def test_limits_and_quota_are_for_the_jobs_namespace(run):
     limits = {"default.memory": "1Gi", "defaultRequest.cpu": "100m", "max.memory": "4Gi"}
-    args = NamespacesArgs(job_limits=limits, job_quota={"pods": "20", "requests.cpu": "8"})
+    args = NamespacesArgs(jobs=Jobs(limits=limits, quota={"pods": "20", "requests.cpu": "8"}))
     recorder = run(lambda: Namespaces("namespaces", args))
     assert reveal(recorder.of("LimitRange")["test-pods/jobs"])["spec"]["limits"] == [
         {

@@ -226,15 +226,15 @@ def test_with_gcs_a_service_accounts_key_is_required_and_not_shown(configure):
 def test_restricted_is_not_for_the_containers_that_prow_adds(configure):
     text = errors(configure(jobPodSecurity="restricted", storage="in-cluster"))
     assert "prow:jobPodSecurity is 'restricted', which the containers that Prow adds" in text
-    assert load(configure(jobPodSecurity="restricted")).prow.job_pod_security == "restricted"
-    assert load(configure()).prow.job_pod_security == "baseline"
+    assert load(configure(jobPodSecurity="restricted")).jobs.pod_security == "restricted"
+    assert load(configure()).jobs.pod_security == "baseline"
 
 
 def test_limits_and_quotas_have_the_names_and_amounts_of_kubernetes(configure):
     limits = {"default.memory": "1Gi", "defaultRequest.cpu": 0.5}
-    prow = load(configure(jobLimits=limits, jobQuota={"pods": 20, "requests.memory": "8Gi"})).prow
-    assert prow.job_limits == {"default.memory": "1Gi", "defaultRequest.cpu": "0.5"}
-    assert prow.job_quota == {"pods": "20", "requests.memory": "8Gi"}
+    jobs = load(configure(jobLimits=limits, jobQuota={"pods": 20, "requests.memory": "8Gi"})).jobs
+    assert jobs.limits == {"default.memory": "1Gi", "defaultRequest.cpu": "0.5"}
+    assert jobs.quota == {"pods": "20", "requests.memory": "8Gi"}
     text = errors(configure(jobLimits={"memory": "1Gi"}, jobQuota={"pods": "many"}))
     assert 'prow:jobLimits["memory"] is not default, defaultRequest, min or max' in text
     assert "pulumi config rm --path 'jobLimits[\"memory\"]'" in text
