@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 # Test files run side by side, each worker with a cluster of its own: they wait more than they compute.
 WORKERS ?= 3
 
-.PHONY: help demo demo-down test test-unit lint format lock drift minikube schema clean
+.PHONY: help demo demo-down test test-unit lint format lock preview drift minikube schema clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -32,7 +32,7 @@ lint: $(INSTALLED) ## Check style and types
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ty check
 
-format: $(INSTALLED) ## Mend style
+format: $(INSTALLED) ## Fix style
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
@@ -44,7 +44,10 @@ lock: $(INSTALLED) ## Lock the Python packages of requirements*.in with their ha
 	@$(LOCK) --constraints=requirements-dev.txt --output-file=policies/requirements.txt policies/requirements.in
 	@$(LOCK) --constraints=requirements-dev.txt --output-file=requirements.txt requirements.in
 
-drift: $(INSTALLED) ## Say what was changed by hand on the cluster or on GitHub; fails when there is any
+preview: $(INSTALLED) ## Preview a new stack on a cluster of the testbed's own, which is ended afterwards
+	@$(VENV) -m testbed preview --name preview
+
+drift: $(INSTALLED) ## Show what was changed by hand on the cluster or on GitHub; fails if there is any
 	@$(VENV) -m previews drift
 
 minikube: ## Start the minikube profile that the stack `dev` runs on
