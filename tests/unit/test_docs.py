@@ -87,6 +87,32 @@ def test_every_module_that_a_page_runs_exists(path: Path):
         assert brought or (source / "__main__.py").exists() or source.with_suffix(".py").exists(), name
 
 
+# What a reader makes: a file of prow/jobs, the testbed's state.
+MADE_BY_READERS = re.compile(r"prow/jobs/.+|\.testbed/.*|.*/logs/.*")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=IDS)
+def test_every_file_and_folder_of_the_project_that_a_page_names_exists(path: Path):
+    """`testbed/slack.py` or `prow/jobs/`: a code span that begins with a folder of the project or of the page's own."""
+    spans = [
+        child.content
+        for token in parsed(path)
+        for child in token.children or ()
+        if child.type == "code_inline"
+    ]
+    for span in spans:
+        if (
+            not re.fullmatch(r"[\w.-]+(/[\w.-]+)*/?", span)
+            or "/" not in span
+            or MADE_BY_READERS.fullmatch(span)
+        ):
+            continue
+        for folder in (PROJECT, path.parent):
+            if (folder / span.partition("/")[0]).is_dir():
+                assert (folder / span).exists(), span
+                break
+
+
 def test_every_page_that_the_project_names_exists():
     named = {
         (path.relative_to(PROJECT).as_posix(), page)

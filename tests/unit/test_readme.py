@@ -29,12 +29,6 @@ def test_the_settings_table_is_that_of_pulumi_yaml():
     assert found[1] == table(), "write it anew: .venv/bin/python -m tests.unit.test_readme"
 
 
-def test_every_command_of_the_makefile_that_the_readme_names_exists():
-    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"`?make ([a-z-]+)", (PROJECT / "README.md").read_text()))
-    assert named <= targets
-
-
 def main() -> None:
     path = PROJECT / "README.md"
     text = path.read_text()
