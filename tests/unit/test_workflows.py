@@ -82,6 +82,14 @@ def test_a_pull_request_gets_lint_types_unit_tests_and_a_preview_and_each_night_
     assert "make test\n" in suite["steps"][-1]["run"]
 
 
+def test_every_workflow_installs_the_cli_of_the_sdk():
+    sdk = re.findall(r"^pulumi==(.*)$", (FOLDER.parents[1] / "requirements.in").read_text(), re.MULTILINE)
+    installed = {
+        version for path in WORKFLOWS for version in re.findall(r"pulumi-version: (.*)", path.read_text())
+    }
+    assert installed == set(sdk)
+
+
 def test_the_make_targets_of_the_workflows_exist():
     makefile = (FOLDER.parents[1] / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
