@@ -17,6 +17,7 @@ from testbed.cli import Pulumi
 from testbed.cluster import Cluster
 from testbed.github.client import Person
 from testbed.processes import Processes
+from testbed.standins import stage
 
 PROJECT = Path(__file__).resolve().parents[1]
 REPOSITORY = "acme/go-with-prow"
@@ -100,8 +101,9 @@ def up(folder: Path, report: Report = print) -> Environment:
     """Start what does not run yet and return the environment. Raises what the parts raise, each saying what mends it."""
     folder = folder.absolute()
     # A cluster of the user's pulls its images, so that nothing has to be built for them.
-    own = not os.environ.get("PROW_TESTBED_CONTEXT")
-    tools.ensure(["pulumi", *(("versitygw", *images.PROW_COMPONENTS) if own else ())], report)
+    own = () if os.environ.get("PROW_TESTBED_CONTEXT") else (*cluster.PROGRAMS, "versitygw")
+    prow = images.PROW_COMPONENTS if own else ()
+    tools.ensure([*own, "pulumi", *stage.programs(), *prow], report)
     running = cluster.up(folder, report)
     with timed("images of Prow and of the jobs onto the node", report):
         _images(running, folder, report)
