@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -54,19 +55,33 @@ class Namespaces(pulumi.ComponentResource):
             opts=child,
         )
         self.prowjob_crd = kubernetes.apiextensions.v1.CustomResourceDefinition(
-            f"{name}-prowjob", **_crd(), opts=child
+            f"{name}-prowjob", **read_prowjob_crd(), opts=child
         )
         self.namespace = name_of(prow)
         self.job_namespace = name_of(jobs)
         self.register_outputs({"namespace": self.namespace, "jobNamespace": self.job_namespace})
 
 
-def _crd() -> dict:
-    """`metadata` and `spec` of the CustomResourceDefinition.
+def read_prowjob_crd() -> dict[str, Any]:
+    """Read `metadata` and `spec` of the CustomResourceDefinition.
 
     The file is upstream's with the schemas of the embedded pods and Tekton pipelines left open: they are 97 % of
     its 1.7 MB, more than etcd stores by default, and the API server checks those parts again when the pod is made.
+    The types of the other fields are checked, because one ProwJob that Go cannot decode stops every component of
+    Prow (kubernetes/test-infra#14925). A field that the file does not know is kept: a newer Prow may have written it.
     """
     crd = yaml.load(CRD_FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     crd["metadata"]["labels"] = labels()
+    for version in crd["spec"]["versions"]:
+        _keep_unknown_fields(version["schema"]["openAPIV3Schema"])
     return {"metadata": crd["metadata"], "spec": crd["spec"]}
+
+
+def _keep_unknown_fields(schema: dict[str, Any]) -> None:
+    """Let each object of the schema keep the fields that the schema does not name; else the API server drops them."""
+    properties = schema.get("properties", {})
+    if properties:
+        schema["x-kubernetes-preserve-unknown-fields"] = True
+    for part in (*properties.values(), schema.get("items"), schema.get("additionalProperties")):
+        if isinstance(part, dict):
+            _keep_unknown_fields(part)

@@ -98,11 +98,13 @@ RELAYS: dict[str, Relay] = {
                 "GOSMEE_LOG_LEVEL": "warn",
                 # One event, in bytes: GitHub's largest payload (25 MB) in base64. The default is 1 MiB.
                 "GOSMEE_SSE_BUFFER_SIZE": "37748736",
+                # Five payloads of 24 MB left 463 MB in use, most of it garbage: from here on Go collects it harder.
+                "GOMEMLIMIT": "512MiB",
             },
             secrets={"GOSMEE_URL": "{gosmeeServer}/{channel}"},
             health=Probe(path="/health", port=8081),
             memory="64Mi",  # the buffer
-            memory_limit="512Mi",
+            memory_limit="768Mi",
         ),
     ),
     # https://www.ultrahook.com/faq; environment variable and arguments: lib/ultrahook/client.rb of the gem.

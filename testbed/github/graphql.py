@@ -110,6 +110,7 @@ class _Root:
                 "isDraft": issue.draft,
                 "merged": issue.merged_at is not None,
                 "mergeable": _MERGEABLE[issue.mergeable],
+                "mergeStateStatus": lambda _: shapes.mergeable_state(issue).upper(),
                 "canBeRebased": bool(issue.mergeable),
                 "reviewDecision": lambda _: review_decision(self.github, issue),
                 "milestone": None,

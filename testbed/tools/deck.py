@@ -19,13 +19,16 @@ _SOURCES = tools.SOURCES / "deck_js"
 _PROW_MODULE = "sigs.k8s.io/prow"
 # What gather-static.sh leaves out of the image.
 _LEFT_OUT = shutil.ignore_patterns("*.go", "*.ts", "tsconfig.json", "*.bazel")
-# What base.html loads from other sites, which a machine without them serves itself: the same files, from npm.
-_STYLESHEETS = (
-    "https://fonts.googleapis.com/css?family=Roboto:400,700",
-    "https://fonts.googleapis.com/icon?family=Material+Icons",
-    "https://code.getmdl.io/1.3.0/material.indigo-pink.min.css",
+# What base.html loads from other sites, which a machine without them serves itself: the same files, from npm. The second
+# address of Material Design Lite is that of later releases.
+_FONTS = "https://fonts.googleapis.com/css?family=Roboto:400,700"
+_ICONS = "https://fonts.googleapis.com/icon?family=Material+Icons"
+_MATERIAL = (
+    "https://code.getmdl.io/1.3.0/",
+    "https://cdnjs.cloudflare.com/ajax/libs/material-design-lite/1.3.0/",
 )
-_SCRIPT = "https://code.getmdl.io/1.3.0/material.min.js"
+_LOADED = re.compile(r'<(?:script|link)[^>]*(?:src|href)="(https?://[^"]+)')
+_ANALYTICS = "https://www.googletagmanager.com/"  # loaded only where an installation sets it up
 _VENDOR_CSS = """
 @import "@fontsource/roboto/400.css";
 @import "@fontsource/roboto/700.css";
@@ -89,13 +92,19 @@ def _make(out: Path, report: Report) -> None:
 
 
 def _use_own_files(page: Path) -> None:
-    """Replace the addresses of other sites by those of the same files in static."""
+    """Replace the addresses of other sites by those of the same files in static.
+
+    Raises ToolError if base.html does not load them, or if a page loads anything else from another site.
+    """
     text = page.read_text()
-    if page.name == "base.html" and (
-        absent := [site for site in (*_STYLESHEETS, _SCRIPT) if site not in text]
-    ):
+    base = next((address for address in _MATERIAL if address in text), _MATERIAL[0])
+    stylesheets = (_FONTS, _ICONS, f"{base}material.indigo-pink.min.css")
+    script = f"{base}material.min.js"
+    if page.name == "base.html" and (absent := [site for site in (*stylesheets, script) if site not in text]):
         raise ToolError(f"deck's base.html does not load {', '.join(absent)} as expected")
-    text = text.replace(_SCRIPT, "/static/material.min.js").replace(_STYLESHEETS[0], "/static/vendor.css")
-    for stylesheet in _STYLESHEETS[1:]:  # all of them are in vendor.css
+    text = text.replace(script, "/static/material.min.js").replace(_FONTS, "/static/vendor.css")
+    for stylesheet in stylesheets[1:]:  # all of them are in vendor.css
         text = re.sub(rf'<link[^>]* href="{re.escape(stylesheet)}"[^>]*>', "", text)
+    if foreign := [address for address in _LOADED.findall(text) if not address.startswith(_ANALYTICS)]:
+        raise ToolError(f"deck's {page.name} loads {', '.join(foreign)}, which is not known here")
     page.write_text(text)

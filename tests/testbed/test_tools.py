@@ -410,6 +410,44 @@ def test_the_javascript_packages_are_pinned_and_name_no_registry() -> None:
         assert name == "" or package["integrity"].startswith("sha512-")
 
 
+BASE_HTML = """<head>
+  <script async src="https://www.googletagmanager.com/gtag/js?id={{googleAnalytics}}"></script>
+  <link rel="stylesheet" href="{MATERIAL}material.indigo-pink.min.css">
+  <link rel="stylesheet" type="text/css" href="/static/style.css">
+  <link rel="stylesheet" href="https://fonts.googleapis.com/css?family=Roboto:400,700">
+  <link rel="stylesheet" href="https://fonts.googleapis.com/icon?family=Material+Icons">
+  <script defer src="{MATERIAL}material.min.js"></script>
+</head>"""
+
+
+@pytest.mark.parametrize("material", deck._MATERIAL)
+def test_decks_pages_load_nothing_from_other_sites(tmp_path: Path, material: str) -> None:
+    page = tmp_path / "base.html"
+    page.write_text(BASE_HTML.replace("{MATERIAL}", material))
+    deck._use_own_files(page)
+    assert re.findall(r'(?:src|href)="([^"]+)"', page.read_text())[1:] == [
+        "/static/style.css",
+        "/static/vendor.css",
+        "/static/material.min.js",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BASE_HTML.replace("{MATERIAL}", "https://elsewhere.example/"),
+        BASE_HTML.replace("{MATERIAL}", deck._MATERIAL[1]).replace("Roboto", "Lato"),
+        BASE_HTML.replace("{MATERIAL}", deck._MATERIAL[0])
+        + '<script src="https://elsewhere.example/more.js"></script>',
+    ],
+)
+def test_a_page_of_deck_that_loads_what_is_not_known_is_refused(tmp_path: Path, text: str) -> None:
+    page = tmp_path / "base.html"
+    page.write_text(text)
+    with pytest.raises(ToolError, match=r"deck's base\.html"):
+        deck._use_own_files(page)
+
+
 @needs_go
 def test_deck_has_every_file_that_its_pages_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As upstream's cmd/deck/validate-static-files.sh, and nothing comes from other sites."""

@@ -114,6 +114,34 @@ def test_config_updater_follows_a_repository_of_an_organisation_of_the_settings(
     assert "must be one of acme/…" in errors(configure(**given, configRepository="other/config"))
 
 
+def test_a_release_that_is_older_than_the_stack_knows_is_refused(configure):
+    text = errors(configure(imageTag="v20240801-abcdef123"))
+    assert "prow:imageTag is 'v20240801-abcdef123', a release before v20240802" in text
+    assert "pulumi config set imageTag v2026" in text
+
+
+@pytest.mark.parametrize(
+    ("tag", "warning"),
+    [
+        ("v20240802-66b115076", None),
+        ("v20240802-000000000", None),
+        (PROJECT["config"]["imageTag"]["default"], None),
+        ("latest", "names another release"),
+        ("latest-root", "names another release"),
+        ("v20260819-7593870dc-amd64", "is not of the form"),
+        ("latestish", "is not of the form"),
+    ],
+)
+def test_a_tag_that_does_not_say_its_release_is_warned_of(configure, monkeypatch, tag, warning):
+    shown: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", shown.append)
+    assert load(configure(imageTag=tag)).image_tag == tag
+    assert len(shown) == bool(warning)
+    if warning:
+        assert shown[0].startswith(f"prow:imageTag is {tag!r}, which {warning}")
+        assert "pulumi config set imageTag v2026" in shown[0]
+
+
 def test_every_problem_is_in_one_error_with_the_command_that_mends_it(configure):
     text = errors(
         configure(

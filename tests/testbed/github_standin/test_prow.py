@@ -67,6 +67,10 @@ query: $query){pageInfo{hasNextPage,endCursor},nodes{... on PullRequest{number,a
 headRefOid,mergeable,canBeRebased,repository{name,nameWithOwner,owner{login}},reviewDecision,commits(last: 4){nodes{commit{
 status{contexts{context,description,state}},oid,statusCheckRollup{contexts(last: 100){nodes{... on CheckRun{name,conclusion,
 status}}}}}}},labels(first: 100){nodes{name}},milestone{title},body,title,updatedAt}}}}"""
+# Since v20260819 at the latest tide asks for these as well.
+NEWER_TIDE = TIDE.replace("author{login},", "author{login},authorMetadata:author{__typename},").replace(
+    "mergeable,", "mergeable,mergeStateStatus,"
+)
 BLOCKERS = """query($query:String!$searchCursor:String){rateLimit{cost,remaining},search(type: ISSUE, first: 100, after:
 $searchCursor, query: $query){pageInfo{hasNextPage,endCursor},nodes{... on Issue{number,title,url,repository{name,owner{
 login}}}}}}"""
@@ -131,6 +135,26 @@ def test_what_tide_asks(standin: Standin, repo: str, alice: Person, bot: Person)
         assert 1 not in [
             one["number"] for one in _ask(standin, TIDE, f"is:pr repo:{repo} {other}")["nodes"]
         ], other
+
+
+def test_what_a_newer_tide_asks(standin: Standin, repo: str, alice: Person, bot: Person) -> None:
+    def node() -> Any:
+        (found,) = _ask(standin, NEWER_TIDE, f'is:pr state:open repo:"{repo}"')["nodes"]
+        assert found["authorMetadata"] == {"__typename": "User"}
+        return found
+
+    pull = alice.open_pull_request(repo, branch="topic", files={"README.md": "mine\n"}, title="Topic")
+    assert (node()["mergeable"], node()["mergeStateStatus"]) == ("MERGEABLE", "CLEAN")
+    for state, status in (("pending", "UNSTABLE"), ("failure", "UNSTABLE"), ("success", "CLEAN")):
+        bot.repository(repo).get_commit(pull.head.sha).create_status(state, context="unit")
+        assert node()["mergeStateStatus"] == status
+    alice.push(repo, "main", {"README.md": "theirs\n"}, "Theirs")
+    assert (node()["mergeable"], node()["mergeStateStatus"]) == ("CONFLICTING", "DIRTY")
+    pull.edit(state="closed")
+    alice.open_pull_request(repo, branch="draft", files={"a": "1"}, title="Draft", draft=True)
+    assert (node()["mergeable"], node()["mergeStateStatus"]) == ("MERGEABLE", "DRAFT")
+    closed = _ask(standin, NEWER_TIDE, f'is:pr state:closed repo:"{repo}"')["nodes"]
+    assert [one["mergeStateStatus"] for one in closed] == ["UNKNOWN"]
 
 
 def test_what_else_is_asked_by_graphql(standin: Standin, repo: str, alice: Person, bot: Person) -> None:
