@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 # Test files run side by side, each worker with a cluster of its own: they wait more than they compute.
 WORKERS ?= 3
 
-.PHONY: help demo demo-down test test-unit lint format lock preview drift minikube schema clean
+.PHONY: help demo demo-down test test-unit lint format lock preview drift minikube schema settings clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -56,6 +56,9 @@ minikube: ## Start the minikube profile that the stack `dev` runs on
 schema: ## Generate components/prow_schema.json from Prow's own types
 	cd testbed/tools/prow-schema && CGO_ENABLED=0 go run . > ../../../components/prow_schema.json.new
 	mv components/prow_schema.json.new components/prow_schema.json
+
+settings: $(INSTALLED) ## Write Pulumi.yaml's settings and docs/reference/settings.md from settings/groups.py
+	@$(VENV) -m settings
 
 clean: ## Remove the virtual environment and what tests left in the checkout
 	rm -rf .venv .testbed .pytest_cache .ruff_cache

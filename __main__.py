@@ -4,43 +4,74 @@ from pathlib import Path
 
 import pulumi
 
-from components import settings
-from components.cluster import Cluster, ClusterArgs, kubeconfig_contexts
-from components.exports import export
-from components.prow import Prow, ProwArgs, read_files
+from components.cluster import Cluster, ClusterArgs
+from components.prow import Prow, ProwArgs, ProwOptions, read_files
 from components.redelivery import Redelivery, RedeliveryArgs
 from components.relay import Relay, RelayArgs
+from components.repository import Repository
 from components.webhook import Webhooks, WebhooksArgs
 from components.webhook_secret import WebhookSecret, WebhookSecretArgs
+from settings import load, read_contexts
 
-# All that the user gave is checked before anything is registered.
-given = settings.load(contexts=kubeconfig_contexts())
-files = read_files(Path("prow"), given)
+# All that the user wrote is checked before anything is registered.
+settings = load(contexts=read_contexts())
+build_clusters = settings.cluster.build_clusters
+options = ProwOptions(
+    github=settings.github,
+    images=settings.images,
+    namespace=settings.prow.namespace,
+    job_namespace=settings.prow.job_namespace,
+    components=settings.prow.components,
+    replicas=settings.prow.replicas,
+    storage=settings.storage if settings.storage.kind != "none" else None,
+    slack=settings.slack if settings.slack.token is not None else None,
+    build_clusters=build_clusters.content if build_clusters else None,
+    config_updater=settings.config_repository,
+)
+files = read_files(
+    Path("prow"),
+    options,
+    repositories=settings.webhooks.repositories,
+    organizations=settings.webhooks.organizations,
+    clusters=build_clusters.contexts if build_clusters else (),
+)
 
 cluster = Cluster(
-    "cluster", ClusterArgs(context=given.context, node=given.node, node_address=given.node_address)
+    "cluster",
+    ClusterArgs(
+        context=settings.cluster.context,
+        node=settings.cluster.node or settings.cluster.context,
+        node_address=settings.cluster.node_address,
+    ),
 )
 on_cluster = pulumi.ResourceOptions(providers=[cluster.provider])
 webhook_secret = WebhookSecret(
-    "webhook-secret", WebhookSecretArgs(generation=given.webhook_secret_generation)
+    "webhook-secret", WebhookSecretArgs(generation=settings.webhooks.secret_generation)
 )
 prow = Prow(
     "prow",
-    ProwArgs(settings=given, files=files, hmacs=webhook_secret.hmacs, node_address=cluster.node_address),
+    ProwArgs(options=options, files=files, hmacs=webhook_secret.hmacs, node_address=cluster.node_address),
     on_cluster,
 )
 relay = Relay(
     "relay",
-    RelayArgs(settings=given.relay, node_url=prow.hook_url, namespace=prow.namespace),
+    RelayArgs(
+        kind=settings.relay.kind,
+        values=settings.relay.values,
+        image=settings.relay.image,
+        webhook_url=settings.relay.webhook_url,
+        node_url=prow.hook_url,
+        namespace=prow.namespace,
+    ),
     on_cluster,
 )
 webhooks = Webhooks(
     "webhook",
     WebhooksArgs(
-        repositories=given.repositories,
-        organizations=given.organizations,
-        events=given.webhook_events,
-        imports=given.import_webhooks,
+        repositories=[Repository.parse(name) for name in settings.webhooks.repositories],
+        organizations=settings.webhooks.organizations,
+        events=settings.webhooks.events,
+        imports=settings.webhooks.imports,
         url=relay.url,
         secret=webhook_secret.hmac,
     ),
@@ -48,7 +79,34 @@ webhooks = Webhooks(
 )
 Redelivery(
     "redelivery",
-    RedeliveryArgs(settings=given, namespace=prow.namespace, webhooks=webhooks.urls),
+    RedeliveryArgs(
+        token=settings.redelivery.token if settings.redelivery.enabled else None,
+        schedule=settings.redelivery.schedule,
+        webhooks=webhooks.urls,
+        namespace=prow.namespace,
+        image=settings.images.script,
+    ),
     on_cluster,
 )
-export(given, prow, relay, webhooks)
+
+pulumi.export("deckUrl", prow.deck_url)
+pulumi.export("hookUrl", prow.hook_url)
+pulumi.export("payloadUrl", relay.url)  # a secret where whoever knows it could read payloads
+if relay.manual_command is not None:
+    pulumi.export("relayCommand", relay.manual_command)
+pulumi.export("webhookUrls", webhooks.urls)
+pulumi.export("namespace", prow.namespace)
+pulumi.export("jobNamespace", prow.job_namespace)
+folder = f"prow/jobs/ of {options.config_updater}" if options.config_updater else "prow/jobs/"
+pulumi.export(
+    "next",
+    pulumi.Output.concat(
+        pulumi.Output.concat("Run the relay: ", relay.manual_command or "", ". Then: ")
+        if relay.needs_command
+        else "",
+        f"Open a pull request in {settings.first_target}: its jobs run and report. Watch them at ",
+        prow.deck_url,
+        f" and write jobs of your own into {folder}.",
+    ),
+)
+pulumi.export("readme", Path("Pulumi.README.md").read_text(encoding="utf-8"))

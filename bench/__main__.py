@@ -67,7 +67,7 @@ def main() -> None:
         rows = [
             compare(
                 "imports of the program / `import pulumi`",
-                python("import components.prow, components.cluster, components.webhook, components.exports"),
+                python("import settings, components.prow, components.cluster, components.webhook"),
                 python("import pulumi"),
                 runs,
             )

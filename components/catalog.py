@@ -1,11 +1,13 @@
 """Prow's components as data: what each needs of the cluster, of the configuration and of GitHub.
 
 `components/workload.py` turns a description into Kubernetes objects, so another component (an external plugin, say)
-is one more description here. Sources: the `cmd/<name>/main.go` of kubernetes-sigs/prow for flags and ports, its
-`config/prow/cluster/starter` manifests for rules; flags hold for v20240802 to v20260819.
+is one more description here, and everything that is about one component is in its description. Sources: the
+`cmd/<name>/main.go` of kubernetes-sigs/prow for flags and ports, its `config/prow/cluster/starter` manifests for rules;
+flags hold for v20240802 to v20260819.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 HTTP_HEALTH_PORT = 8081
@@ -13,27 +15,103 @@ METRICS_PORT = 9090
 PPROF_PORT = 6060
 
 
-class Input(Enum):
-    """What a component reads besides Prow's configuration, which all but ghproxy read."""
+class Need(Enum):
+    """What a component reads besides its flags."""
 
     CONFIG = auto()
     """config.yaml and the job files."""
     PLUGINS = auto()
     """plugins.yaml."""
-    GITHUB = auto()
-    """GitHub's API, with the bot's token."""
     WEBHOOK_SECRET = auto()
     """The secret that signs webhooks."""
+    GITHUB = auto()
+    """GitHub's API, as Prow's account."""
     SLACK = auto()
-    """The Slack token, where the stack has one."""
+    """The Slack token, where there is one."""
     BUILD_CLUSTERS = auto()
-    """The kubeconfig of the build clusters, where the stack has one."""
+    """The kubeconfig of the build clusters, where there is one."""
     STORAGE = auto()
-    """The bucket of the jobs' logs, where the stack has one."""
+    """The bucket of the jobs' logs, where there is one."""
+
+
+class Feature(Enum):
+    """What Prow can do besides, with rights of its own."""
+
+    CONFIG_UPDATER = auto()
+    """Prow's plugin config-updater writes the configuration: components/config_updater.py."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class Mount:
+    """A Secret or ConfigMap as files in a directory, and the flags that name them.
+
+    The flags may have `{path}`, the directory, and `{provider}`, the bucket's protocol. Those for GitHub depend on the
+    account: github_flags in `github_account.py`.
+    """
+
+    need: Need
+    volume: str
+    """Name of the volume."""
+    path: str
+    """The directory."""
+    is_secret: bool = True
+    """Whether it is a Secret; False: it is a ConfigMap."""
+    flags: tuple[str, ...] = ()
+
+
+MOUNTS: tuple[Mount, ...] = (
+    Mount(
+        need=Need.CONFIG,
+        volume="config",
+        path="/etc/config",
+        is_secret=False,
+        flags=("--config-path={path}/config.yaml",),
+    ),
+    Mount(
+        need=Need.CONFIG,
+        volume="job-config",
+        path="/etc/job-config",
+        is_secret=False,
+        flags=("--job-config-path={path}",),
+    ),
+    Mount(
+        need=Need.PLUGINS,
+        volume="plugins",
+        path="/etc/plugins",
+        is_secret=False,
+        flags=("--plugin-config={path}/plugins.yaml",),
+    ),
+    Mount(
+        need=Need.WEBHOOK_SECRET,
+        volume="hmac",
+        path="/etc/webhook",
+        flags=("--hmac-secret-file={path}/hmac",),
+    ),
+    Mount(need=Need.GITHUB, volume="github", path="/etc/github"),
+    Mount(
+        need=Need.SLACK,
+        volume="slack",
+        path="/etc/slack",
+        flags=("--slack-workers=1", "--slack-token-file={path}/token"),
+    ),
+    Mount(
+        need=Need.BUILD_CLUSTERS,
+        volume="kubeconfig",
+        path="/etc/kubeconfig",
+        flags=("--kubeconfig={path}/config",),
+    ),
+    Mount(
+        need=Need.STORAGE,
+        volume="storage",
+        path="/etc/storage",
+        flags=("--{provider}-credentials-file={path}/service-account.json",),
+    ),
+)
+"""Where each need is mounted, in the order of a pod's volumes and flags."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyRule:
     """A rule of a Role."""
 
     groups: tuple[str, ...]
@@ -70,175 +148,236 @@ class ServicePort:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Component:
-    """One of Prow's components. Its ServiceAccount, Service and Deployment have its name."""
+class ProwComponent:
+    """One of Prow's components. Its ServiceAccount, Service and Deployment have its name.
+
+    Flags may have `{github_endpoint}`, the REST endpoint of GitHub, and `{bucket_url}`, the URL of the jobs' logs.
+    """
 
     name: str
     """Name of the component and of its image."""
-    inputs: frozenset[Input]
+    needs: frozenset[Need]
+    """What it reads, mounted as MOUNTS says."""
     args: tuple[str, ...] = ()
-    """Flags of its own, beside those that follow from `inputs`."""
-    storage_args: tuple[str, ...] = ()
-    """Flags where the stack has a bucket; `{bucket}` stands for its URL."""
-    rules: tuple[Rule, ...] = ()
+    """Flags of its own, beside those of MOUNTS."""
+    args_for: Mapping[Need, tuple[str, ...]] = field(default_factory=dict)
+    """Flags where there is something that it needs only then."""
+    args_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Flags where another component runs, by that component's name."""
+    rules: tuple[PolicyRule, ...] = ()
     """What it may do in Prow's namespace."""
-    job_rules: tuple[Rule, ...] = ()
+    rules_for: Mapping[Feature, tuple[PolicyRule, ...]] = field(default_factory=dict)
+    """What it may do there besides, for a feature that is on."""
+    job_rules: tuple[PolicyRule, ...] = ()
     """What it may do in the namespace of the jobs' pods."""
     service: ServicePort | None = None
+    """Where others reach it; None: nobody does."""
     liveness: Probe
     readiness: Probe
     singleton: bool = True
     """True: two at a time would do harm (double statuses, double jobs), so an update stops the old one first.
 
-    False: the setting `replicas` says how many run.
+    False: it may run with replicas.
     """
     clones: bool = False
     """Whether it clones repositories; it does so below /var/tmp (defaultTempDir in pkg/git/v2/client_factory.go)."""
     cache: str | None = None
     """Directory for a cache that may be lost; None: no cache."""
     grace_seconds: int = 30
-    """Seconds it is given to finish what it works on when it is stopped."""
+    """Seconds that it has to finish what it works on when it is stopped."""
     cpu: str = "10m"
     """CPU request."""
     memory: str = "64Mi"
     """Memory request."""
     memory_limit: str = "512Mi"
 
+    def url(self, path: str = "") -> str:
+        """URL of its Service for pods of its namespace.
 
-_PROWJOBS = {"groups": ("prow.k8s.io",), "resources": ("prowjobs",)}
+        :raises ValueError: if it has none.
+        """
+        if self.service is None:
+            raise ValueError(f"{self.name} has no Service")
+        port = "" if self.service.port == 80 else f":{self.service.port}"
+        return f"http://{self.name}{port}{path}"
 
 
-def _leader_election(lock: str) -> tuple[Rule, ...]:
+def _prowjobs(*verbs: str) -> PolicyRule:
+    return PolicyRule(groups=("prow.k8s.io",), resources=("prowjobs",), verbs=verbs)
+
+
+def _leader_election(lock: str) -> tuple[PolicyRule, ...]:
     # `create` cannot be limited to a name: the object has none yet (kubernetes.io, RBAC, "Referring to resources").
     return (
-        Rule(groups=("coordination.k8s.io",), resources=("leases",), verbs=("get", "update"), names=(lock,)),
-        Rule(groups=("coordination.k8s.io",), resources=("leases",), verbs=("create",)),
-        Rule(groups=("",), resources=("events",), verbs=("create", "patch")),
+        PolicyRule(
+            groups=("coordination.k8s.io",), resources=("leases",), verbs=("get", "update"), names=(lock,)
+        ),
+        PolicyRule(groups=("coordination.k8s.io",), resources=("leases",), verbs=("create",)),
+        PolicyRule(groups=("",), resources=("events",), verbs=("create", "patch")),
     )
 
 
-_ALL = (
-    Component(
-        name="hook",
-        inputs=frozenset(
-            # Not BUILD_CLUSTERS: hook would use it only to write ConfigMaps of other clusters (config-updater).
-            {Input.CONFIG, Input.PLUGINS, Input.GITHUB, Input.WEBHOOK_SECRET}
-        ),
-        args=("--dry-run=false", "--hmac-secret-file=/etc/webhook/hmac"),
-        clones=True,
-        rules=(Rule(**_PROWJOBS, verbs=("create", "get", "list", "update")),),
-        service=ServicePort(port=8888, target=8888, node_port=True),
-        liveness=HEALTHZ,
-        readiness=READY,
-        singleton=False,
-        grace_seconds=180,  # hook's own --grace-period for events it has accepted
-        memory_limit="1Gi",  # clones repositories for some plugins
+HOOK_PORT = ServicePort(port=8888, target=8888, node_port=True)
+HOOK = ProwComponent(
+    name="hook",
+    needs=frozenset(
+        # Not BUILD_CLUSTERS: hook would use it only to write ConfigMaps of other clusters (config-updater).
+        {Need.CONFIG, Need.PLUGINS, Need.GITHUB, Need.WEBHOOK_SECRET}
     ),
-    Component(
-        name="deck",
-        inputs=frozenset({Input.CONFIG, Input.PLUGINS, Input.GITHUB, Input.BUILD_CLUSTERS, Input.STORAGE}),
-        args=("--hook-url=http://hook:8888/plugin-help",),
-        storage_args=("--spyglass=true",),
-        clones=True,
-        rules=(Rule(**_PROWJOBS, verbs=("get", "list", "watch")),),
-        job_rules=(Rule(groups=("",), resources=("pods/log",), verbs=("get",)),),
-        service=ServicePort(port=80, target=8080, node_port=True),
-        liveness=HEALTHZ,
-        readiness=READY,
-        singleton=False,
-    ),
-    Component(
-        name="crier",
-        # Not BUILD_CLUSTERS: crier reads pods only with --kubernetes-blob-storage-workers.
-        inputs=frozenset({Input.CONFIG, Input.GITHUB, Input.SLACK, Input.STORAGE}),
-        args=("--github-workers=2",),
-        # Not --kubernetes-blob-storage-workers (podinfo.json) as well: these put a finalizer on the pod of each job
-        # that only they take off. A job that runs while the stack is destroyed, or a bucket that is not reached, would
-        # keep its pod, and so the jobs' namespace, from ever being gone.
-        storage_args=("--blob-storage-workers=2",),
-        rules=(Rule(**_PROWJOBS, verbs=("get", "list", "watch", "patch")),),
-        liveness=METRICS,
-        readiness=METRICS,
-    ),
-    Component(
-        name="horologium",
-        inputs=frozenset({Input.CONFIG}),
-        args=("--dry-run=false",),
-        rules=(Rule(**_PROWJOBS, verbs=("create", "list", "watch")),),
-        liveness=METRICS,
-        readiness=METRICS,
-    ),
-    Component(
-        name="sinker",
-        inputs=frozenset({Input.CONFIG, Input.BUILD_CLUSTERS}),
-        args=("--dry-run=false",),
-        rules=(
-            Rule(**_PROWJOBS, verbs=("get", "list", "watch", "delete")),
-            *_leader_election("prow-sinker-leaderlock"),
-        ),
-        job_rules=(
-            Rule(groups=("",), resources=("pods",), verbs=("get", "list", "watch", "delete", "patch")),
-        ),
-        liveness=METRICS,
-        readiness=METRICS,
-    ),
-    Component(
-        name="prow-controller-manager",
-        inputs=frozenset({Input.CONFIG, Input.GITHUB, Input.BUILD_CLUSTERS}),
-        args=("--dry-run=false", "--enable-controller=plank"),
-        rules=(
-            Rule(**_PROWJOBS, verbs=("get", "list", "watch", "update", "patch")),
-            *_leader_election("prow-controller-manager-leader-lock"),
-        ),
-        job_rules=(
-            Rule(
-                groups=("",), resources=("pods",), verbs=("create", "delete", "get", "list", "patch", "watch")
+    args=("--dry-run=false",),
+    clones=True,
+    rules=(_prowjobs("create", "get", "list", "update"),),
+    rules_for={
+        Feature.CONFIG_UPDATER: (
+            # It reads and replaces its ConfigMaps, which Pulumi creates.
+            PolicyRule(
+                groups=("",),
+                resources=("configmaps",),
+                verbs=("get", "update"),
+                names=("job-config", "plugins"),
             ),
-        ),
-        liveness=HEALTHZ,
-        readiness=READY,
-    ),
-    Component(
-        name="status-reconciler",
-        inputs=frozenset({Input.CONFIG, Input.PLUGINS, Input.GITHUB, Input.STORAGE}),
-        args=("--dry-run=false", "--continue-on-error=true"),
-        storage_args=("--status-path={bucket}/status-reconciler/status",),
-        rules=(Rule(**_PROWJOBS, verbs=("create",)),),
-        liveness=PPROF,
-        readiness=PPROF,
-        grace_seconds=180,
-    ),
-    Component(
-        name="tide",
-        inputs=frozenset({Input.CONFIG, Input.GITHUB, Input.STORAGE}),
-        args=("--dry-run=false",),
-        storage_args=("--history-uri={bucket}/tide/history.json", "--status-path={bucket}/tide/status"),
-        clones=True,
-        rules=(Rule(**_PROWJOBS, verbs=("create", "get", "list", "watch")),),
-        service=ServicePort(port=80, target=8888),
-        liveness=METRICS,
-        readiness=METRICS,
-        memory_limit="1Gi",  # clones repositories to merge batches
-    ),
-    Component(
-        name="ghproxy",
-        inputs=frozenset(),
-        args=(
-            "--cache-dir=/cache",
-            "--cache-sizeGB=1",
-            # Each token has a cache of its own: what one token may read is never served to another.
-            "--legacy-disable-disk-cache-partitions-by-auth-header=false",
-            "--log-level=info",
-        ),
-        service=ServicePort(port=80, target=8888),
-        liveness=HEALTHZ,
-        readiness=READY,
-        cache="/cache",
-    ),
+        )
+    },
+    service=HOOK_PORT,
+    liveness=HEALTHZ,
+    readiness=READY,
+    singleton=False,
+    grace_seconds=180,  # hook's own --grace-period for events it has accepted
+    memory_limit="1Gi",  # clones repositories for some plugins
 )
 
-CATALOG: dict[str, Component] = {component.name: component for component in _ALL}
+TIDE = ProwComponent(
+    name="tide",
+    needs=frozenset({Need.CONFIG, Need.GITHUB, Need.STORAGE}),
+    args=("--dry-run=false",),
+    args_for={
+        Need.STORAGE: (
+            "--history-uri={bucket_url}/tide/history.json",
+            "--status-path={bucket_url}/tide/status",
+        )
+    },
+    clones=True,
+    rules=(_prowjobs("create", "get", "list", "watch"),),
+    service=ServicePort(port=80, target=8888),
+    liveness=METRICS,
+    readiness=METRICS,
+    memory_limit="1Gi",  # clones repositories to merge batches
+)
+
+GHPROXY = ProwComponent(
+    name="ghproxy",
+    needs=frozenset(),
+    args=(
+        "--cache-dir=/cache",
+        "--cache-sizeGB=1",
+        # Each token has a cache of its own: what one token may read is never served to another.
+        "--legacy-disable-disk-cache-partitions-by-auth-header=false",
+        "--log-level=info",
+        "--upstream={github_endpoint}",
+    ),
+    service=ServicePort(port=80, target=8888),
+    liveness=HEALTHZ,
+    readiness=READY,
+    cache="/cache",
+)
+
+DECK = ProwComponent(
+    name="deck",
+    needs=frozenset({Need.CONFIG, Need.PLUGINS, Need.GITHUB, Need.BUILD_CLUSTERS, Need.STORAGE}),
+    args=(f"--hook-url={HOOK.url('/plugin-help')}",),
+    args_with={TIDE.name: (f"--tide-url={TIDE.url('/')}",)},
+    args_for={Need.STORAGE: ("--spyglass=true",)},
+    clones=True,
+    rules=(_prowjobs("get", "list", "watch"),),
+    job_rules=(PolicyRule(groups=("",), resources=("pods/log",), verbs=("get",)),),
+    service=ServicePort(port=80, target=8080, node_port=True),
+    liveness=HEALTHZ,
+    readiness=READY,
+    singleton=False,
+)
+
+CRIER = ProwComponent(
+    name="crier",
+    # Not BUILD_CLUSTERS: crier reads pods only with --kubernetes-blob-storage-workers.
+    needs=frozenset({Need.CONFIG, Need.GITHUB, Need.SLACK, Need.STORAGE}),
+    args=("--github-workers=2",),
+    # Not --kubernetes-blob-storage-workers (podinfo.json) as well: these put a finalizer on the pod of each job
+    # that only they take off. A job that runs while the stack is destroyed, or a bucket that is not reached, would
+    # keep its pod, and so the jobs' namespace, from ever being gone.
+    args_for={Need.STORAGE: ("--blob-storage-workers=2",)},
+    rules=(_prowjobs("get", "list", "watch", "patch"),),
+    liveness=METRICS,
+    readiness=METRICS,
+)
+
+HOROLOGIUM = ProwComponent(
+    name="horologium",
+    needs=frozenset({Need.CONFIG}),
+    args=("--dry-run=false",),
+    rules=(_prowjobs("create", "list", "watch"),),
+    liveness=METRICS,
+    readiness=METRICS,
+)
+
+SINKER = ProwComponent(
+    name="sinker",
+    needs=frozenset({Need.CONFIG, Need.BUILD_CLUSTERS}),
+    args=("--dry-run=false",),
+    rules=(
+        _prowjobs("get", "list", "watch", "delete"),
+        *_leader_election("prow-sinker-leaderlock"),
+    ),
+    job_rules=(
+        PolicyRule(groups=("",), resources=("pods",), verbs=("get", "list", "watch", "delete", "patch")),
+    ),
+    liveness=METRICS,
+    readiness=METRICS,
+)
+
+PROW_CONTROLLER_MANAGER = ProwComponent(
+    name="prow-controller-manager",
+    needs=frozenset({Need.CONFIG, Need.GITHUB, Need.BUILD_CLUSTERS}),
+    args=("--dry-run=false", "--enable-controller=plank"),
+    rules=(
+        _prowjobs("get", "list", "watch", "update", "patch"),
+        *_leader_election("prow-controller-manager-leader-lock"),
+    ),
+    job_rules=(
+        PolicyRule(
+            groups=("",), resources=("pods",), verbs=("create", "delete", "get", "list", "patch", "watch")
+        ),
+    ),
+    liveness=HEALTHZ,
+    readiness=READY,
+)
+
+STATUS_RECONCILER = ProwComponent(
+    name="status-reconciler",
+    needs=frozenset({Need.CONFIG, Need.PLUGINS, Need.GITHUB, Need.STORAGE}),
+    args=("--dry-run=false", "--continue-on-error=true"),
+    args_for={Need.STORAGE: ("--status-path={bucket_url}/status-reconciler/status",)},
+    rules=(_prowjobs("create"),),
+    liveness=PPROF,
+    readiness=PPROF,
+    grace_seconds=180,
+)
+
+
+CATALOG: dict[str, ProwComponent] = {
+    component.name: component
+    for component in (
+        HOOK,
+        DECK,
+        CRIER,
+        HOROLOGIUM,
+        SINKER,
+        PROW_CONTROLLER_MANAGER,
+        STATUS_RECONCILER,
+        TIDE,
+        GHPROXY,
+    )
+}
 """Every component by its name."""
 
-REQUIRED = ("hook", "deck", "crier", "prow-controller-manager")
+REQUIRED = tuple(component.name for component in (HOOK, DECK, CRIER, PROW_CONTROLLER_MANAGER))
 """Without these no webhook is answered, no job run, no status reported or shown."""

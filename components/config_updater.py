@@ -14,10 +14,8 @@ stands in the repository:
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from components.catalog import Component, Rule
 from components.prow_rules import Path, as_map, plugins_of
 from components.prow_rules import Rule as Findings
 
@@ -30,13 +28,6 @@ SECTION: dict[str, Any] = {"maps": {files: {"name": name} for files, name in CON
 """What plugins.yaml must hold as `config_updater`; without a namespace Prow takes that of its ProwJobs."""
 
 _SECTION_TEXT = ", ".join(f"{files}: {{name: {name}}}" for files, name in CONFIG_MAPS.items())
-
-
-def with_rights(component: Component) -> Component:
-    """The component, allowed to do what config-updater does: read and replace its ConfigMaps, which Pulumi creates."""
-    names = tuple(sorted(CONFIG_MAPS.values()))
-    rule = Rule(groups=("",), resources=("configmaps",), verbs=("get", "update"), names=names)
-    return replace(component, rules=(*component.rules, rule))
 
 
 def star(repository: str) -> str:

@@ -33,11 +33,11 @@ class ConfigurationArgs:
     """Namespace of the jobs' pods."""
     deck_url: pulumi.Input[str]
     """URL of deck, with a trailing slash."""
-    github_link_url: str = "https://github.com"
+    github_link_url: pulumi.Input[str] = "https://github.com"
     """Where GitHub's pages are, for links in comments."""
-    job_logs: JobLogs | None = None
-    """What Prow is told of stored logs; None: no log is stored."""
-    slack_reporter_configs: Mapping[str, Any] | None = None
+    job_logs: pulumi.Input[JobLogs] | None = None
+    """What config.yaml has of stored logs; None: no log is stored."""
+    slack_reporter_configs: pulumi.Input[Mapping[str, Any]] | None = None
     """What crier tells Slack of; None: it does not know Slack."""
     config_updater: str | None = None
     """Repository, `owner/name`, from which Prow's plugin config-updater writes `plugins` and `job-config`."""
@@ -86,17 +86,14 @@ class Configuration(pulumi.ComponentResource):
             )
             return name_of(made)
 
-        config = pulumi.Output.all(args.namespace, args.job_namespace, args.deck_url).apply(
-            lambda known: render_config(
-                args.files.config,
-                namespace=known[0],
-                job_namespace=known[1],
-                deck_url=known[2],
-                github_link_url=args.github_link_url,
-                job_logs=args.job_logs,
-                slack_reporter_configs=args.slack_reporter_configs,
-            )
-        )
+        config = pulumi.Output.all(
+            namespace=args.namespace,
+            job_namespace=args.job_namespace,
+            deck_url=args.deck_url,
+            github_link_url=args.github_link_url,
+            job_logs=args.job_logs,
+            slack_reporter_configs=args.slack_reporter_configs,
+        ).apply(lambda known: render_config(args.files.config, **known))
         self.config = config_map("config", {"config.yaml": config})
         self.plugins = config_map("plugins", {"plugins.yaml": args.files.plugins_text}, args.config_updater)
         self.job_config = config_map("job-config", args.files.texts, args.config_updater)

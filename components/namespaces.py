@@ -17,10 +17,12 @@ CRD_FILE = Path(__file__).parent / "prowjob_crd.yaml"
 class NamespacesArgs:
     """Names of the two namespaces."""
 
-    namespace: str = "prow"
+    namespace: pulumi.Input[str] = "prow"
     """Of Prow's components and of the ProwJobs."""
-    job_namespace: str = "test-pods"
+    job_namespace: pulumi.Input[str] = "test-pods"
     """Of the pods that run jobs."""
+    install_crd: bool = True
+    """Whether the ProwJob type is made, which a cluster has once."""
 
 
 class Namespaces(pulumi.ComponentResource):
@@ -33,8 +35,8 @@ class Namespaces(pulumi.ComponentResource):
     """Name of Prow's namespace, known once it exists."""
     job_namespace: pulumi.Output[str]
     """Name of the jobs' namespace, known once it exists."""
-    prowjob_crd: kubernetes.apiextensions.v1.CustomResourceDefinition
-    """The type that every component watches."""
+    prowjob_crd: kubernetes.apiextensions.v1.CustomResourceDefinition | None = None
+    """The type that every component watches; None: it is not made here."""
 
     def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Namespaces", name, None, opts)
@@ -54,9 +56,10 @@ class Namespaces(pulumi.ComponentResource):
             metadata={"name": args.job_namespace, "labels": labels()},
             opts=child,
         )
-        self.prowjob_crd = kubernetes.apiextensions.v1.CustomResourceDefinition(
-            f"{name}-prowjob", **read_prowjob_crd(), opts=child
-        )
+        if args.install_crd:
+            self.prowjob_crd = kubernetes.apiextensions.v1.CustomResourceDefinition(
+                f"{name}-prowjob", **read_prowjob_crd(), opts=child
+            )
         self.namespace = name_of(prow)
         self.job_namespace = name_of(jobs)
         self.register_outputs({"namespace": self.namespace, "jobNamespace": self.job_namespace})

@@ -1,63 +1,112 @@
 """Prow as a whole: from secrets and settings to running components, in the order in which data flows."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
 
-from components import config_updater, configuration, prow_files
-from components.catalog import CATALOG
+from components import configuration, prow_files, slack
+from components.catalog import CATALOG, Feature
 from components.configuration import Configuration, ConfigurationArgs
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
+from components.github_account import GitHubAccount, web_url
+from components.images import Images
 from components.log_store import ACCESS_KEY, LogStore, LogStoreArgs
 from components.namespaces import Namespaces, NamespacesArgs
 from components.prow_files import ProwFiles
+from components.repository import Repository
 from components.rotation import Rotation, RotationArgs
 from components.services import Services, ServicesArgs
-from components.settings import Settings
-from components.storage import KEY
-from components.workload import Workloads, WorkloadsArgs, web_url
+from components.slack import Slack
+from components.storage import KEY, Storage, make_job_logs, preview_job_logs
+from components.workload import Workloads, WorkloadsArgs
 
 
-def read_files(folder: Path, settings: Settings) -> ProwFiles:
-    """The files of the folder, checked as the settings have it; what is doubtful is a warning.
+@dataclass(frozen=True, kw_only=True)
+class ProwOptions:
+    """What Prow is like. Its configuration depends on it, so the files of `prow/` are checked with it first."""
 
-    :raises ProwFilesError: with every problem of every file.
-    """
-    logs = settings.job_logs
-    files = prow_files.load(
-        folder,
-        [str(repository) for repository in settings.repositories],
-        organizations=settings.organizations,
-        job_namespace=settings.job_namespace,
-        decoration=logs.decoration if logs else None,
-        github_url=web_url(settings.github_endpoint),
-        followed=str(settings.config_updater) if settings.config_updater else None,
-        clusters=settings.build_clusters,
-    )
-    configuration.check(
-        files,
-        namespace=settings.namespace,
-        job_namespace=settings.job_namespace,
-        job_logs=logs,
-        slack_reporter_configs=settings.slack_reporter_configs,
-    )
-    return files
+    github: GitHubAccount
+    """Prow's account on GitHub."""
+    images: Images
+    """Where the images come from."""
+    namespace: pulumi.Input[str] = "prow"
+    """Namespace of Prow's components and of the ProwJobs. It is made."""
+    job_namespace: pulumi.Input[str] = "test-pods"
+    """Namespace of the jobs' pods. It is made."""
+    components: Sequence[str] = tuple(CATALOG)
+    """Names of the components to run; the catalog's REQUIRED must be among them."""
+    replicas: int = 1
+    """Pods of each component that may run more than once (hook, deck), from 1."""
+    storage: Storage | None = None
+    """Where jobs' logs are kept; None: nowhere, and no job is decorated."""
+    slack: Slack | None = None
+    """Where crier reports jobs to; None: not to Slack."""
+    build_clusters: pulumi.Input[str] | None = None
+    """Kubeconfig of the build clusters; None: jobs run in this cluster only."""
+    config_updater: Repository | None = None
+    """Repository from which Prow's plugin config-updater writes plugins and jobs; None: only this program does."""
+    install_crd: bool = True
+    """Whether the ProwJob type is made. A cluster has it once: of several Prows one makes it, and the others depend on
+    that one's `prowjob_crd`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProwArgs:
     """What Prow is made of."""
 
-    settings: Settings
-    """The checked settings of the stack."""
+    options: ProwOptions
+    """What it is like."""
     files: ProwFiles
-    """The checked files of `prow/`."""
+    """The files of `prow/`, as `read_files` has checked them with these options."""
     hmacs: Mapping[int, pulumi.Input[str]]
     """Secrets that sign webhooks, by generation, the newest first."""
     node_address: pulumi.Input[str]
     """Address at which NodePorts answer."""
+
+
+def read_files(
+    folder: Path,
+    options: ProwOptions,
+    *,
+    repositories: Sequence[str],
+    organizations: Sequence[str] = (),
+    clusters: Sequence[str] = (),
+) -> ProwFiles:
+    """Read and check the files of `prow/`; what is doubtful is a warning.
+
+    Values of the options that are outputs are not known yet: examples stand for them.
+
+    :param repositories: repositories, as `owner/name`, that call hook.
+    :param organizations: organisations whose repositories call hook.
+    :param clusters: names of the build clusters.
+    :raises ProwFilesError: with every problem of every file.
+    """
+    job_logs = preview_job_logs(options.storage, options.images, options.github) if options.storage else None
+    job_namespace = _known(options.job_namespace, "test-pods")
+    files = prow_files.load(
+        folder,
+        repositories,
+        organizations=organizations,
+        job_namespace=job_namespace,
+        decoration=job_logs.decoration if job_logs else None,
+        github_url=web_url(_known(options.github.endpoint, "https://github.example")),
+        followed=str(options.config_updater) if options.config_updater else None,
+        clusters=clusters,
+    )
+    configuration.check(
+        files,
+        namespace=_known(options.namespace, "prow"),
+        job_namespace=job_namespace,
+        job_logs=job_logs,
+        slack_reporter_configs=slack.reporter_configs(
+            _known(options.slack.channel, "example"), options.slack.job_states
+        )
+        if options.slack
+        else None,
+    )
+    return files
 
 
 class Prow(pulumi.ComponentResource):
@@ -69,111 +118,146 @@ class Prow(pulumi.ComponentResource):
 
     namespace: pulumi.Output[str]
     """Name of Prow's namespace, known once it exists."""
+    job_namespace: pulumi.Output[str]
+    """Name of the jobs' namespace, known once it exists."""
     deck_url: pulumi.Output[str]
     """Where people see jobs, with a trailing slash."""
     hook_url: pulumi.Output[str]
     """Where hook receives webhooks, as the cluster's node has it."""
+    prowjob_crd: pulumi.Resource | None
+    """The ProwJob type, on which another Prow of the cluster depends; None: another one makes it."""
 
     def __init__(self, name: str, args: ProwArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Prow", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        settings = args.settings
-        app = settings.github_app
-        components = tuple(
-            config_updater.with_rights(CATALOG[component])
-            if component == "hook" and settings.config_updater
-            else CATALOG[component]
-            for component in settings.components
-        )
-
+        self._name, self._args, self._options = name, args, args.options
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._components = tuple(CATALOG[component] for component in args.options.components)
         namespaces = Namespaces(
             f"{name}-namespaces",
-            NamespacesArgs(namespace=settings.namespace, job_namespace=settings.job_namespace),
-            child,
-        )
-        credentials = Credentials(
-            f"{name}-credentials",
-            CredentialsArgs(
-                namespace=namespaces.namespace,
-                job_namespace=namespaces.job_namespace,
-                hmacs=args.hmacs,
-                bot_token=settings.bot_token,
-                github_app=app,
-                slack_token=settings.slack_token,
-                build_cluster_kubeconfig=settings.build_cluster_kubeconfig,
-                clone_with_token=settings.clone_with_token,
-                storage=self._storage_credentials(name, args, namespaces),
+            NamespacesArgs(
+                namespace=self._options.namespace,
+                job_namespace=self._options.job_namespace,
+                install_crd=self._options.install_crd,
             ),
-            child,
+            self._child,
         )
+        self.namespace, self.job_namespace = namespaces.namespace, namespaces.job_namespace
+        self.prowjob_crd = namespaces.prowjob_crd
+        credentials = self._make_credentials()
         services = Services(
             f"{name}-services",
             ServicesArgs(
-                namespace=namespaces.namespace, components=components, node_address=args.node_address
+                namespace=self.namespace, components=self._components, node_address=args.node_address
             ),
-            child,
+            self._child,
         )
-        config_maps = Configuration(
-            f"{name}-configuration",
-            ConfigurationArgs(
-                files=args.files,
-                namespace=namespaces.namespace,
-                job_namespace=namespaces.job_namespace,
-                deck_url=services.deck_url,
-                github_link_url=web_url(settings.github_endpoint),
-                job_logs=settings.job_logs,
-                slack_reporter_configs=settings.slack_reporter_configs,
-                config_updater=str(settings.config_updater) if settings.config_updater else None,
-            ),
-            child,
-        )
-        workloads = Workloads(
-            f"{name}-components",
-            WorkloadsArgs(
-                components=components,
-                namespace=namespaces.namespace,
-                job_namespace=namespaces.job_namespace,
-                image_registry=settings.image_registry,
-                image_tag=settings.image_tag,
-                github_endpoint=settings.github_endpoint,
-                github_app_id=app.id if app else None,
-                configuration=config_maps,
-                credentials=credentials,
-                replicas=settings.replicas,
-                storage=settings.storage,
-            ),
-            # Every component watches ProwJobs from its start.
-            pulumi.ResourceOptions(parent=self, depends_on=[namespaces.prowjob_crd]),
-        )
+        self.deck_url, self.hook_url = services.deck_url, services.hook_url
+        workloads = self._make_workloads(credentials, self._make_configuration())
         Rotation(
             f"{name}-rotation",
-            RotationArgs(namespace=namespaces.namespace, hmacs=args.hmacs, image=settings.script_image),
+            RotationArgs(namespace=self.namespace, hmacs=args.hmacs, image=self._options.images.script),
             pulumi.ResourceOptions(parent=self, depends_on=[workloads]),
         )
-        self.namespace = namespaces.namespace
-        self.deck_url, self.hook_url = services.deck_url, services.hook_url
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})
 
-    def _storage_credentials(
-        self, name: str, args: ProwArgs, namespaces: Namespaces
-    ) -> StorageCredentials | None:
-        """What reaches the jobs' log storage, which is made here where it is to be the stack's own."""
-        storage = args.settings.storage
-        if storage is None:
-            return None
+    def _make_credentials(self) -> Credentials:
+        options = self._options
+        return Credentials(
+            f"{self._name}-credentials",
+            CredentialsArgs(
+                namespace=self.namespace,
+                job_namespace=self.job_namespace,
+                hmacs=self._args.hmacs,
+                github=options.github,
+                slack_token=options.slack.token if options.slack else None,
+                build_clusters=options.build_clusters,
+                storage=self._make_storage(options.storage) if options.storage else None,
+            ),
+            self._child,
+        )
+
+    def _make_storage(self, storage: Storage) -> StorageCredentials:
+        """The credentials of the jobs' log storage, which is made here where it is to be Prow's own."""
         if storage.kind == "in-cluster":
             store = LogStore(
-                f"{name}-log-store",
+                f"{self._name}-log-store",
                 LogStoreArgs(
-                    namespace=namespaces.namespace,
-                    node_address=args.node_address,
+                    namespace=self.namespace,
+                    node_address=self._args.node_address,
                     bucket=storage.bucket,
                     region=storage.region,
                     size=storage.size,
                 ),
-                pulumi.ResourceOptions(parent=self),
+                self._child,
             )
-            storage = replace(
-                storage, endpoint=store.endpoint, access_key=ACCESS_KEY, secret_key=store.secret_key
+            storage = Storage(
+                kind=storage.kind,
+                bucket=storage.bucket,
+                region=storage.region,
+                endpoint=store.endpoint,
+                access_key=ACCESS_KEY,
+                secret_key=store.secret_key,
             )
-        return StorageCredentials(name=storage.secret_name, key=KEY, content=storage.credentials())
+        return StorageCredentials(name=storage.secret_name, key=KEY, content=storage.render_credentials())
+
+    def _make_configuration(self) -> Configuration:
+        options = self._options
+        reporters = None
+        if options.slack is not None:
+            states = options.slack.job_states
+            reporters = pulumi.Output.from_input(options.slack.channel).apply(
+                lambda channel: slack.reporter_configs(channel or "", states)
+            )
+        return Configuration(
+            f"{self._name}-configuration",
+            ConfigurationArgs(
+                files=self._args.files,
+                namespace=self.namespace,
+                job_namespace=self.job_namespace,
+                deck_url=self.deck_url,
+                github_link_url=pulumi.Output.from_input(options.github.endpoint).apply(web_url),
+                job_logs=make_job_logs(options.storage, options.images, options.github)
+                if options.storage
+                else None,
+                slack_reporter_configs=reporters,
+                config_updater=str(options.config_updater) if options.config_updater else None,
+            ),
+            self._child,
+        )
+
+    def _make_workloads(self, credentials: Credentials, config_maps: Configuration) -> Workloads:
+        options = self._options
+        volumes = {
+            "config": config_maps.config,
+            "job-config": config_maps.job_config,
+            "plugins": config_maps.plugins,
+            "hmac": credentials.hmac_token,
+            "github": credentials.github_token,
+            "slack": credentials.slack_token,
+            "kubeconfig": credentials.kubeconfig,
+            "storage": credentials.storage,
+        }
+        return Workloads(
+            f"{self._name}-components",
+            WorkloadsArgs(
+                components=self._components,
+                namespace=self.namespace,
+                job_namespace=self.job_namespace,
+                images=options.images,
+                github=options.github,
+                volumes={volume: source for volume, source in volumes.items() if source is not None},
+                storage=options.storage,
+                storage_digest=credentials.storage_digest,
+                replicas=options.replicas,
+                features={Feature.CONFIG_UPDATER} if options.config_updater else frozenset(),
+            ),
+            # Every component watches ProwJobs from its start.
+            pulumi.ResourceOptions(
+                parent=self, depends_on=[self.prowjob_crd] if self.prowjob_crd is not None else []
+            ),
+        )
+
+
+def _known(value: pulumi.Input[str] | None, example: str) -> str:
+    """A value that is known before anything is registered; else the example."""
+    return value if isinstance(value, str) else example

@@ -1,32 +1,36 @@
 """The relay that brings GitHub's webhooks to hook, where GitHub cannot reach the cluster itself."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 import pulumi_random as random
 
-from components.catalog import CATALOG
+from components.catalog import HOOK
 from components.objects import USER, http_probe, labels, name_of, restricted_container
-from components.relay_catalog import RELAYS, Client, RelaySettings, names_in
+from components.relay_catalog import RELAYS, Client, list_names
 from components.workload import READY_WITHIN
 
 CHANNEL_LENGTH = 32
 """Letters and digits of a channel; gosmee takes 12 to 64."""
-
-_HOOK = CATALOG["hook"].service
-assert _HOOK is not None
-TARGET = f"http://hook:{_HOOK.port}/hook"
-"""Where hook receives webhooks, for pods of its namespace."""
+RELAY_SECRET = "prow-stack/relay-secret"
+"""Annotation of the pod: a digest of what it reads once, at its start."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RelayArgs:
     """Which relay, and what it needs to know."""
 
-    settings: RelaySettings
-    """What was chosen."""
+    kind: str
+    """Key of RELAYS."""
+    values: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Values of the names in the relay's texts; what makes up its URL must be known before anything is registered."""
+    image: pulumi.Input[str] | None = None
+    """Image of the relay's pod; None: the one of its description."""
+    webhook_url: pulumi.Input[str] | None = None
+    """URL that GitHub calls, in place of the relay's own."""
     node_url: pulumi.Input[str]
     """Where hook receives webhooks, as the cluster's node has it."""
     namespace: pulumi.Input[str]
@@ -43,46 +47,43 @@ class Relay(pulumi.ComponentResource):
 
     url: pulumi.Output[str]
     """What GitHub calls; a secret where it holds the channel, which lets whoever knows it read the payloads."""
-    by_hand: pulumi.Output[str] | None = None
+    manual_command: pulumi.Output[str] | None = None
     """Command that does the pod's work on a machine that reaches the node; None: there is none."""
     has_pod: bool
     """Whether a pod fetches the webhooks."""
 
     def __init__(self, name: str, args: RelayArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Relay", name, None, opts)
-        chosen = args.settings
-        relay = RELAYS[chosen.kind]
-        self._namespace, self._object_name = args.namespace, f"{chosen.kind}-{_identity(chosen)}"
+        relay = RELAYS[args.kind]
+        self._namespace, self._object_name = args.namespace, f"{args.kind}-{_identify(args)}"
         self._prefix = f"{name}-{self._object_name}"
         self._values: dict[str, pulumi.Input[str]] = {
-            **chosen.values,
-            "target": TARGET,
+            **args.values,
+            "target": HOOK.url("/hook"),
             "node": args.node_url,
         }
         texts = (relay.url, *(relay.client.secrets.values() if relay.client else ()))
-        if "channel" in names_in(texts):
-            # RandomPassword and not RandomString, whose result is not secret.
-            channel = random.RandomPassword(
-                f"{self._prefix}-channel",
-                length=CHANNEL_LENGTH,
-                special=False,
-                opts=pulumi.ResourceOptions(parent=self),
-            )
-            self._values["channel"] = pulumi.Output.secret(channel.result)
-        self.url = self._filled(relay.url)
-        if chosen.webhook_url:
-            self.url = pulumi.Output.from_input(chosen.webhook_url)
-        if relay.by_hand:
-            self.by_hand = self._filled(relay.by_hand)
-        image = chosen.image or (relay.client.image if relay.client else None)
+        if "channel" in list_names(texts):
+            self._values["channel"] = self._make_channel()
+        self.url = self._format(relay.url)
+        if args.webhook_url is not None:
+            self.url = pulumi.Output.from_input(args.webhook_url)
+        if relay.manual_command:
+            self.manual_command = self._format(relay.manual_command)
+        image = args.image or (relay.client.image if relay.client else None)
         self.has_pod = relay.client is not None and image is not None
         if relay.client is not None and image is not None:
-            self._deployment(relay.client, image)
-        self.register_outputs({"url": self.url})
+            self._make_pod(relay.client, image)
+        self.register_outputs({"url": self.url, "hasPod": self.has_pod})
 
-    def _filled(self, text: str) -> pulumi.Output[str]:
-        """The text with what is named in braces; secret if any of that is."""
-        return pulumi.Output.format(text, **{name: self._values[name] for name in names_in((text,))})
+    @property
+    def needs_command(self) -> bool:
+        """Whether somebody has to run the command: there is one, and no pod."""
+        return self.manual_command is not None and not self.has_pod
+
+    def _format(self, text: str) -> pulumi.Output[str]:
+        """The text with the values of its names; secret if any of them is."""
+        return pulumi.Output.format(text, **{name: self._values[name] for name in list_names((text,))})
 
     @property
     def _labels(self) -> dict[str, str]:
@@ -91,7 +92,17 @@ class Relay(pulumi.ComponentResource):
     def _metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
         return {"name": self._object_name, "namespace": self._namespace, "labels": self._labels}
 
-    def _deployment(self, client: Client, image: str) -> None:
+    def _make_channel(self) -> pulumi.Output[str]:
+        # RandomPassword and not RandomString, whose result is not secret.
+        channel = random.RandomPassword(
+            f"{self._prefix}-channel",
+            length=CHANNEL_LENGTH,
+            special=False,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return pulumi.Output.secret(channel.result)
+
+    def _make_pod(self, client: Client, image: pulumi.Input[str]) -> None:
         child = pulumi.ResourceOptions(parent=self)
         account = kubernetes.core.v1.ServiceAccount(
             f"{self._prefix}-account",
@@ -99,28 +110,44 @@ class Relay(pulumi.ComponentResource):
             automount_service_account_token=False,
             opts=child,
         )
-        secrets = {
-            key: pulumi.Output.secret(self._filled(text)) for key, text in sorted(client.secrets.items())
+        values = {
+            key: pulumi.Output.secret(self._format(text)) for key, text in sorted(client.secrets.items())
         }
         secret = kubernetes.core.v1.Secret(
-            f"{self._prefix}-secret", metadata=self._metadata(), string_data=secrets, opts=child
+            f"{self._prefix}-secret", metadata=self._metadata(), string_data=values, opts=child
         )
-        secret_name = name_of(secret)
         # The pod reads its environment once: another value must be another pod.
-        digest = pulumi.Output.all(*secrets.values()).apply(
+        digest = pulumi.Output.all(*values.values()).apply(
             lambda known: hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
         )
+        pod: kubernetes.core.v1.PodSpecArgsDict = {
+            "service_account_name": name_of(account),
+            "automount_service_account_token": False,
+            "enable_service_links": False,
+            "security_context": {
+                "run_as_non_root": True,
+                "run_as_user": USER,
+                "run_as_group": USER,
+                "seccomp_profile": {"type": "RuntimeDefault"},
+            },
+            "containers": [self._make_container(client, image, name_of(secret))],
+        }
+        self._make_deployment(pod, digest)
+
+    def _make_container(
+        self, client: Client, image: pulumi.Input[str], secret: pulumi.Output[str]
+    ) -> kubernetes.core.v1.ContainerArgsDict:
         env: list[kubernetes.core.v1.EnvVarArgsDict] = [
-            {"name": key, "value": self._filled(text)} for key, text in client.env.items()
+            {"name": key, "value": self._format(text)} for key, text in client.env.items()
         ]
         env += [
-            {"name": key, "value_from": {"secret_key_ref": {"name": secret_name, "key": key}}}
-            for key in secrets
+            {"name": key, "value_from": {"secret_key_ref": {"name": secret, "key": key}}}
+            for key in sorted(client.secrets)
         ]
         container: kubernetes.core.v1.ContainerArgsDict = {
             "name": "relay",
             "image": image,
-            "args": [self._filled(text) for text in client.args],
+            "args": [self._format(text) for text in client.args],
             "env": env,
             "resources": {
                 "requests": {"cpu": "10m", "memory": client.memory},
@@ -132,7 +159,12 @@ class Relay(pulumi.ComponentResource):
             container["ports"] = [{"name": "health", "container_port": client.health.port}]
             container["readiness_probe"] = http_probe(client.health, period=3, failures=3)
             container["liveness_probe"] = http_probe(client.health, period=10, failures=6)
-        kubernetes.apps.v1.Deployment(
+        return container
+
+    def _make_deployment(
+        self, pod: kubernetes.core.v1.PodSpecArgsDict, digest: pulumi.Output[str]
+    ) -> kubernetes.apps.v1.Deployment:
+        return kubernetes.apps.v1.Deployment(
             f"{self._prefix}-deployment",
             metadata=self._metadata(),
             spec={
@@ -140,22 +172,8 @@ class Relay(pulumi.ComponentResource):
                 "selector": {"match_labels": {"app": self._object_name}},
                 "strategy": {"type": "Recreate"},
                 "template": {
-                    "metadata": {
-                        "labels": self._labels,
-                        "annotations": {"prow.k8s.io/relay-secret": digest},
-                    },
-                    "spec": {
-                        "service_account_name": name_of(account),
-                        "automount_service_account_token": False,
-                        "enable_service_links": False,
-                        "security_context": {
-                            "run_as_non_root": True,
-                            "run_as_user": USER,
-                            "run_as_group": USER,
-                            "seccomp_profile": {"type": "RuntimeDefault"},
-                        },
-                        "containers": [container],
-                    },
+                    "metadata": {"labels": self._labels, "annotations": {RELAY_SECRET: digest}},
+                    "spec": pod,
                 },
             },
             opts=pulumi.ResourceOptions(
@@ -167,7 +185,14 @@ class Relay(pulumi.ComponentResource):
         )
 
 
-def _identity(chosen: RelaySettings) -> str:
-    """What tells one URL from another: a digest of the settings that make it up."""
-    named = sorted(names_in((RELAYS[chosen.kind].url,)) & chosen.values.keys())
-    return hashlib.sha256("\n".join(str(chosen.values[name]) for name in named).encode()).hexdigest()[:8]
+def _identify(args: RelayArgs) -> str:
+    """What tells one URL from another: a digest of the values that make it up.
+
+    :raises ValueError: if one of them is not known yet; it is a part of the objects' names.
+    """
+    named = sorted(list_names((RELAYS[args.kind].url,)) & args.values.keys())
+    values = [args.values[name] for name in named]
+    for name, value in zip(named, values, strict=True):
+        if not isinstance(value, str):
+            raise ValueError(f"{name} makes up the relay's URL, so it must be a plain string")
+    return hashlib.sha256("\n".join(map(str, values)).encode()).hexdigest()[:8]

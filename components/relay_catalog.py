@@ -1,20 +1,18 @@
 """The ways in which GitHub reaches hook, as data: `components/relay.py` turns one into Kubernetes objects.
 
-Another relay is one more description here, and its settings in Pulumi.yaml. Texts may name a setting in braces, whose
-value is put in, and these besides:
+Another relay is one more description here, and its settings in `settings/groups.py`. Texts may name a setting in braces,
+whose value is put in, and these besides:
 
-- `{target}`: where hook receives webhooks inside the cluster;
+- `{target}`: where hook receives webhooks, for pods of its namespace;
 - `{node}`: the same as the cluster's node has it, which is the URL that GitHub calls where no other is known;
-- `{channel}`: a random word that the stack generates and keeps secret.
+- `{channel}`: a random word that the relay's component generates and keeps secret.
 
-A setting named so is required for the relay. What Pulumi.yaml marks as a secret may only be named in `secrets`.
+A setting named so is required for the relay. What is a secret may only be named in `secrets`.
 """
 
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-
-import pulumi
 
 from components.catalog import Probe
 
@@ -41,20 +39,20 @@ class Client:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Relay:
+class RelayKind:
     """A way in which GitHub reaches hook."""
 
     url: str
     """What GitHub calls."""
     client: Client | None = None
     """None: GitHub reaches hook without a pod of ours."""
-    by_hand: str | None = None
-    """Command that does the same on a machine that reaches the node."""
+    manual_command: str | None = None
+    """Command that does the pod's work on a machine that reaches the node; None: there is none."""
 
     @property
     def settings(self) -> frozenset[str]:
         """Settings that it needs in any case."""
-        return names_in((self.url, self.by_hand or "")) - NOT_SETTINGS
+        return list_names((self.url, self.manual_command or "")) - NOT_SETTINGS
 
     @property
     def client_settings(self) -> frozenset[str]:
@@ -62,32 +60,18 @@ class Relay:
         if self.client is None:
             return frozenset()
         texts = (*self.client.args, *self.client.env.values(), *self.client.secrets.values())
-        return names_in(texts) - NOT_SETTINGS - self.settings
+        return list_names(texts) - NOT_SETTINGS - self.settings
 
 
-@dataclass(frozen=True, kw_only=True)
-class RelaySettings:
-    """The relay that was chosen."""
-
-    kind: str
-    """Key of RELAYS."""
-    values: Mapping[str, pulumi.Input[str]]
-    """Settings that relays name, by their name; those that are not set are missing."""
-    image: str | None = None
-    """Image of the relay's pod; None: the one of its description."""
-    webhook_url: str | None = None
-    """URL that GitHub calls, in place of the relay's own."""
-
-
-def names_in(texts: Iterable[str]) -> frozenset[str]:
+def list_names(texts: Iterable[str]) -> frozenset[str]:
     """The names in braces."""
     return frozenset(name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name)
 
 
-RELAYS: dict[str, Relay] = {
-    "none": Relay(url="{node}"),
+RELAYS: dict[str, RelayKind] = {
+    "none": RelayKind(url="{node}"),
     # https://github.com/chmouel/gosmee: gosmee/app.go (resolveClientURLs), gosmee/flags.go, misc/gosmee-client-deployment.yaml
-    "gosmee": Relay(
+    "gosmee": RelayKind(
         url="{gosmeeServer}/{channel}",
         client=Client(
             image="ghcr.io/chmouel/gosmee:v0.32.0",
@@ -108,14 +92,14 @@ RELAYS: dict[str, Relay] = {
         ),
     ),
     # https://www.ultrahook.com/faq; environment variable and arguments: lib/ultrahook/client.rb of the gem.
-    "ultrahook": Relay(
+    "ultrahook": RelayKind(
         url="https://{ultrahookName}.{ultrahookAccount}.ultrahook.com",
         client=Client(
             image=None,
             args=("{ultrahookName}", "{target}"),
             secrets={"ULTRAHOOK_API_KEY": "{ultrahookApiKey}"},
         ),
-        by_hand="ultrahook {ultrahookName} {node}",
+        manual_command="ultrahook {ultrahookName} {node}",
     ),
 }
 """Every relay by the value of the setting `relay`."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.catalog import CATALOG
+from components.catalog import HOOK, HOOK_PORT
 from components.objects import labels, name_of
 from components.script import SECRET_PATH, Script, ScriptArgs
 
@@ -24,8 +24,8 @@ class RotationArgs:
     namespace: pulumi.Input[str]
     """Namespace of Prow's components."""
     hmacs: Mapping[int, pulumi.Input[str]]
-    """Secrets that hook was given, by generation, the newest first."""
-    image: str
+    """Secrets that hook knows or comes to know, by generation, the newest first."""
+    image: pulumi.Input[str]
     """Image with Python for the waiting Job."""
 
 
@@ -38,16 +38,15 @@ class Rotation(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: RotationArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Rotation", name, None, opts)
-        hook, port = CATALOG["hook"].name, _port()
         child = pulumi.ResourceOptions(parent=self)
         pods = kubernetes.core.v1.Service(
             f"{name}-{HOOK_PODS}",
-            metadata={"name": HOOK_PODS, "namespace": args.namespace, "labels": labels(hook)},
+            metadata={"name": HOOK_PODS, "namespace": args.namespace, "labels": labels(HOOK.name)},
             # Without an address of its own: the name stands for each ready pod, not for one of them by chance.
             spec={
                 "cluster_ip": "None",
-                "selector": {"app": hook},
-                "ports": [{"name": "http", "port": port}],
+                "selector": {"app": HOOK.name},
+                "ports": [{"name": "http", "port": HOOK_PORT.target}],
             },
             opts=child,
         )
@@ -57,28 +56,27 @@ class Rotation(pulumi.ComponentResource):
             child,
         )
         newest = max(args.hmacs)
-        if newest > 1:
-            self._wait(f"{name}-{newest}", args, script, pods, newest)
-        self.register_outputs({})
+        job = self._make_job(f"{name}-{newest}", args, script, pods, newest) if newest > 1 else None
+        self.register_outputs({"generation": newest, "job": job})
 
-    def _wait(
+    def _make_job(
         self,
         name: str,
         args: RotationArgs,
         script: Script,
         pods: kubernetes.core.v1.Service,
         generation: int,
-    ) -> None:
-        # A Secret of this generation alone. kubelet may still have the old content of the one that hook reads, and a
-        # Job that was given that would find hook knowing it.
+    ) -> pulumi.Output[str]:
+        # A Secret of this generation alone. kubelet may still have the old content of the Secret that hook reads; a Job
+        # that mounts it would test the old secret.
         secret = kubernetes.core.v1.Secret(
             f"{name}-secret",
             metadata={"name": f"{NAME}-{generation}", "namespace": args.namespace, "labels": labels(NAME)},
             string_data={"hmac": pulumi.Output.secret(args.hmacs[generation])},
             opts=pulumi.ResourceOptions(parent=self),
         )
-        arguments = [f"{SECRET_PATH}/hmac", name_of(pods), str(_port()), str(WITHIN_SECONDS)]
-        kubernetes.batch.v1.Job(
+        arguments = [f"{SECRET_PATH}/hmac", name_of(pods), str(HOOK_PORT.target), str(WITHIN_SECONDS)]
+        job = kubernetes.batch.v1.Job(
             f"{name}-job",
             metadata={
                 "name": f"{NAME}-{generation}",
@@ -88,22 +86,26 @@ class Rotation(pulumi.ComponentResource):
                 "annotations": {"pulumi.com/replaceUnready": "true"},
             },
             spec={
-                "backoff_limit": 3,
-                # The script's own verdict ends it; what befalls its pod (an eviction, say) does not.
+                # The script's exit ends the Job, an eviction of its pod does not. Not by `FailJob`: the provider does not
+                # know that reason of a failure (cloud-ready-checks, pkg/kubernetes/job), and waits until its time is
+                # over.
+                "backoff_limit": 0,
                 "pod_failure_policy": {
                     "rules": [
-                        {"action": "FailJob", "on_exit_codes": {"operator": "In", "values": [1]}},
+                        {
+                            "action": "Ignore",
+                            "on_pod_conditions": [{"type": "DisruptionTarget", "status": "True"}],
+                        }
                     ]
                 },
-                "template": script.pod(arguments, name_of(secret)),
+                "template": script.make_pod(arguments, name_of(secret)),
             },
             opts=pulumi.ResourceOptions(
-                parent=self, custom_timeouts=pulumi.CustomTimeouts(create="10m", update="10m")
+                parent=self,
+                # The API server refuses another policy for a Job that is there.
+                replace_on_changes=["spec.podFailurePolicy"],
+                delete_before_replace=True,  # the new one has the same name
+                custom_timeouts=pulumi.CustomTimeouts(create="10m", update="10m"),
             ),
         )
-
-
-def _port() -> int:
-    service = CATALOG["hook"].service
-    assert service is not None
-    return service.target
+        return name_of(job)

@@ -16,14 +16,15 @@ SECRET_PATH = "/etc/secret"
 
 @dataclass(frozen=True, kw_only=True)
 class ScriptArgs:
-    """Which program, and what it is given."""
+    """Which program, and the objects that it becomes."""
 
     script: str
     """Name of its file, without `.py`."""
     object_name: str
     """Name of the ConfigMap with the program, and of the component that its pods are labelled with."""
     namespace: pulumi.Input[str]
-    image: str
+    """Namespace of the ConfigMap and of the pods."""
+    image: pulumi.Input[str]
     """Image with Python 3.11 or later."""
 
 
@@ -45,9 +46,9 @@ class Script(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self._config_map = name_of(program)
-        self.register_outputs({})
+        self.register_outputs({"configMap": self._config_map})
 
-    def pod(
+    def make_pod(
         self, arguments: pulumi.Input[Sequence[pulumi.Input[str]]], secret: pulumi.Input[str]
     ) -> kubernetes.core.v1.PodTemplateSpecArgsDict:
         """A pod that runs the program once.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.catalog import Component
+from components.catalog import DECK, HOOK, ProwComponent
 from components.objects import labels
 
 
@@ -16,8 +16,8 @@ class ServicesArgs:
 
     namespace: pulumi.Input[str]
     """Namespace of Prow's components."""
-    components: Iterable[Component]
-    """Components; those without a service port are passed over."""
+    components: Iterable[ProwComponent]
+    """Components; those without a service port get none. hook and deck must be among them."""
     node_address: pulumi.Input[str]
     """Address at which NodePorts answer."""
 
@@ -62,12 +62,12 @@ class Services(pulumi.ComponentResource):
             for component in args.components
             if component.service
         }
-        self.deck_url = node_port_url(args.node_address, services["deck"], "/")
-        self.hook_url = node_port_url(args.node_address, services["hook"], "/hook")
+        self.deck_url = make_node_port_url(args.node_address, services[DECK.name], "/")
+        self.hook_url = make_node_port_url(args.node_address, services[HOOK.name], "/hook")
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})
 
 
-def node_port_url(
+def make_node_port_url(
     address: pulumi.Input[str], service: kubernetes.core.v1.Service, path: str
 ) -> pulumi.Output[str]:
     """URL of a NodePort Service; unknown while the port is."""
@@ -75,11 +75,11 @@ def node_port_url(
     # Output.all would turn the typed spec into a plain dict, so the port is taken first.
     port = service.spec.apply(lambda spec: next((p.node_port for p in spec.ports or ()), None))
 
-    def url(parts: list) -> str:
+    def render(parts: list) -> str:
         host, number = parts
         if number is None:
             # A preview on a cluster without the namespace returns the inputs as they are, with no port yet.
             return pulumi.UNKNOWN  # ty: ignore[invalid-explicit-return]
         return f"http://{f'[{host}]' if ':' in host else host}:{int(number)}{path}"
 
-    return pulumi.Output.all(address, port).apply(url)
+    return pulumi.Output.all(address, port).apply(render)

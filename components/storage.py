@@ -1,4 +1,4 @@
-"""Where the logs and artifacts of jobs are kept, and what Prow is told of it.
+"""Where the logs and artifacts of jobs are kept, and what Prow's configuration has of it.
 
 Prow decorates a job only when it has such a place: it clones the commit (clonerefs), runs the job's command under its
 `entrypoint` and uploads the log and `$ARTIFACTS` (initupload, sidecar). Fields: DecorationConfig in
@@ -11,13 +11,14 @@ from typing import Any
 
 import pulumi
 
+from components.github_account import GitHubAccount, clone_decoration
+from components.images import Images
+
 KINDS = ("none", "in-cluster", "s3", "gcs")
 UTILITIES = ("clonerefs", "entrypoint", "initupload", "sidecar")
 """Images of what decoration adds to the pod of a job."""
 KEY = "service-account.json"
 """Key of the Secret with the credentials, for S3 too: Prow looks for this file in a job's pod."""
-MOUNT = "/etc/storage"
-"""Directory of that file in Prow's components."""
 
 # The lenses of Prow's own starter manifests, but for podinfo: see crier in `catalog.py`.
 LENSES: list[dict[str, Any]] = [
@@ -36,18 +37,21 @@ class Storage:
     """A bucket for logs and artifacts."""
 
     kind: str
-    """One of KINDS but for none; in-cluster: the stack runs the store itself."""
-    bucket: str
+    """One of KINDS; none: no log is kept; in-cluster: Prow runs the store itself."""
+    bucket: pulumi.Input[str]
+    """Its name."""
     endpoint: pulumi.Input[str] | None = None
-    """URL of an S3 server; None: AWS, or the stack's own."""
-    region: str = "us-east-1"
+    """URL of an S3 server; None: AWS, or the store of Prow's own."""
+    region: pulumi.Input[str] = "us-east-1"
+    """Region of the bucket, S3 only."""
     access_key: pulumi.Input[str] | None = None
-    """S3 only; the stack's own store gets one generated."""
+    """S3 only; the store of Prow's own has one generated."""
     secret_key: pulumi.Input[str] | None = None
+    """Belongs to the access key."""
     service_account: pulumi.Input[str] | None = None
     """Google's JSON key of a service account, gcs only."""
     size: str = "10Gi"
-    """Size of the volume of the stack's own store; 0: none, the logs go with the store's pod."""
+    """Size of the volume of the store of Prow's own; 0: none, the logs go with the store's pod."""
 
     @property
     def provider(self) -> str:
@@ -55,32 +59,26 @@ class Storage:
         return "gcs" if self.kind == "gcs" else "s3"
 
     @property
-    def url(self) -> str:
-        """The bucket as Prow writes it."""
-        return f"{'gs' if self.kind == 'gcs' else 's3'}://{self.bucket}"
+    def scheme(self) -> str:
+        """The scheme of the bucket's URL, as Prow writes it."""
+        return "gs" if self.kind == "gcs" else "s3"
 
     @property
     def secret_name(self) -> str:
         """Name of the Secret with the credentials, in both namespaces."""
         return f"{self.provider}-credentials"
 
-    @property
-    def flag(self) -> str:
-        """The flag by which a component finds the credentials."""
-        return f"--{self.provider}-credentials-file={MOUNT}/{KEY}"
-
-    def credentials(self) -> pulumi.Output[str]:
+    def render_credentials(self) -> pulumi.Output[str]:
         """The file with which Prow reaches the bucket, secret."""
         if self.kind == "gcs":
             return pulumi.Output.secret(self.service_account or "")
-        parts = pulumi.Output.all(self.endpoint, self.access_key, self.secret_key)
-        return pulumi.Output.secret(
-            parts.apply(
-                lambda known: s3_credentials(
-                    region=self.region, endpoint=known[0], access_key=known[1], secret_key=known[2]
-                )
-            )
+        parts = pulumi.Output.all(
+            region=self.region,
+            endpoint=self.endpoint,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
         )
+        return pulumi.Output.secret(parts.apply(lambda known: render_s3_credentials(**known)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,22 +91,56 @@ class JobLogs:
     """Further parts of config.yaml, each where the user's has none."""
 
 
-def job_logs(storage: Storage, *, image_registry: str, image_tag: str, with_token: bool) -> JobLogs:
-    """What Prow is told of the storage.
+def make_job_logs(storage: Storage, images: Images, account: GitHubAccount) -> pulumi.Output[JobLogs]:
+    """What config.yaml has of the storage, once every value is known."""
+    return pulumi.Output.all(
+        bucket=storage.bucket,
+        registry=images.registry,
+        tag=images.tag,
+        github_endpoint=account.endpoint,
+        app_id=account.app_id,
+    ).apply(lambda known: render_job_logs(storage, account, **known))
 
-    :param with_token: clonerefs gets the bot's token, which private repositories need.
-    """
+
+def preview_job_logs(storage: Storage, images: Images, account: GitHubAccount) -> JobLogs:
+    """What config.yaml has of the storage, before anything is registered: an unknown value is an example."""
+
+    def known(value: pulumi.Input[str] | None, example: str) -> str:
+        return value if isinstance(value, str) else example
+
+    return render_job_logs(
+        storage,
+        account,
+        bucket=known(storage.bucket, "example"),
+        registry=known(images.registry, "registry.example"),
+        tag=known(images.tag, "example"),
+        github_endpoint=known(account.endpoint, "https://github.example"),
+        app_id=known(account.app_id, "1") if account.is_app else None,
+    )
+
+
+def render_job_logs(
+    storage: Storage,
+    account: GitHubAccount,
+    *,
+    bucket: str,
+    registry: str,
+    tag: str,
+    github_endpoint: str,
+    app_id: str | None,
+) -> JobLogs:
+    """What config.yaml has of the storage."""
     decoration: dict[str, Any] = {
-        "utility_images": {name: f"{image_registry}/{name}:{image_tag}" for name in UTILITIES},
-        "gcs_configuration": {"bucket": storage.url, "path_strategy": "explicit"},
+        "utility_images": {name: f"{registry}/{name}:{tag}" for name in UTILITIES},
+        "gcs_configuration": {"bucket": f"{storage.scheme}://{bucket}", "path_strategy": "explicit"},
         f"{storage.provider}_credentials_secret": storage.secret_name,
     }
-    if with_token:
-        decoration["oauth_token_secret"] = {"name": "github-token", "key": "token"}
+    if account.clone_with_token:
+        decoration |= clone_decoration(github_endpoint, app_id=app_id)
     spyglass: dict[str, Any] = {"lenses": LENSES}
     if storage.kind == "gcs":
         spyglass["gcs_browser_prefix"] = "https://console.cloud.google.com/storage/browser/"
-    elif storage.kind == "s3" and not storage.endpoint:
+    elif storage.kind == "s3" and storage.endpoint is None:
         spyglass["gcs_browser_prefix"] = "https://s3.console.aws.amazon.com/s3/buckets/"
     return JobLogs(
         decoration=decoration,
@@ -120,7 +152,7 @@ def job_logs(storage: Storage, *, image_registry: str, image_tag: str, with_toke
     )
 
 
-def s3_credentials(*, region: str, endpoint: str | None, access_key: str, secret_key: str) -> str:
+def render_s3_credentials(*, region: str, endpoint: str | None, access_key: str, secret_key: str) -> str:
     """The file with which Prow reaches an S3 server.
 
     The endpoint has its scheme, which Prow's AWS SDK v2 (since November 2024) asks for and its v1 takes as well;

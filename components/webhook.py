@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_github as github
 
-from components.settings import Repository
+from components.repository import Repository
 from components.webhook_check import Check
 
 EVERY_EVENT = ("*",)

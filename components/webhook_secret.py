@@ -52,7 +52,7 @@ class WebhookSecret(pulumi.ComponentResource):
             if generation > 0
         }
         self.hmac = self.hmacs[args.generation]
-        self.register_outputs({})
+        self.register_outputs({"generation": args.generation})
 
 
 def one_at_a_time(hook: pulumi.ResourceHookArgs) -> None:
@@ -72,7 +72,7 @@ def one_at_a_time(hook: pulumi.ResourceHookArgs) -> None:
         allowed, reason = old, "a secret that was dropped does not come back"
     raise RuntimeError(
         f"prow:webhookSecretGeneration is {new}, but hook and GitHub are at {old}; {reason}, else deliveries would be "
-        f"refused\n    mend it: pulumi config set webhookSecretGeneration {allowed}"
+        f"refused\n    fix: pulumi config set webhookSecretGeneration {allowed}"
     )
 
 

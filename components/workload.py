@@ -1,57 +1,48 @@
 """A Prow component on the cluster: its identity, its rights and the pods that run it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.catalog import METRICS_PORT, Component, Input, Rule
-from components.configuration import Configuration
-from components.credentials import Credentials
-from components.github_app import KEY
+from components.catalog import GHPROXY, METRICS_PORT, MOUNTS, Feature, Mount, Need, PolicyRule, ProwComponent
+from components.github_account import GitHubAccount, github_flags
+from components.images import Images
 from components.objects import http_probe, labels, name_of, restricted_container, restricted_pod
-from components.storage import MOUNT, Storage
+from components.storage import Storage
 
 READY_WITHIN = "5m"
 """How long an update waits for a component's pods, the pull of its image included, before it fails."""
-GITHUB_API = "https://api.github.com"
+STORAGE_CREDENTIALS = "prow-stack/storage-credentials"
+"""Annotation of a pod that reads the credentials of the log storage: their digest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadsArgs:
     """What all components have in common."""
 
-    components: Sequence[Component]
+    components: Sequence[ProwComponent]
     """The components to run."""
     namespace: pulumi.Input[str]
     """Namespace of Prow's components."""
     job_namespace: pulumi.Input[str]
     """Namespace of the jobs' pods."""
-    image_registry: str
-    """Registry and path of the images, without a trailing slash."""
-    image_tag: str
-    """Release of Prow."""
-    github_endpoint: str = GITHUB_API
-    """REST endpoint of GitHub."""
-    github_app_id: str | None = None
-    """The GitHub App that is Prow's account; None: a bot with a token is."""
-    configuration: Configuration
-    credentials: Credentials
+    images: Images
+    """Where the images come from."""
+    github: GitHubAccount
+    """Prow's account; its token or key is in the Secret of the volume `github`."""
+    volumes: Mapping[str, pulumi.Input[str]]
+    """Names of the ConfigMaps and Secrets by the volume of the catalog's MOUNTS; what is missing is not mounted."""
+    storage: Storage | None = None
+    """Where jobs' logs are kept; its credentials are the volume `storage`."""
+    storage_digest: pulumi.Input[str] | None = None
+    """A digest of those credentials. They are read once, not watched like all else: others need other pods."""
     replicas: int = 1
     """Pods of each component that is no singleton; from two on a drained node may take one at a time."""
-    storage: Storage | None = None
-    """Where jobs' logs are kept; its credentials are among `credentials`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Mount:
-    """A Secret or ConfigMap as files in a directory."""
-
-    name: str
-    path: str
-    secret: pulumi.Input[str] | None = None
-    config_map: pulumi.Input[str] | None = None
+    features: AbstractSet[Feature] = field(default_factory=frozenset)
+    """Features that are on, with the rights that they need."""
 
 
 class Workloads(pulumi.ComponentResource):
@@ -61,7 +52,7 @@ class Workloads(pulumi.ComponentResource):
         super().__init__("prow:index:Workloads", name, None, opts)
         for component in args.components:
             Workload(f"{name}-{component.name}", component, args, pulumi.ResourceOptions(parent=self))
-        self.register_outputs({})
+        self.register_outputs({"components": [component.name for component in args.components]})
 
 
 class Workload(pulumi.ComponentResource):
@@ -73,7 +64,11 @@ class Workload(pulumi.ComponentResource):
     deployment: kubernetes.apps.v1.Deployment
 
     def __init__(
-        self, name: str, component: Component, args: WorkloadsArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        component: ProwComponent,
+        args: WorkloadsArgs,
+        opts: pulumi.ResourceOptions | None = None,
     ):
         super().__init__("prow:index:Workload", name, None, opts)
         self._name, self._component, self._args = name, component, args
@@ -84,45 +79,41 @@ class Workload(pulumi.ComponentResource):
             automount_service_account_token=False,  # mounted by those pods that have rights to use
             opts=pulumi.ResourceOptions(parent=self),
         )
+        rules = [*component.rules]
+        for feature in sorted(args.features, key=lambda feature: feature.name):
+            rules += component.rules_for.get(feature, ())
         bindings = [
-            self._grant(scope, namespace, rules, account)
-            for scope, namespace, rules in (
-                ("role", args.namespace, component.rules),
+            self._grant(scope, namespace, granted, account)
+            for scope, namespace, granted in (
+                ("role", args.namespace, rules),
                 ("job-role", args.job_namespace, component.job_rules),
             )
-            if rules
+            if granted
         ]
-        self.deployment = self._deployment(account, bindings)
+        self.deployment = self._make_deployment(account, bindings)
         if self._replicas > 1:
             kubernetes.policy.v1.PodDisruptionBudget(
                 f"{name}-disruption-budget",
                 metadata=self._metadata(args.namespace),
-                spec={"max_unavailable": 1, "selector": self._selector()},
+                spec={"max_unavailable": 1, "selector": self._selector},
                 opts=pulumi.ResourceOptions(parent=self),
             )
-        self.register_outputs({})
+        self.register_outputs({"deployment": name_of(self.deployment)})
+
+    @property
+    def _selector(self) -> kubernetes.meta.v1.LabelSelectorArgsDict:
+        return {"match_labels": {"app": self._component.name}}
 
     def _metadata(self, namespace: pulumi.Input[str]) -> kubernetes.meta.v1.ObjectMetaArgs:
         return kubernetes.meta.v1.ObjectMetaArgs(
             name=self._component.name, namespace=namespace, labels=labels(self._component.name)
         )
 
-    def _selector(self) -> kubernetes.meta.v1.LabelSelectorArgsDict:
-        return {"match_labels": {"app": self._component.name}}
-
-    def _pod_metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
-        digest = self._args.credentials.storage_digest
-        metadata: kubernetes.meta.v1.ObjectMetaArgsDict = {"labels": labels(self._component.name)}
-        if Input.STORAGE in self._component.inputs and digest is not None:
-            # These credentials are read once (NewOpener in pkg/io), not watched like all else: others need other pods.
-            metadata["annotations"] = {"prow/storage-credentials": digest}
-        return metadata
-
     def _grant(
         self,
         scope: str,
         namespace: pulumi.Input[str],
-        rules: tuple[Rule, ...],
+        rules: Sequence[PolicyRule],
         account: kubernetes.core.v1.ServiceAccount,
     ) -> kubernetes.rbac.v1.RoleBinding:
         role = kubernetes.rbac.v1.Role(
@@ -157,121 +148,17 @@ class Workload(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _mounts(self) -> list[_Mount]:
-        component, args = self._component, self._args
-        configuration, credentials = args.configuration, args.credentials
-        possible = (
-            (Input.CONFIG, _Mount(name="config", path="/etc/config", config_map=configuration.config)),
-            (
-                Input.CONFIG,
-                _Mount(name="job-config", path="/etc/job-config", config_map=configuration.job_config),
-            ),
-            (Input.PLUGINS, _Mount(name="plugins", path="/etc/plugins", config_map=configuration.plugins)),
-            (Input.WEBHOOK_SECRET, _Mount(name="hmac", path="/etc/webhook", secret=credentials.hmac_token)),
-            (Input.GITHUB, _Mount(name="github", path="/etc/github", secret=credentials.github_token)),
-            (Input.SLACK, _Mount(name="slack", path="/etc/slack", secret=credentials.slack_token)),
-            (
-                Input.BUILD_CLUSTERS,
-                _Mount(name="kubeconfig", path="/etc/kubeconfig", secret=credentials.kubeconfig),
-            ),
-            (Input.STORAGE, _Mount(name="storage", path=MOUNT, secret=credentials.storage)),
-        )
-        return [
-            mount
-            for input_, mount in possible
-            if input_ in component.inputs and (mount.secret is not None or mount.config_map is not None)
-        ]
-
-    def _arguments(self) -> list[str]:
-        component, args = self._component, self._args
-        running = {other.name for other in args.components}
-        inputs, flags = component.inputs, list(component.args)
-        if Input.CONFIG in inputs:
-            flags += ["--config-path=/etc/config/config.yaml", "--job-config-path=/etc/job-config"]
-        if Input.PLUGINS in inputs:
-            flags.append("--plugin-config=/etc/plugins/plugins.yaml")
-        if Input.GITHUB in inputs:
-            flags += github_flags(
-                args.github_endpoint, cached="ghproxy" in running, app_id=args.github_app_id
-            )
-        if Input.SLACK in inputs and args.credentials.slack_token is not None:
-            flags += ["--slack-workers=1", "--slack-token-file=/etc/slack/token"]
-        if Input.BUILD_CLUSTERS in inputs and args.credentials.kubeconfig is not None:
-            flags.append("--kubeconfig=/etc/kubeconfig/config")
-        if Input.STORAGE in inputs and args.storage is not None:
-            flags.append(args.storage.flag)
-            flags += [flag.format(bucket=args.storage.url) for flag in component.storage_args]
-        if component.name == "deck" and "tide" in running:
-            flags.append("--tide-url=http://tide/")
-        if component.name == "ghproxy":
-            flags.append(f"--upstream={args.github_endpoint}")
-        return flags
-
-    def _container(
-        self, mounts: list[_Mount], scratch: dict[str, str]
-    ) -> kubernetes.core.v1.ContainerArgsDict:
-        component, args = self._component, self._args
-        ports: list[kubernetes.core.v1.ContainerPortArgsDict] = [
-            {"name": "metrics", "container_port": METRICS_PORT}
-        ]
-        if component.service:
-            ports.insert(0, {"name": "http", "container_port": component.service.target})
-        return {
-            "name": component.name,
-            "image": f"{args.image_registry}/{component.name}:{args.image_tag}",
-            "args": self._arguments(),
-            "ports": ports,
-            "liveness_probe": http_probe(component.liveness, period=10, failures=6),
-            "readiness_probe": http_probe(component.readiness, period=3, failures=3),
-            # A slow start (a cold cache, an API server that is just up) is not a hang.
-            "startup_probe": http_probe(component.liveness, period=2, failures=60),
-            "resources": {
-                "requests": {"cpu": component.cpu, "memory": component.memory},
-                "limits": {"memory": component.memory_limit},
-            },
-            "security_context": restricted_container(),
-            "volume_mounts": [
-                *(_read_only(mount) for mount in mounts),
-                *(_writable(name, path) for name, path in scratch.items()),
-            ],
-        }
-
-    def _deployment(
+    def _make_deployment(
         self, account: kubernetes.core.v1.ServiceAccount, bindings: list[kubernetes.rbac.v1.RoleBinding]
     ) -> kubernetes.apps.v1.Deployment:
-        component, args = self._component, self._args
-        mounts = self._mounts()
-        scratch = {"tmp": "/tmp"}
-        if component.clones:
-            scratch["clones"] = "/var/tmp"
-        if component.cache:
-            scratch["cache"] = component.cache
-        pod: kubernetes.core.v1.PodSpecArgsDict = {
-            "service_account_name": name_of(account),
-            "automount_service_account_token": bool(component.rules or component.job_rules),
-            "enable_service_links": False,
-            "termination_grace_period_seconds": component.grace_seconds,
-            "security_context": restricted_pod(),
-            "containers": [self._container(mounts, scratch)],
-            "volumes": [*(_volume(mount) for mount in mounts), *(_scratch(name) for name in scratch)],
-        }
-        if self._replicas > 1:
-            pod["topology_spread_constraints"] = [
-                {
-                    "max_skew": 1,
-                    "topology_key": "kubernetes.io/hostname",
-                    "when_unsatisfiable": "ScheduleAnyway",
-                    "label_selector": self._selector(),
-                }
-            ]
         return kubernetes.apps.v1.Deployment(
             f"{self._name}-deployment",
-            metadata=self._metadata(args.namespace),
+            metadata=self._metadata(self._args.namespace),
             spec={
                 "replicas": self._replicas,
-                "selector": self._selector(),
-                "strategy": _strategy(component),
-                "template": {"metadata": self._pod_metadata(), "spec": pod},
+                "selector": self._selector,
+                "strategy": _make_strategy(self._component),
+                "template": {"metadata": self._make_pod_metadata(), "spec": self._make_pod(account)},
             },
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -283,53 +170,148 @@ class Workload(pulumi.ComponentResource):
             ),
         )
 
+    def _make_pod_metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
+        metadata: kubernetes.meta.v1.ObjectMetaArgsDict = {"labels": labels(self._component.name)}
+        digest = self._args.storage_digest
+        if Need.STORAGE in self._component.needs and digest is not None:
+            metadata["annotations"] = {STORAGE_CREDENTIALS: digest}
+        return metadata
 
-def github_flags(endpoint: str, *, cached: bool, app_id: str | None = None) -> list[str]:
-    """Flags of a component that talks to GitHub as Prow's account.
+    def _make_pod(self, account: kubernetes.core.v1.ServiceAccount) -> kubernetes.core.v1.PodSpecArgsDict:
+        component = self._component
+        mounts = [
+            mount for mount in MOUNTS if mount.need in component.needs and mount.volume in self._args.volumes
+        ]
+        scratch = {"tmp": "/tmp"}
+        if component.clones:
+            scratch["clones"] = "/var/tmp"
+        if component.cache:
+            scratch["cache"] = component.cache
+        pod: kubernetes.core.v1.PodSpecArgsDict = {
+            "service_account_name": name_of(account),
+            "automount_service_account_token": bool(component.rules or component.job_rules),
+            "enable_service_links": False,
+            "termination_grace_period_seconds": component.grace_seconds,
+            "security_context": restricted_pod(),
+            "containers": [self._make_container(mounts, scratch)],
+            "volumes": [
+                *(_make_volume(mount, self._args.volumes[mount.volume]) for mount in mounts),
+                *(_make_scratch(name) for name in scratch),
+            ],
+        }
+        if self._replicas > 1:
+            pod["topology_spread_constraints"] = [
+                {
+                    "max_skew": 1,
+                    "topology_key": "kubernetes.io/hostname",
+                    "when_unsatisfiable": "ScheduleAnyway",
+                    "label_selector": self._selector,
+                }
+            ]
+        return pod
 
-    :param endpoint: REST endpoint of GitHub.
-    :param cached: whether ghproxy runs; it caches GET requests and spares the token's rate limit.
-    :param app_id: the GitHub App that is the account; None: a bot with a token is.
+    def _make_container(
+        self, mounts: Sequence[Mount], scratch: Mapping[str, str]
+    ) -> kubernetes.core.v1.ContainerArgsDict:
+        component = self._component
+        ports: list[kubernetes.core.v1.ContainerPortArgsDict] = [
+            {"name": "metrics", "container_port": METRICS_PORT}
+        ]
+        if component.service:
+            ports.insert(0, {"name": "http", "container_port": component.service.target})
+        return {
+            "name": component.name,
+            "image": self._args.images.of_component(component.name),
+            "args": self._make_flags(mounts),
+            "ports": ports,
+            "liveness_probe": http_probe(component.liveness, period=10, failures=6),
+            "readiness_probe": http_probe(component.readiness, period=3, failures=3),
+            # A slow start (a cold cache, an API server that is just up) is not a hang.
+            "startup_probe": http_probe(component.liveness, period=2, failures=60),
+            "resources": {
+                "requests": {"cpu": component.cpu, "memory": component.memory},
+                "limits": {"memory": component.memory_limit},
+            },
+            "security_context": restricted_container(),
+            "volume_mounts": [
+                *(_mount_read_only(mount.volume, mount.path) for mount in mounts),
+                *(_mount_writable(name, path) for name, path in scratch.items()),
+            ],
+        }
+
+    def _make_flags(self, mounts: Sequence[Mount]) -> pulumi.Output[list[str]]:
+        args, component = self._args, self._component
+        running = frozenset(other.name for other in args.components)
+        return pulumi.Output.all(
+            github_endpoint=args.github.endpoint,
+            app_id=args.github.app_id,
+            bucket=args.storage.bucket if args.storage else None,
+        ).apply(
+            lambda known: render_flags(
+                component,
+                mounts,
+                running=running,
+                github_endpoint=known["github_endpoint"],
+                app_id=known["app_id"],
+                provider=args.storage.provider if args.storage else "",
+                bucket_url=f"{args.storage.scheme}://{known['bucket']}" if args.storage else "",
+            )
+        )
+
+
+def render_flags(
+    component: ProwComponent,
+    mounts: Sequence[Mount],
+    *,
+    running: AbstractSet[str],
+    github_endpoint: str,
+    app_id: str | None,
+    provider: str,
+    bucket_url: str,
+) -> list[str]:
+    """The flags of a component.
+
+    :param mounts: what of its needs there is.
+    :param running: names of the components that run.
+    :param github_endpoint: REST endpoint of GitHub.
+    :param app_id: the GitHub App that is Prow's account; None: a bot with a token is.
+    :param provider: protocol of the bucket; "" without one.
+    :param bucket_url: URL of the bucket as Prow writes it; "" without one.
     """
-    flags = ["--github-token-path=/etc/github/token"]
-    if app_id:  # pkg/flagutil/github.go, Validate: the one or the other
-        flags = [f"--github-app-id={app_id}", f"--github-app-private-key-path=/etc/github/{KEY}"]
-    # Several endpoints are tried in order: GitHub itself while ghproxy is down.
-    flags += [f"--github-endpoint={url}" for url in (["http://ghproxy"] if cached else []) + [endpoint]]
-    if endpoint == GITHUB_API:
-        return [*flags, f"--github-graphql-endpoint={'http://ghproxy' if cached else endpoint}/graphql"]
-    # An Enterprise Server has its GraphQL API beside /api/v3, where ghproxy cannot reach it, and clones elsewhere.
-    # https://docs.github.com/en/enterprise-server@latest/graphql/guides/managing-enterprise-accounts
-    web = web_url(endpoint)
-    return [*flags, f"--github-graphql-endpoint={web}/api/graphql", f"--github-host={web.split('://')[1]}"]
+    values = {"github_endpoint": github_endpoint, "bucket_url": bucket_url, "provider": provider}
+    cache_url = GHPROXY.url() if GHPROXY.name in running else None
+    flags = [flag.format(**values) for flag in component.args]
+    for mount in mounts:
+        flags += [flag.format(path=mount.path, **values) for flag in mount.flags]
+        if mount.need is Need.GITHUB:
+            flags += github_flags(mount.path, github_endpoint, cache_url=cache_url, app_id=app_id)
+    needs = {mount.need for mount in mounts}
+    more = [args for need, args in component.args_for.items() if need in needs]
+    more += [args for name, args in component.args_with.items() if name in running]
+    return flags + [flag.format(**values) for args in more for flag in args]
 
 
-def web_url(endpoint: str) -> str:
-    """Where the pages of the GitHub with this REST endpoint are, without a trailing slash."""
-    return "https://github.com" if endpoint == GITHUB_API else endpoint.removesuffix("/api/v3")
-
-
-def _strategy(component: Component) -> kubernetes.apps.v1.DeploymentStrategyArgsDict:
+def _make_strategy(component: ProwComponent) -> kubernetes.apps.v1.DeploymentStrategyArgsDict:
     if component.singleton:
         return {"type": "Recreate"}
     # The new pod answers before the old one goes: no webhook is refused, no page missing.
     return {"type": "RollingUpdate", "rolling_update": {"max_surge": 1, "max_unavailable": 0}}
 
 
-def _read_only(mount: _Mount) -> kubernetes.core.v1.VolumeMountArgsDict:
-    return {"name": mount.name, "mount_path": mount.path, "read_only": True}
+def _mount_read_only(name: str, path: str) -> kubernetes.core.v1.VolumeMountArgsDict:
+    return {"name": name, "mount_path": path, "read_only": True}
 
 
-def _writable(name: str, path: str) -> kubernetes.core.v1.VolumeMountArgsDict:
+def _mount_writable(name: str, path: str) -> kubernetes.core.v1.VolumeMountArgsDict:
     return {"name": name, "mount_path": path}
 
 
-def _scratch(name: str) -> kubernetes.core.v1.VolumeArgsDict:
+def _make_scratch(name: str) -> kubernetes.core.v1.VolumeArgsDict:
     return {"name": name, "empty_dir": {}}
 
 
-def _volume(mount: _Mount) -> kubernetes.core.v1.VolumeArgsDict:
-    if mount.secret is not None:
+def _make_volume(mount: Mount, source: pulumi.Input[str]) -> kubernetes.core.v1.VolumeArgsDict:
+    if mount.is_secret:
         # Readable by the group only, which fs_group makes the container's.
-        return {"name": mount.name, "secret": {"secret_name": mount.secret, "default_mode": 0o440}}
-    return {"name": mount.name, "config_map": {"name": mount.config_map}}
+        return {"name": mount.volume, "secret": {"secret_name": source, "default_mode": 0o440}}
+    return {"name": mount.volume, "config_map": {"name": source}}

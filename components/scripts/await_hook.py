@@ -2,10 +2,10 @@
 
     python await_hook.py SECRET_FILE HOST PORT SECONDS
 
-HOST is a name that resolves to the address of each pod. Each is sent a ping, as GitHub would send it, until all of them
+HOST is a name that resolves to the address of each pod. Each pod gets a ping, as GitHub would send it, until all of them
 answer 200; hook answers 403 while it does not know the secret (ValidateWebhook in pkg/github/webhooks.go of
-kubernetes-sigs/prow). A ping makes hook do nothing else. Exits with 1, and a last line that says what was the matter,
-when that takes longer than SECONDS.
+kubernetes-sigs/prow). A ping makes hook do nothing else. Exits with 1 when that takes longer than SECONDS; the last line
+says which pod did not answer, and why.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ TIMEOUT_SECONDS = 5.0
 PAYLOAD = json.dumps({"zen": "Wait until hook knows the new secret."}).encode()
 
 
-def addresses(host: str, port: int) -> list[str]:
-    """The addresses behind a name, none while there is no such name."""
+def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a name, none while there is no such name."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror:
@@ -33,8 +33,8 @@ def addresses(host: str, port: int) -> list[str]:
     return sorted({str(info[4][0]) for info in found})
 
 
-def answer(address: str, port: int, secret: bytes) -> str:
-    """The status with which a pod answers a signed ping, or why it does not answer."""
+def send_ping(address: str, port: int, secret: bytes) -> str:
+    """The status with which a pod answers a signed ping, or the reason why it does not answer."""
     headers = {
         "Content-Type": "application/json",
         "X-GitHub-Event": "ping",
@@ -56,30 +56,30 @@ def answer(address: str, port: int, secret: bytes) -> str:
 
 
 def wait(secret: bytes, host: str, port: int, seconds: float) -> str:
-    """Wait until all pods take the secret. Returns what was the matter with them when the time was over, else ""."""
+    """Wait until all pods take the secret. Returns "" then, or what the others answered when the time was over."""
     start = time.monotonic()
     while True:
-        answers = {address: answer(address, port, secret) for address in addresses(host, port)}
-        matter = (
+        answers = {address: send_ping(address, port, secret) for address in resolve(host, port)}
+        reason = (
             ", ".join(f"{address}: {text}" for address, text in answers.items() if text != "200")
             if answers
             else "it has no ready pod"
         )
-        if not matter:
+        if not reason:
             print(f"{', '.join(answers)}: the secret is known after {time.monotonic() - start:.0f} s")
             return ""
         if time.monotonic() - start > seconds:
-            return matter
+            return reason
         time.sleep(PAUSE_SECONDS)
 
 
 def main(arguments: list[str]) -> int:
     """See the file's own text."""
     file, host, port, seconds = arguments
-    matter = wait(Path(file).read_bytes(), host, int(port), float(seconds))
-    if matter:
-        print(f"hook does not know the new webhook secret after {seconds} s: {matter}", flush=True)
-    return 1 if matter else 0
+    reason = wait(Path(file).read_bytes(), host, int(port), float(seconds))
+    if reason:
+        print(f"hook does not know the new webhook secret after {seconds} s: {reason}", flush=True)
+    return 1 if reason else 0
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@
 HOOK is the address of hook, WEBHOOK the API's URL of a webhook. GitHub repeats no delivery by itself, but keeps each for
 three days: https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries
 
-The delivery log of GitHub is all the memory there is. An event has one GUID in all of its attempts, so one that arrived at
-last is not asked for again, nor one whose last attempt is recent: the pause doubles with each. Nothing is asked for while
-hook does not answer. Each run asks for at most MOST events, the oldest first, and waits for what becomes of them, so that
-the next run finds them in the log.
+The program has no memory but GitHub's delivery log. An event has one GUID in all of its attempts. An event that has
+arrived is not asked for again, nor one whose last attempt is recent: the pause doubles with each attempt. Nothing is asked
+for while hook does not answer. Each run asks for at most MOST events, the oldest first, and waits for their outcome, so
+that the next run finds it in the log.
 
-Exits with 1 if GitHub refuses the token or a webhook; the other webhooks are looked after all the same.
+Exits with 1 if GitHub refuses the token or a webhook. The other webhooks are still looked at.
 """
 
 import itertools
@@ -98,18 +98,18 @@ class GitHub:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
                 return json.loads(response.read() or b"null"), response.headers, response.url
         except urllib.error.HTTPError as error:
-            raise _failure(method, url, error) from None
+            raise _explain_failure(method, url, error) from None
         except (OSError, ValueError) as error:
             raise Stop(f"GitHub does not answer: {method} {url}: {error}") from None
 
-    def attempts(self, webhook: str) -> tuple[str, Iterator[list[Attempt]]]:
+    def list_attempts(self, webhook: str) -> tuple[str, Iterator[list[Attempt]]]:
         """The webhook's URL after redirects, and the pages of its log, the newest attempts first."""
         body, headers, url = self.call("GET", f"{webhook}/deliveries?per_page=100")
 
         def pages() -> Iterator[list[Attempt]]:
             page, links = body, headers
             while True:
-                yield [_attempt(entry) for entry in page]
+                yield [_parse_attempt(entry) for entry in page]
                 found = re.search(r'<([^>]+)>; *rel="next"', links.get("Link") or "")
                 if not found:
                     return
@@ -118,7 +118,7 @@ class GitHub:
         return url.split("/deliveries")[0], pages()
 
 
-def _failure(method: str, url: str, error: urllib.error.HTTPError) -> Exception:
+def _explain_failure(method: str, url: str, error: urllib.error.HTTPError) -> Exception:
     try:
         said = json.loads(error.read()).get("message", "")
     except (ValueError, AttributeError):
@@ -146,7 +146,7 @@ def _failure(method: str, url: str, error: urllib.error.HTTPError) -> Exception:
     return Refused(text)
 
 
-def _attempt(entry: dict[str, Any]) -> Attempt:
+def _parse_attempt(entry: dict[str, Any]) -> Attempt:
     action = f".{entry['action']}" if entry.get("action") else ""
     return Attempt(
         id=entry["id"],
@@ -158,7 +158,7 @@ def _attempt(entry: dict[str, Any]) -> Attempt:
     )
 
 
-def missed(webhook: str, attempts: Iterable[Attempt], now: datetime) -> list[Missed]:
+def find_missed(webhook: str, attempts: Iterable[Attempt], now: datetime) -> list[Missed]:
     """The events of a log that have not arrived and are due to be asked for.
 
     An event whose first attempt is not in the log (any more) is left alone: GitHub keeps it no longer, and the
@@ -174,27 +174,27 @@ def missed(webhook: str, attempts: Iterable[Attempt], now: datetime) -> list[Mis
         and now - of_event[0].at < KEPT
         and not any(attempt.arrived for attempt in of_event)
         and not of_event[0].what.startswith("ping:")  # no event
-        and now - of_event[-1].at >= pause(len(of_event))
+        and now - of_event[-1].at >= compute_pause(len(of_event))
     ]
 
 
-def pause(attempts: int) -> timedelta:
+def compute_pause(attempts: int) -> timedelta:
     """How long after the last of so many failed attempts the next is due: at once after the first."""
     return timedelta(0) if attempts < 2 else min(FIRST_PAUSE * 2 ** (attempts - 2), LONGEST_PAUSE)
 
 
-def read(github: GitHub, webhook: str, now: datetime) -> list[Missed]:
+def read_missed(github: GitHub, webhook: str, now: datetime) -> list[Missed]:
     """The missed events of a webhook."""
-    url, pages = github.attempts(webhook)
+    url, pages = github.list_attempts(webhook)
     log: list[Attempt] = []
     for page in itertools.islice(pages, PAGES):
         log += page
         if not page or now - page[-1].at > KEPT:
             break
-    return missed(url, log, now)
+    return find_missed(url, log, now)
 
 
-def ask(github: GitHub, wanted: Sequence[Missed]) -> list[Missed]:
+def ask_again(github: GitHub, wanted: Sequence[Missed]) -> list[Missed]:
     """Have GitHub deliver again. Returns what it agreed to, also when it stopped agreeing half-way."""
     asked: list[Missed] = []
     for event in wanted:
@@ -216,26 +216,35 @@ def ask(github: GitHub, wanted: Sequence[Missed]) -> list[Missed]:
     return asked
 
 
-def outcomes(github: GitHub, asked: Sequence[Missed]) -> dict[str, Attempt]:
+def await_outcomes(github: GitHub, asked: Sequence[Missed]) -> dict[str, Attempt]:
     """The new attempts of the asked events by GUID, as far as GitHub has logged them in time."""
     found: dict[str, Attempt] = {}
-    known = {attempt.id for event in asked for attempt in event.attempts}
-    waited_for = {event.attempts[0].guid for event in asked}
-    oldest = {event.webhook: event.attempts[-1].at for event in asked}
     end = time.monotonic() + OUTCOME_SECONDS
     while True:
-        for webhook, at in oldest.items():
-            _, pages = github.attempts(webhook)
-            for page in itertools.islice(pages, PAGES):
-                found |= {a.guid: a for a in page if a.guid in waited_for and a.id not in known}
-                if len(found) == len(asked) or not page or page[-1].at < at:
-                    break
+        for webhook in {event.webhook for event in asked}:
+            found |= read_outcomes(github, webhook, [event for event in asked if event.webhook == webhook])
         if len(found) == len(asked) or time.monotonic() > end:
             return found
         time.sleep(BETWEEN_SECONDS)
 
 
-def answers(hook: str) -> bool:
+def read_outcomes(github: GitHub, webhook: str, asked: Sequence[Missed]) -> dict[str, Attempt]:
+    """The new attempts of the asked events of one webhook by GUID, as far as its log has them."""
+    found: dict[str, Attempt] = {}
+    known = {attempt.id for event in asked for attempt in event.attempts}
+    guids = {event.attempts[0].guid for event in asked}
+    oldest = min(event.attempts[-1].at for event in asked)
+    _, pages = github.list_attempts(webhook)
+    for page in itertools.islice(pages, PAGES):
+        found |= {
+            attempt.guid: attempt for attempt in page if attempt.guid in guids and attempt.id not in known
+        }
+        if len(found) == len(asked) or not page or page[-1].at < oldest:
+            break
+    return found
+
+
+def is_answering(hook: str) -> bool:
     """Whether hook answers."""
     end = time.monotonic() + HOOK_SECONDS
     while True:
@@ -250,7 +259,7 @@ def answers(hook: str) -> bool:
 
 def run(github: GitHub, hook: str, webhooks: Sequence[str]) -> int:
     """One run; the exit code."""
-    if not answers(hook):
+    if not is_answering(hook):
         print(f"hook does not answer at {hook}: nothing is asked for before it does")
         return 0
     code, now = 0, datetime.now(UTC)
@@ -258,26 +267,31 @@ def run(github: GitHub, hook: str, webhooks: Sequence[str]) -> int:
     try:
         for webhook in webhooks:
             try:
-                wanted += read(github, webhook, now)
+                wanted += read_missed(github, webhook, now)
             except Refused as refused:
                 print(refused)
                 code = 1
         wanted.sort(key=lambda event: event.attempts[0].at)
-        asked = ask(github, wanted[:MOST])
-        results = outcomes(github, asked) if asked else {}
+        asked = ask_again(github, wanted[:MOST])
+        outcomes = await_outcomes(github, asked) if asked else {}
     except Stop as stop:
         print(f"{stop}\nthe next run goes on")
         return code
-    for event in asked:
-        result = results.get(event.attempts[-1].guid)
-        if result is None or not result.arrived:
-            print(f"{event.attempts[-1].guid} {'has not ended yet' if result is None else result.what}")
-    arrived = sum(result.arrived for result in results.values())
-    left = len(wanted) - len(asked)
+    print_outcomes(asked, outcomes)
+    arrived, left = sum(outcome.arrived for outcome in outcomes.values()), len(wanted) - len(asked)
     print(
         f"{len(webhooks)} webhooks: {len(asked)} asked for, {arrived} arrived, {left} left for the next run"
     )
     return code
+
+
+def print_outcomes(asked: Sequence[Missed], outcomes: dict[str, Attempt]) -> None:
+    """Print which of the asked events have not arrived."""
+    for event in asked:
+        guid = event.attempts[-1].guid
+        outcome = outcomes.get(guid)
+        if outcome is None or not outcome.arrived:
+            print(f"{guid} {'has not ended yet' if outcome is None else outcome.what}")
 
 
 def main(arguments: list[str]) -> int:

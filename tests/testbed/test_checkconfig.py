@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from components import configuration, prow_files, slack, storage
+from components.github_account import GitHubAccount
+from components.images import Images
 from testbed import tools
 from tests.unit.prow_examples import BROKEN, CONFIG, PLUGINS, REPOSITORIES, SOUND, Broken, many_jobs, write
 
@@ -43,11 +45,10 @@ def test_prow_takes_what_the_checks_take(files: dict[str, str] | None, tmp_path:
 
 @pytest.mark.parametrize("kind", ["in-cluster", "s3", "gcs"])
 def test_prow_takes_what_stored_logs_and_slack_add(kind: str):
-    logs = storage.job_logs(
+    logs = storage.preview_job_logs(
         storage.Storage(kind=kind, bucket="logs"),
-        image_registry="r.example/p",
-        image_tag="v1",
-        with_token=True,
+        Images(registry="r.example/p", tag="v1", script="python:3"),
+        GitHubAccount(bot_token="ghp_1", clone_with_token=True),
     )
     github = "https://ghe.example.com"
     taken = prow_files.load(PROJECT / "prow", REPOSITORIES, decoration=logs.decoration, github_url=github)

@@ -12,6 +12,8 @@ from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import ROOT, SETTINGS
 from pulumi.runtime.stack import run_pulumi_func
 
+from .configured import set_settings
+
 SECRET_SIG = "1b47061264138c4ac30d75fd1eb44270"  # sdk/python/lib/pulumi/runtime/rpc.py, _special_secret_sig
 
 
@@ -92,19 +94,21 @@ class Recorder(pulumi.runtime.Mocks):
 class Hooks:
     """Takes hooks of resources, as the server does through which the engine would call them."""
 
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        """Names of the hooks; one name is one hook in a program."""
+
     def register_error_hook(self, hook: pulumi.ErrorHook) -> None:
         """Nothing fails on mocks."""
 
     def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
         """Nothing is done on mocks."""
+        self.names.append(hook.name)
 
 
-@pytest.fixture
-def recorder() -> Iterator[Recorder]:
-    """Mocks of a project `prow`, stack `test`, set before the components are made."""
+def prepare() -> Recorder:
+    """Set mocks of a project `prow`, stack `test`, before the components are made."""
     made = Recorder()
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
     made.monitor = MockMonitor(made)
     ROOT.set(None)  # the stack of another test belongs to that test's loop
     pulumi.runtime.set_mocks(made, project="prow", stack="test", preview=False, monitor=made.monitor)
@@ -112,7 +116,24 @@ def recorder() -> Iterator[Recorder]:
     SETTINGS.rpc_manager.clear()
     SETTINGS.outputs.clear()
     SETTINGS.callbacks = Hooks()
-    yield made
+    return made
+
+
+def run_program(loop: asyncio.AbstractEventLoop, program: Callable[[], Any]) -> None:
+    """Run a program on the mocks to its end; errors of resources and outputs are raised."""
+
+    async def main() -> None:
+        await run_pulumi_func(program)
+
+    loop.run_until_complete(main())
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    """Mocks of a project `prow`, stack `test`, set before the components are made."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield prepare()
     for task in asyncio.all_tasks(loop):
         task.cancel()
     loop.run_until_complete(asyncio.sleep(0))
@@ -120,14 +141,17 @@ def recorder() -> Iterator[Recorder]:
 
 
 @pytest.fixture
+def configure(recorder: Recorder) -> Callable[..., pulumi.Config]:
+    """Sets the settings of a stack on the mocks; see `set_settings`."""
+    return set_settings
+
+
+@pytest.fixture
 def run(recorder: Recorder) -> Callable[[Callable[[], Any]], Recorder]:
     """Runs a program on the mocks, to its end; errors of resources and outputs are raised."""
 
     def execute(program: Callable[[], Any]) -> Recorder:
-        async def main() -> None:
-            await run_pulumi_func(program)
-
-        asyncio.get_event_loop().run_until_complete(main())
+        run_program(asyncio.get_event_loop(), program)
         return recorder
 
     return execute

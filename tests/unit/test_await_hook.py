@@ -77,7 +77,7 @@ def test_it_waits_until_the_secret_gets_known(hook):
 
 
 def test_one_pod_that_does_not_know_the_secret_is_enough_to_go_on_waiting(hook, monkeypatch):
-    monkeypatch.setattr(await_hook, "addresses", lambda host, port: ["127.0.0.1", "127.0.0.2"])
+    monkeypatch.setattr(await_hook, "resolve", lambda host, port: ["127.0.0.1", "127.0.0.2"])
     # The second address refuses the connection, as the server listens at the first alone.
     matter = await_hook.wait(OLD, "hook-pods", hook.server_port, 0.05)
     assert matter.startswith("127.0.0.2: ")

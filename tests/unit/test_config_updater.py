@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from components import config_updater, prow_files
-from components.catalog import CATALOG
 from components.configuration import Configuration, ConfigurationArgs
 from components.prow_files import ProwFilesError
 
@@ -117,14 +116,6 @@ def test_while_it_is_off_the_plugin_in_the_files_is_a_warning_with_the_command_t
 def test_the_shipped_maps_are_those_that_hook_may_write():
     shipped = yaml.safe_load((Path(__file__).parents[2] / "prow" / "plugins.yaml").read_text())
     assert shipped["config_updater"] == config_updater.SECTION
-
-
-def test_hook_may_read_and_replace_two_config_maps_and_create_none():
-    rules = config_updater.with_rights(CATALOG["hook"]).rules
-    assert rules[: len(CATALOG["hook"].rules)] == CATALOG["hook"].rules
-    (added,) = rules[len(CATALOG["hook"].rules) :]
-    assert (added.groups, added.resources) == (("",), ("configmaps",))
-    assert (added.verbs, added.names) == (("get", "update"), ("job-config", "plugins"))
 
 
 def config_maps(run, folder: Path, writer: str | None):

@@ -1,15 +1,17 @@
 import yaml
 
-from components.credentials import Credentials, CredentialsArgs, StorageCredentials, hook_tokens
+from components.credentials import Credentials, CredentialsArgs, StorageCredentials, render_hook_tokens
+from components.github_account import GitHubAccount
 from components.webhook_secret import GENERATION
 
 from .conftest import known, marked_secret, reveal, secrets_of
 
+BOT = GitHubAccount(bot_token="ghp_known")
 SECRETS = {
     "hmacs": {2: "2" * 40, 1: "1" * 40},
-    "bot_token": "ghp_known",
+    "github": BOT,
     "slack_token": "xoxb-known",
-    "build_cluster_kubeconfig": "{}",
+    "build_clusters": "{}",
 }
 
 
@@ -23,7 +25,7 @@ def test_each_secret_is_where_prow_reads_it(run):
     recorder, credentials = make(run, **SECRETS)
     data = {key: reveal(inputs)["stringData"] for key, inputs in recorder.of("Secret").items()}
     assert data == {
-        "prow/hmac-token": {"hmac": hook_tokens(["2" * 40, "1" * 40])},
+        "prow/hmac-token": {"hmac": render_hook_tokens(["2" * 40, "1" * 40])},
         "prow/github-token": {"token": "ghp_known"},
         "prow/slack-token": {"token": "xoxb-known"},
         "prow/kubeconfig": {"config": "{}"},
@@ -38,7 +40,7 @@ def test_every_value_is_sent_to_the_engine_as_a_secret(run):
 
 
 def test_without_optional_tokens_no_secret_is_made_for_them(run):
-    recorder, credentials = make(run, hmacs={1: "1" * 40}, bot_token="ghp_known")
+    recorder, credentials = make(run, hmacs={1: "1" * 40}, github=BOT)
     assert set(recorder.of("Secret")) == {"prow/hmac-token", "prow/github-token"}
     assert credentials.slack_token is None
     assert credentials.storage is None
@@ -46,14 +48,16 @@ def test_without_optional_tokens_no_secret_is_made_for_them(run):
 
 
 def test_the_bots_token_is_in_the_jobs_namespace_only_if_clonerefs_is_to_use_it(run):
-    recorder, _ = make(run, hmacs={1: "1" * 40}, bot_token="ghp_known", clone_with_token=True)
+    recorder, _ = make(
+        run, hmacs={1: "1" * 40}, github=GitHubAccount(bot_token="ghp_known", clone_with_token=True)
+    )
     data = reveal(recorder.of("Secret")["test-pods/github-token"])["stringData"]
     assert data == {"token": "ghp_known"}
 
 
 def test_the_storages_credentials_are_secret_and_the_same_in_both_namespaces(run):
     storage = StorageCredentials(name="s3-credentials", key="service-account.json", content="{known}")
-    recorder, credentials = make(run, hmacs={1: "1" * 40}, bot_token="ghp_known", storage=storage)
+    recorder, credentials = make(run, hmacs={1: "1" * 40}, github=BOT, storage=storage)
     for namespace in ("prow", "test-pods"):
         data = recorder.of("Secret")[f"{namespace}/s3-credentials"]["stringData"]
         assert secrets_of(data) == [reveal(data)] == [{"service-account.json": "{known}"}]
@@ -63,7 +67,7 @@ def test_the_storages_credentials_are_secret_and_the_same_in_both_namespaces(run
 
 
 def test_hook_reads_a_token_of_digits_as_a_string():
-    assert yaml.safe_load(hook_tokens(["1234567890"])) == {"*": [{"value": "1234567890"}]}
+    assert yaml.safe_load(render_hook_tokens(["1234567890"])) == {"*": [{"value": "1234567890"}]}
 
 
 def test_the_secret_that_hook_reads_says_which_generation_is_the_newest(run):

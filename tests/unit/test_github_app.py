@@ -7,19 +7,18 @@ import pytest
 import yaml
 
 from components import prow_files
-from components.catalog import CATALOG, Input
+from components.catalog import CATALOG, Need
 from components.configuration import render_config
 from components.credentials import Credentials, CredentialsArgs
-from components.github_app import GitHubApp
-from components.settings import load
-from components.workload import github_flags
+from components.github_account import GITHUB_API, GitHubAccount, github_flags
+from components.storage import JobLogs, preview_job_logs
+from settings import load
 
+from .configured import read_errors as errors
 from .conftest import known, marked_secret, reveal, secrets_of
-from .test_settings import configure, errors
 from .test_workload import make as workloads
 from .test_workload import pods
 
-__all__ = ["configure"]
 PROJECT = Path(__file__).parents[2]
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n-----END RSA PRIVATE KEY-----\n"
 APP = {"githubAppId": "4711", "githubAppPrivateKey": PEM, "botToken": ""}
@@ -27,16 +26,15 @@ APP = {"githubAppId": "4711", "githubAppPrivateKey": PEM, "botToken": ""}
 
 def test_an_app_stands_in_for_the_bots_token(configure):
     settings = load(configure(**APP))
-    assert settings.bot_token is None
-    assert settings.github_app is not None
-    assert settings.github_app.id == "4711"
-    key = settings.github_app.private_key
+    assert settings.github.bot_token is None
+    assert settings.github.app_id == "4711"
+    key = settings.github.app_private_key
     assert (known(key), marked_secret(key)) == (PEM, True)
 
 
 def test_a_client_id_is_an_apps_id_as_well(configure):
     settings = load(configure(**APP | {"githubAppId": "Iv23liAbCdEfGhIjKlMn"}))
-    assert settings.github_app is not None
+    assert settings.github.app_id == "Iv23liAbCdEfGhIjKlMn"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +87,7 @@ def test_a_key_in_plain_text_is_refused_and_not_shown(configure):
     assert "MIIEpAIBAAKCAQEA" not in text
 
 
-@pytest.mark.parametrize("name", [name for name in CATALOG if Input.GITHUB in CATALOG[name].inputs])
+@pytest.mark.parametrize("name", [name for name in CATALOG if Need.GITHUB in CATALOG[name].needs])
 def test_every_component_that_talks_to_github_has_the_apps_flags_and_no_tokens(run, name):
     (container,) = pods(workloads(run, app="4711"))[name]["containers"]
     assert {"--github-app-id=4711", "--github-app-private-key-path=/etc/github/cert"} <= set(
@@ -101,24 +99,18 @@ def test_every_component_that_talks_to_github_has_the_apps_flags_and_no_tokens(r
 
 def test_nobody_else_has_them(run):
     for name, pod in pods(workloads(run, app="4711")).items():
-        assert ("4711" in str(pod)) is (Input.GITHUB in CATALOG[name].inputs), name
+        assert ("4711" in str(pod)) is (Need.GITHUB in CATALOG[name].needs), name
 
 
 def test_with_a_token_there_are_no_flags_of_an_app():
-    flags = github_flags("https://api.github.com", cached=True)
+    flags = github_flags("/etc/github", GITHUB_API, cache_url="http://ghproxy")
     assert "--github-token-path=/etc/github/token" in flags
     assert not any("app" in flag for flag in flags)
 
 
 def test_the_key_is_in_both_namespaces_under_the_name_that_prow_documents(run):
-    app = GitHubApp(id="4711", private_key=pulumi.Output.secret(PEM))
-    args = CredentialsArgs(
-        namespace="prow",
-        job_namespace="test-pods",
-        hmacs={1: "0f" * 20},
-        github_app=app,
-        clone_with_token=True,
-    )
+    app = GitHubAccount(app_id="4711", app_private_key=pulumi.Output.secret(PEM), clone_with_token=True)
+    args = CredentialsArgs(namespace="prow", job_namespace="test-pods", hmacs={1: "0f" * 20}, github=app)
     recorder = run(lambda: Credentials("credentials", args))
     for namespace in ("prow", "test-pods"):
         data = recorder.of("Secret")[f"{namespace}/github-token"]["stringData"]
@@ -126,10 +118,14 @@ def test_the_key_is_in_both_namespaces_under_the_name_that_prow_documents(run):
         assert secrets_of(data) in ([PEM], [reveal(data)])
 
 
+def make_logs(configure, *, clone: bool) -> JobLogs:
+    settings = load(configure(**APP, storage="in-cluster", cloneWithToken=clone))
+    return preview_job_logs(settings.storage, settings.images, settings.github)
+
+
 @pytest.mark.parametrize("clone", [True, False])
 def test_decorated_jobs_clone_as_the_app_when_they_are_to_clone_with_an_account(configure, clone):
-    logs = load(configure(**APP, storage="in-cluster", cloneWithToken=clone)).job_logs
-    assert logs is not None
+    logs = make_logs(configure, clone=clone)
     added = {
         "github_app_id": "4711",
         "github_app_private_key_secret": {"name": "github-token", "key": "cert"},
@@ -141,8 +137,7 @@ def test_decorated_jobs_clone_as_the_app_when_they_are_to_clone_with_an_account(
 
 
 def test_prow_takes_the_decoration_of_an_app(configure):
-    logs = load(configure(**APP, storage="in-cluster", cloneWithToken=True)).job_logs
-    assert logs is not None
+    logs = make_logs(configure, clone=True)
     files = prow_files.load(PROJECT / "prow", ["acme/one"], decoration=logs.decoration)
     text = render_config(
         files.config,

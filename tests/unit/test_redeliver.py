@@ -42,7 +42,7 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(redeliver, "BETWEEN_SECONDS", 0.01)
-    monkeypatch.setattr(redeliver, "HOOK_SECONDS", 0.1)
+    monkeypatch.setattr(redeliver, "HOOK_SECONDS", 1.0)
 
 
 @dataclass
@@ -263,11 +263,11 @@ def attempt(id: int, *, guid: str = "g", hours: float = 1, first: bool = True, a
     ],
 )
 def test_an_event_is_due_when_it_never_arrived_and_its_last_attempt_is_long_enough_ago(log, due):
-    assert bool(redeliver.missed("https://x", log, NOW)) is due
+    assert bool(redeliver.find_missed("https://x", log, NOW)) is due
 
 
 def test_the_pauses_between_attempts_are_bounded():
-    hours = [redeliver.pause(attempts) / timedelta(hours=1) for attempts in range(1, 12)]
+    hours = [redeliver.compute_pause(attempts) / timedelta(hours=1) for attempts in range(1, 12)]
     assert hours == sorted(hours)
     assert hours[0] == 0
     assert hours[-1] == 6

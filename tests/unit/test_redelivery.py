@@ -1,12 +1,6 @@
-from types import SimpleNamespace
-from typing import cast
-
 import pulumi
-import pytest
 
 from components.redelivery import Redelivery, RedeliveryArgs
-from components.relay_catalog import RelaySettings
-from components.settings import Settings
 
 from .conftest import reveal, secrets_of
 
@@ -16,18 +10,17 @@ WEBHOOKS = {
 }
 
 
-def make(run, token: str | None = "ghp_known", relay: str = "none"):
+def make(run, token: str | None = "ghp_known"):
     def program():
-        settings = SimpleNamespace(
-            redelivery_token=None if token is None else pulumi.Output.secret(token),
-            redelivery_schedule="*/10 * * * *",
-            relay=RelaySettings(kind=relay, values={}),
-            script_image="registry.example/python:3",
-        )
-        webhooks = pulumi.Output.from_input(WEBHOOKS)
         Redelivery(
             "redelivery",
-            RedeliveryArgs(settings=cast(Settings, settings), namespace="prow", webhooks=webhooks),
+            RedeliveryArgs(
+                token=None if token is None else pulumi.Output.secret(token),
+                schedule="*/10 * * * *",
+                webhooks=pulumi.Output.from_input(WEBHOOKS),
+                namespace="prow",
+                image="registry.example/python:3",
+            ),
         )
 
     return run(program)
@@ -60,11 +53,3 @@ def test_the_token_is_a_secret_that_the_pod_reads_as_a_file(run):
     pod = reveal(recorder.of("CronJob"))["prow/redelivery"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     assert {"name": "secret", "secret": {"secretName": "redelivery", "defaultMode": 0o440}} in pod["volumes"]
     assert pod["automountServiceAccountToken"] is False
-
-
-@pytest.mark.parametrize(("relay", "warned"), [("none", False), ("gosmee", True), ("ultrahook", True)])
-def test_a_relay_that_hides_losses_from_github_is_warned_of(run, monkeypatch, relay, warned):
-    said = []
-    monkeypatch.setattr(pulumi.log, "warn", lambda text, **_: said.append(text))
-    make(run, relay=relay)
-    assert [f"behind the relay {relay}" in text for text in said] == ([True] if warned else [])

@@ -7,7 +7,7 @@ import pytest
 
 from components import relay_catalog
 from components.relay import Relay, RelayArgs
-from components.relay_catalog import RELAYS, RelaySettings
+from components.relay_catalog import RELAYS
 
 from .conftest import is_secret, known, marked_secret, reveal, secrets_of
 
@@ -21,8 +21,7 @@ def make(run, kind, values=None, key="key-known", **args):
     """The relay of these settings, on the mocks; an API key is given where the relay takes one."""
     made = []
     secret = {"ultrahookApiKey": pulumi.Output.secret(key)} if kind == "ultrahook" else {}
-    settings = RelaySettings(kind=kind, values=(values or {}) | secret, **args)
-    program = RelayArgs(settings=settings, node_url=NODE, namespace="prow")
+    program = RelayArgs(kind=kind, values=(values or {}) | secret, node_url=NODE, namespace="prow", **args)
     return run(lambda: made.append(Relay("relay", program))), made[0]
 
 
@@ -118,9 +117,9 @@ def test_ultrahooks_url_is_made_of_name_and_account(run):
     assert "key-known" in str(secrets_of(secret))
 
 
-def test_without_an_image_ultrahook_is_run_by_hand(run):
+def test_without_an_image_ultrahook_is_run_manual_command(run):
     recorder, relay = make(run, "ultrahook", ACCOUNT)
-    assert known(relay.by_hand) == f"ultrahook prow {NODE}"
+    assert known(relay.manual_command) == f"ultrahook prow {NODE}"
     assert not relay.has_pod
     assert recorder.of("Deployment") == {}
 
@@ -190,5 +189,9 @@ def test_a_new_image_changes_the_same_objects(run):
 def test_a_description_names_secrets_only_where_they_do_not_show(kind):
     relay = RELAYS[kind]
     client = relay.client
-    shown = (relay.by_hand or "", *(client.args if client else ()), *(client.env.values() if client else ()))
-    assert not relay_catalog.names_in(shown) & {"channel", "ultrahookApiKey"}
+    shown = (
+        relay.manual_command or "",
+        *(client.args if client else ()),
+        *(client.env.values() if client else ()),
+    )
+    assert not relay_catalog.list_names(shown) & {"channel", "ultrahookApiKey"}

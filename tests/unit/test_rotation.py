@@ -63,3 +63,11 @@ def test_the_program_is_the_one_that_the_job_runs(run):
     (file,) = recorder.of("ConfigMap")["prow/webhook-secret"]["data"]
     (container,) = recorder.of("Job")["prow/webhook-secret-2"]["spec"]["template"]["spec"]["containers"]
     assert container["command"][-1] == f"/program/{file}"
+
+
+def test_the_scripts_exit_ends_the_job_in_a_way_that_the_provider_sees(run):
+    spec = make(run, {2: NEW, 1: OLD}).of("Job")["prow/webhook-secret-2"]["spec"]
+    assert spec["backoffLimit"] == 0
+    (rule,) = spec["podFailurePolicy"]["rules"]
+    assert rule["action"] == "Ignore"
+    assert rule["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]

@@ -1,25 +1,27 @@
 """What Prow is told of a bucket, as its own types have it."""
 
 import json
-from typing import Any
 
 import pytest
 
-from components.storage import UTILITIES, Storage, job_logs, s3_credentials
+from components.github_account import GitHubAccount
+from components.images import Images
+from components.storage import UTILITIES, Storage, preview_job_logs, render_s3_credentials
 
 from .conftest import known, marked_secret
 
-IMAGES: dict[str, Any] = {"image_registry": "registry.example/prow", "image_tag": "v1", "with_token": False}
+IMAGES = Images(registry="registry.example/prow", tag="v1", script="python:3")
+BOT = GitHubAccount(bot_token="ghp_1")
 
 
 def test_decoration_has_the_stacks_images_and_its_bucket():
-    decoration = job_logs(Storage(kind="s3", bucket="logs"), **IMAGES).decoration
+    decoration = preview_job_logs(Storage(kind="s3", bucket="logs"), IMAGES, BOT).decoration
     assert decoration == {
         "utility_images": {name: f"registry.example/prow/{name}:v1" for name in UTILITIES},
         "gcs_configuration": {"bucket": "s3://logs", "path_strategy": "explicit"},
         "s3_credentials_secret": "s3-credentials",
     }
-    decoration = job_logs(Storage(kind="gcs", bucket="logs"), **IMAGES).decoration
+    decoration = preview_job_logs(Storage(kind="gcs", bucket="logs"), IMAGES, BOT).decoration
     assert decoration["gcs_configuration"]["bucket"] == "gs://logs"
     assert decoration["gcs_credentials_secret"] == "gcs-credentials"
     assert "s3_credentials_secret" not in decoration
@@ -35,18 +37,25 @@ def test_decoration_has_the_stacks_images_and_its_bucket():
     ],
 )
 def test_deck_links_to_a_browser_of_the_bucket_where_there_is_one(storage, prefix):
-    assert job_logs(storage, **IMAGES).defaults["deck"]["spyglass"].get("gcs_browser_prefix") == prefix
+    assert (
+        preview_job_logs(storage, IMAGES, BOT).defaults["deck"]["spyglass"].get("gcs_browser_prefix")
+        == prefix
+    )
 
 
 def test_deck_shows_no_bucket_but_those_of_the_configuration():
     assert (
-        job_logs(Storage(kind="s3", bucket="b"), **IMAGES).defaults["deck"]["skip_storage_path_validation"]
+        preview_job_logs(Storage(kind="s3", bucket="b"), IMAGES, BOT).defaults["deck"][
+            "skip_storage_path_validation"
+        ]
         is False
     )
 
 
 def test_an_endpoint_has_its_scheme_and_the_path_style():
-    found = json.loads(s3_credentials(region="r", endpoint="http://x:1", access_key="a", secret_key="s"))
+    found = json.loads(
+        render_s3_credentials(region="r", endpoint="http://x:1", access_key="a", secret_key="s")
+    )
     assert found == {
         "region": "r",
         "endpoint": "http://x:1",
@@ -57,7 +66,7 @@ def test_an_endpoint_has_its_scheme_and_the_path_style():
 
 
 def test_aws_has_neither():
-    found = json.loads(s3_credentials(region="r", endpoint=None, access_key="a", secret_key="s"))
+    found = json.loads(render_s3_credentials(region="r", endpoint=None, access_key="a", secret_key="s"))
     assert found == {"region": "r", "access_key": "a", "secret_key": "s"}
 
 
@@ -65,7 +74,7 @@ def test_credentials_are_secret(run):
     made = []
     s3 = Storage(kind="s3", bucket="b", access_key="a", secret_key="s")
     gcs = Storage(kind="gcs", bucket="b", service_account="{}")
-    run(lambda: made.extend([s3.credentials(), gcs.credentials()]))
+    run(lambda: made.extend([s3.render_credentials(), gcs.render_credentials()]))
     assert json.loads(known(made[0]))["secret_key"] == "s"
     assert known(made[1]) == "{}"
     assert [marked_secret(output) for output in made] == [True, True]

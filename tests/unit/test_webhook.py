@@ -1,6 +1,6 @@
 import pulumi
 
-from components.settings import Repository
+from components.repository import Repository
 from components.webhook import Webhooks, WebhooksArgs
 
 from .conftest import known, reveal, secrets_of

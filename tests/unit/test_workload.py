@@ -1,18 +1,15 @@
 """Every component's Deployment and rights, as the API server gets them."""
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 
-from components.catalog import CATALOG
+from components.catalog import CATALOG, Feature
+from components.config_updater import CONFIG_MAPS
+from components.github_account import GITHUB_API, GitHubAccount, github_flags, web_url
+from components.images import Images
 from components.storage import Storage
-from components.workload import GITHUB_API, Workloads, WorkloadsArgs, github_flags, web_url
+from components.workload import Workloads, WorkloadsArgs
 
 from .conftest import reveal
-
-CONFIGURATION: Any = SimpleNamespace(config="config", plugins="plugins", job_config="job-config")
-
 
 STORAGE = Storage(kind="s3", bucket="logs")
 
@@ -26,27 +23,29 @@ def make(
     storage=None,
     app=None,
     replicas=1,
+    features=frozenset(),
 ):
-    credentials: Any = SimpleNamespace(
-        hmac_token="hmac-token",
-        github_token="github-token",
-        slack_token=slack,
-        kubeconfig=kubeconfig,
-        storage="s3-credentials" if storage else None,
-        storage_digest="digest" if storage else None,
-    )
+    volumes = {
+        "config": "config",
+        "job-config": "job-config",
+        "plugins": "plugins",
+        "hmac": "hmac-token",
+        "github": "github-token",
+        "slack": slack,
+        "kubeconfig": kubeconfig,
+        "storage": "s3-credentials" if storage else None,
+    }
     args = WorkloadsArgs(
         components=tuple(CATALOG[name] for name in names),
         namespace="prow",
         job_namespace="test-pods",
-        image_registry="registry.example/prow",
-        image_tag="v1",
-        github_endpoint=endpoint,
-        github_app_id=app,
-        configuration=CONFIGURATION,
-        credentials=credentials,
+        images=Images(registry="registry.example/prow", tag="v1", script="python:3"),
+        github=GitHubAccount(bot_token="ghp_1", app_id=app, endpoint=endpoint),
+        volumes={volume: source for volume, source in volumes.items() if source is not None},
         storage=storage,
+        storage_digest="digest" if storage else None,
         replicas=replicas,
+        features=features,
     )
     return run(lambda: Workloads("prow", args))
 
@@ -121,6 +120,23 @@ def test_rights_are_the_catalogs_and_bound_to_the_components_account(run):
     assert recorder.of("ClusterRole") == recorder.of("ClusterRoleBinding") == {}
 
 
+def test_hook_may_write_the_config_maps_of_config_updater_only_with_that_feature(run):
+    def rules(features):
+        roles = {
+            key: reveal(inputs)["rules"] for key, inputs in make(run, features=features).of("Role").items()
+        }
+        return {
+            key: [rule for rule in found if rule["resources"] == ["configmaps"]]
+            for key, found in roles.items()
+        }
+
+    assert not any(rules(frozenset()).values())
+    found = {key: rule for key, rule in rules({Feature.CONFIG_UPDATER}).items() if rule}
+    assert list(found) == ["prow/hook"]
+    assert found["prow/hook"][0]["resourceNames"] == sorted(CONFIG_MAPS.values())
+    assert found["prow/hook"][0]["verbs"] == ["get", "update"]
+
+
 def test_only_hook_and_deck_keep_the_old_pod_until_the_new_one_answers(run):
     strategies = {
         key.split("/")[1]: reveal(inputs)["spec"]["strategy"]["type"]
@@ -144,7 +160,7 @@ def test_without_ghproxy_and_tide_nothing_points_at_them(run):
 
 
 def test_an_enterprise_server_has_its_own_graphql_endpoint_and_host():
-    flags = github_flags("https://ghe.example.com/api/v3", cached=True)
+    flags = github_flags("/etc/github", "https://ghe.example.com/api/v3", cache_url="http://ghproxy")
     assert "--github-graphql-endpoint=https://ghe.example.com/api/graphql" in flags
     assert "--github-host=ghe.example.com" in flags
     assert web_url("https://ghe.example.com/api/v3") == "https://ghe.example.com"
@@ -199,7 +215,7 @@ def test_other_credentials_replace_the_pods_that_read_them_once_at_their_start(r
         key.split("/")[1]
         for key, inputs in make(run, storage=STORAGE).of("Deployment").items()
         if reveal(inputs)["spec"]["template"]["metadata"].get("annotations")
-        == {"prow/storage-credentials": "digest"}
+        == {"prow-stack/storage-credentials": "digest"}
     }
     assert annotated == {"deck", "crier", "tide", "status-reconciler"}
 

@@ -1,4 +1,4 @@
-"""The settings that say how GitHub reaches hook: what is half given is refused with the command that mends it."""
+"""The settings that say how GitHub reaches hook: half of a relay is refused with the command that fixes it."""
 
 from pathlib import Path
 
@@ -7,20 +7,20 @@ import pytest
 import yaml
 
 from components.relay_catalog import RELAYS
-from components.settings import load
+from settings import load
+from settings.groups import TABLE
 
-from .conftest import known, marked_secret
-from .test_settings import PROJECT, SECRETS, configure, errors
+from ..configured import read_errors as errors
+from ..conftest import known, marked_secret
 
-__all__ = ["configure"]
 ULTRAHOOK = {"relay": "ultrahook", "ultrahookAccount": "acme", "ultrahookName": "prow"}
 POD = {"ultrahookApiKey": "key-known", "relayImage": "registry.example/ultrahook:1.0.1"}
 
 
 def test_the_stack_of_a_laptop_has_the_relay_gosmee_and_any_other_none():
-    dev = yaml.safe_load((Path(__file__).parents[2] / "Pulumi.dev.yaml").read_text())
+    dev = yaml.safe_load((Path(__file__).parents[3] / "Pulumi.dev.yaml").read_text())
     assert dev["config"]["prow:relay"] == "gosmee"
-    assert PROJECT["config"]["relay"]["default"] == "none"
+    assert TABLE["relay"].default == "none"
 
 
 def test_gosmee_needs_no_setting_of_its_own(configure):
@@ -44,7 +44,7 @@ def test_what_is_no_gosmee_server_is_refused(configure, server):
 
 def test_gosmee_without_a_server_is_refused(configure):
     text = errors(configure(relay="gosmee", gosmeeServer=""))
-    assert "prow:gosmeeServer is not set, which the relay gosmee needs" in text
+    assert "prow:gosmeeServer is empty; it must be the http(s) URL of a gosmee server" in text
 
 
 def test_ultrahook_with_all_of_its_settings_is_taken(configure):
@@ -76,7 +76,7 @@ def test_half_of_ultrahook_is_refused(configure, missing, command):
     text = errors(configure(**{key: value for key, value in (ULTRAHOOK | POD).items() if key != missing}))
     assert f"prow:{missing} is not set, which the relay ultrahook needs" in text
     assert command in text
-    assert text.startswith("1 setting to mend")
+    assert text.startswith("1 setting to fix")
 
 
 def test_a_key_without_an_image_is_refused_with_the_way_to_make_one(configure):
@@ -111,7 +111,13 @@ def test_a_url_of_ones_own_beside_a_relay_that_has_one_is_refused(configure, rel
 def test_every_setting_that_a_relay_names_is_declared_and_secrets_are_marked(kind):
     relay = RELAYS[kind]
     for key in relay.settings | relay.client_settings:
-        assert key in PROJECT["config"], key
-    hidden = {key for key in relay.client_settings if PROJECT["config"][key].get("secret")}
-    assert hidden <= set(SECRETS)
-    assert not {key for key in relay.settings if PROJECT["config"][key].get("secret")}
+        assert key in TABLE, key
+    assert not {key for key in relay.settings if TABLE[key].is_secret}
+
+
+@pytest.mark.parametrize(("relay", "warned"), [("none", False), ("gosmee", True), ("ultrahook", True)])
+def test_a_relay_that_hides_losses_from_github_is_warned_of(configure, monkeypatch, relay, warned):
+    said = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda text, **_: said.append(text))
+    load(configure(**(ULTRAHOOK | {"relay": relay}), redeliverMissed=True, redeliveryToken="ghp_1"))
+    assert [f"behind the relay {relay}" in text for text in said] == ([True] if warned else [])

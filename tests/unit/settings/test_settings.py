@@ -1,83 +1,45 @@
 import json
-from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
-import yaml
 
 from components.catalog import CATALOG, REQUIRED
-from components.settings import Repository, SettingsError, load
-from components.storage import Storage
+from components.slack import reporter_configs
+from components.storage import preview_job_logs
+from settings import load
+from settings.groups import PROW_TAG
 
-from .conftest import known, marked_secret
+from ..configured import KUBECONFIG
+from ..configured import read_errors as errors
+from ..conftest import known, marked_secret
 
-PROJECT = yaml.safe_load((Path(__file__).parents[2] / "Pulumi.yaml").read_text())
-KUBECONFIG = """
-contexts: [{name: build, context: {cluster: c, user: u}}]
-clusters: [{name: c, cluster: {server: "https://10.0.0.1"}}]
-users: [{name: u, user: {token: known}}]
-"""
-SECRETS = (
-    "botToken",
-    "slackToken",
-    "buildClusterKubeconfig",
-    "redeliveryToken",
-    "storageAccessKey",
-    "storageSecretKey",
-    "storageServiceAccount",
-    "ultrahookApiKey",
-    "githubAppPrivateKey",
-)
 SERVICE_ACCOUNT = json.dumps({"type": "service_account", "private_key": "known", "client_email": "x@y"})
-
-
-@pytest.fixture
-def configure(recorder):
-    """Sets the defaults of Pulumi.yaml, as the CLI does, and what a test changes."""
-
-    def set_all(plain: tuple[str, ...] = (), **changes):
-        values = {key: declared["default"] for key, declared in PROJECT["config"].items()}
-        values |= {"repositories": ["acme/one"], "botToken": "ghp_known"} | changes
-        text = {
-            f"prow:{key}": value if isinstance(value, str) else json.dumps(value)
-            for key, value in values.items()
-        }
-        secret = [f"prow:{key}" for key in SECRETS if values[key] and key not in plain]
-        pulumi.runtime.set_all_config(text, secret)
-        return pulumi.Config("prow")
-
-    return set_all
-
-
-def errors(config, **given) -> str:
-    with pytest.raises(SettingsError) as caught:
-        load(config, **given)
-    return str(caught.value)
 
 
 def test_the_defaults_with_a_repository_and_a_token_are_enough(configure):
     settings = load(configure())
-    assert settings.repositories == (Repository(owner="acme", name="one"),)
-    assert settings.components == tuple(CATALOG)
-    assert settings.node == settings.context == "prow-cluster"
-    assert settings.slack_token is None
-    assert settings.slack_reporter_configs is None
-    assert settings.storage is None
-    assert settings.job_logs is None
+    assert settings.webhooks.repositories == ("acme/one",)
+    assert settings.prow.components == tuple(CATALOG)
+    assert (settings.cluster.context, settings.cluster.node) == ("prow-cluster", None)
+    assert settings.slack.token is None
+    assert settings.storage.kind == "none"
+    assert settings.cluster.build_clusters is None
+    assert settings.config_repository is None
     assert settings.relay.webhook_url is None
-    assert settings.github_endpoint == "https://api.github.com"
+    assert settings.github.endpoint == "https://api.github.com"
 
 
 def test_tokens_are_secret_outputs(configure):
     settings = load(configure(slackToken="xoxb-1", slackChannel="#x", buildClusterKubeconfig=KUBECONFIG))
-    assert (known(settings.bot_token), marked_secret(settings.bot_token)) == ("ghp_known", True)
-    assert settings.slack_token is not None
-    assert marked_secret(settings.slack_token)
-    assert settings.build_cluster_kubeconfig is not None
-    assert known(settings.build_cluster_kubeconfig) == KUBECONFIG
-    assert marked_secret(settings.build_cluster_kubeconfig)
-    assert settings.build_clusters == ("build",)
+    token = settings.github.bot_token
+    assert (known(token), marked_secret(token)) == ("ghp_known", True)
+    assert marked_secret(settings.slack.token)
+    build_clusters = settings.cluster.build_clusters
+    assert build_clusters is not None
+    assert known(build_clusters.content) == KUBECONFIG
+    assert marked_secret(build_clusters.content)
+    assert build_clusters.contexts == ("build",)
 
 
 def test_a_kubeconfig_that_pods_cannot_use_is_refused_without_showing_it(configure):
@@ -90,11 +52,11 @@ def test_a_kubeconfig_that_pods_cannot_use_is_refused_without_showing_it(configu
 
 
 def test_config_updater_follows_the_only_repository_or_the_one_that_is_named(configure):
-    assert load(configure()).config_updater is None
-    assert load(configure(configRepository="acme/one")).config_updater is None
-    assert str(load(configure(configUpdater=True)).config_updater) == "acme/one"
+    assert load(configure()).config_repository is None
+    assert load(configure(configRepository="acme/one")).config_repository is None
+    assert str(load(configure(configUpdater=True)).config_repository) == "acme/one"
     two = {"repositories": ["acme/one", "acme/two"], "configUpdater": True}
-    assert str(load(configure(**two, configRepository="ACME/Two")).config_updater) == "acme/two"
+    assert str(load(configure(**two, configRepository="ACME/Two")).config_repository) == "acme/two"
 
 
 def test_config_updater_needs_a_repository_of_the_settings(configure):
@@ -109,7 +71,7 @@ def test_config_updater_needs_a_repository_of_the_settings(configure):
 
 def test_config_updater_follows_a_repository_of_an_organisation_of_the_settings(configure):
     given = {"repositories": [], "organizations": ["acme"], "configUpdater": True}
-    assert str(load(configure(**given, configRepository="acme/config")).config_updater) == "acme/config"
+    assert str(load(configure(**given, configRepository="acme/config")).config_repository) == "acme/config"
     assert "must be one of acme/…" in errors(configure(**given))
     assert "must be one of acme/…" in errors(configure(**given, configRepository="other/config"))
 
@@ -125,7 +87,7 @@ def test_a_release_that_is_older_than_the_stack_knows_is_refused(configure):
     [
         ("v20240802-66b115076", None),
         ("v20240802-000000000", None),
-        (PROJECT["config"]["imageTag"]["default"], None),
+        (PROW_TAG, None),
         ("latest", "names another release"),
         ("latest-root", "names another release"),
         ("v20260819-7593870dc-amd64", "is not of the form"),
@@ -135,14 +97,14 @@ def test_a_release_that_is_older_than_the_stack_knows_is_refused(configure):
 def test_a_tag_that_does_not_say_its_release_is_warned_of(configure, monkeypatch, tag, warning):
     shown: list[str] = []
     monkeypatch.setattr(pulumi.log, "warn", shown.append)
-    assert load(configure(imageTag=tag)).image_tag == tag
+    assert load(configure(imageTag=tag)).images.tag == tag
     assert len(shown) == bool(warning)
     if warning:
         assert shown[0].startswith(f"prow:imageTag is {tag!r}, which {warning}")
         assert "pulumi config set imageTag v2026" in shown[0]
 
 
-def test_every_problem_is_in_one_error_with_the_command_that_mends_it(configure):
+def test_every_problem_is_in_one_error_with_the_command_that_fixes_it(configure):
     text = errors(
         configure(
             repositories=[],
@@ -171,7 +133,7 @@ def test_every_problem_is_in_one_error_with_the_command_that_mends_it(configure)
     }.items():
         assert f"{key} " in text, key
         assert command in text, key
-    assert text.startswith(f"{text.count('mend it:')} settings to mend before anything is applied:")
+    assert text.startswith(f"{text.count('fix:')} settings to fix before anything is applied:")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +166,7 @@ def test_a_token_with_white_space_inside_is_refused_and_not_shown(configure):
 
 
 def test_a_token_with_a_trailing_newline_is_trimmed(configure):
-    assert known(load(configure(botToken="ghp_known\n")).bot_token) == "ghp_known"
+    assert known(load(configure(botToken="ghp_known\n")).github.bot_token) == "ghp_known"
 
 
 def test_a_context_that_the_kubeconfig_lacks_is_an_error_that_lists_those_it_has(configure):
@@ -213,7 +175,7 @@ def test_a_context_that_the_kubeconfig_lacks_is_an_error_that_lists_those_it_has
         "prow:context is 'prow-cluster', which your kubeconfig does not have; it has: kind-x, other" in text
     )
     assert "make minikube" in text
-    assert load(configure(), contexts=["prow-cluster"]).context == "prow-cluster"
+    assert load(configure(), contexts=["prow-cluster"]).cluster.context == "prow-cluster"
 
 
 def test_jobs_do_not_run_next_to_prows_secrets(configure):
@@ -226,10 +188,8 @@ def test_a_component_without_which_nothing_is_reported_cannot_be_left_out(config
     assert f"prow:components lacks {missing}" in errors(configure(components=chosen))
 
 
-def storage_of(config) -> Storage:
-    found = load(config).storage
-    assert found is not None
-    return found
+def load_storage(config):
+    return load(config).storage
 
 
 def test_with_s3_the_bucket_and_both_keys_are_required(configure):
@@ -242,11 +202,10 @@ def test_with_s3_the_bucket_and_both_keys_are_required(configure):
 
 def test_s3_is_aws_unless_an_endpoint_is_given(configure):
     given = {"storage": "s3", "storageAccessKey": "key", "storageSecretKey": "secret"}
-    storage = storage_of(configure(**given))
-    assert (storage.kind, storage.url, storage.endpoint) == ("s3", "s3://prow-logs", None)
-    key = pulumi.Output.from_input(storage.secret_key)
-    assert (known(key), marked_secret(key)) == ("secret", True)
-    storage = storage_of(configure(**given, storageEndpoint="https://s3.example.com/"))
+    storage = load_storage(configure(**given))
+    assert (storage.kind, storage.bucket, storage.endpoint) == ("s3", "prow-logs", None)
+    assert (known(storage.secret_key), marked_secret(storage.secret_key)) == ("secret", True)
+    storage = load_storage(configure(**given, storageEndpoint="https://s3.example.com/"))
     assert storage.endpoint == "https://s3.example.com"
     assert "prow:storageEndpoint is 's3.example.com', not an http(s) URL" in errors(
         configure(**given, storageEndpoint="s3.example.com")
@@ -259,15 +218,15 @@ def test_with_gcs_a_service_accounts_key_is_required_and_not_shown(configure):
         text = errors(configure(storage="gcs", storageServiceAccount=wrong))
         assert "prow:storageServiceAccount is not the JSON key of a Google service account" in text
         assert "known" not in text
-    storage = storage_of(configure(storage="gcs", storageServiceAccount=SERVICE_ACCOUNT))
-    assert storage.url == "gs://prow-logs"
-    assert known(pulumi.Output.from_input(storage.service_account)) == SERVICE_ACCOUNT
+    storage = load_storage(configure(storage="gcs", storageServiceAccount=SERVICE_ACCOUNT))
+    assert (storage.kind, storage.bucket) == ("gcs", "prow-logs")
+    assert known(storage.service_account) == SERVICE_ACCOUNT
 
 
 def test_the_stacks_own_store_needs_nothing_else(configure):
-    storage = storage_of(configure(storage="in-cluster"))
-    assert (storage.kind, storage.url, storage.size) == ("in-cluster", "s3://prow-logs", "10Gi")
-    assert storage_of(configure(storage="in-cluster", storageSize="0")).size == "0"
+    storage = load_storage(configure(storage="in-cluster"))
+    assert (storage.kind, storage.bucket, storage.size) == ("in-cluster", "prow-logs", "10Gi")
+    assert load_storage(configure(storage="in-cluster", storageSize="0")).size == "0"
 
 
 @pytest.mark.parametrize(
@@ -282,7 +241,7 @@ def test_the_stacks_own_store_needs_nothing_else(configure):
         ("slackChannel", "#Two words"),
     ],
 )
-def test_a_wrong_value_is_named_with_the_command_that_mends_it(configure, key, value):
+def test_a_wrong_value_is_named_with_the_command_that_fixes_it(configure, key, value):
     text = errors(configure(**{key: value}))
     assert f"prow:{key} is {value!r}, not " in text
     assert f"pulumi config set {key} " in text
@@ -292,22 +251,22 @@ def test_a_slack_token_without_a_channel_is_refused(configure):
     text = errors(configure(slackToken="xoxb-1"))
     assert "prow:slackChannel is empty" in text
     assert "pulumi config set slackChannel '#prow'" in text
-    assert text.startswith("1 setting to mend")
+    assert text.startswith("1 setting to fix")
 
 
-def slack_of(config) -> dict[str, Any]:
-    found = load(config).slack_reporter_configs
-    assert found is not None
-    return found["*"]
+def load_reporter(config) -> dict[str, Any]:
+    slack = load(config).slack
+    assert slack.channel is not None
+    return reporter_configs(slack.channel, slack.job_states)["*"]
 
 
 def test_slack_hears_of_the_states_that_are_set(configure):
     given = {"slackToken": "xoxb-1", "slackChannel": "#prow"}
-    everything = slack_of(configure(**given))
+    everything = load_reporter(configure(**given))
     assert everything["channel"] == "#prow"
     assert everything["job_states_to_report"] == ["success", "failure", "error", "aborted"]
     assert everything["job_types_to_report"] == ["presubmit", "postsubmit", "batch", "periodic"]
-    few = slack_of(configure(**given, slackJobStates=["failure"]))
+    few = load_reporter(configure(**given, slackJobStates=["failure"]))
     assert few["job_states_to_report"] == ["failure"]
     text = errors(configure(**given, slackJobStates=["failure", "failed"]))
     assert "prow:slackJobStates[1] is 'failed'" in text
@@ -316,37 +275,18 @@ def test_slack_hears_of_the_states_that_are_set(configure):
 
 def test_clonerefs_gets_the_bots_token_only_on_request(configure):
     def decoration(**given):
-        logs = load(configure(storage="in-cluster", **given)).job_logs
-        assert logs is not None
-        return logs.decoration
+        settings = load(configure(storage="in-cluster", **given))
+        return preview_job_logs(settings.storage, settings.images, settings.github).decoration
 
     assert "oauth_token_secret" not in decoration()
     assert decoration(cloneWithToken=True)["oauth_token_secret"] == {"name": "github-token", "key": "token"}
-
-
-def test_every_setting_is_described_and_has_a_default():
-    for key, declared in PROJECT["config"].items():
-        assert declared.get("description"), key
-        assert "default" in declared, key
-        assert ("type" in declared) is (key not in SECRETS), key
-        assert declared.get("secret", False) is (key in SECRETS), key
-
-
-def test_every_declared_setting_is_read(configure):
-    config = configure()
-    read: set[str] = set()
-    get, get_object = config.get, config.get_object
-    config.get = lambda key, *a: (read.add(key), get(key, *a))[1]
-    config.get_object = lambda key, *a: (read.add(key), get_object(key, *a))[1]
-    load(config)
-    assert read == set(PROJECT["config"])
 
 
 def test_a_preview_that_knows_the_nodes_address_needs_no_context(configure, monkeypatch):
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
     said: list[str] = []
     monkeypatch.setattr(pulumi.log, "warn", said.append)
-    assert load(configure(nodeAddress="192.0.2.1"), contexts=[]).node_address == "192.0.2.1"
+    assert load(configure(nodeAddress="192.0.2.1"), contexts=[]).cluster.node_address == "192.0.2.1"
     assert "Previewed from the stack's state alone" in said[0]
     assert "prow:context" in errors(configure(), contexts=[])
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
@@ -354,25 +294,25 @@ def test_a_preview_that_knows_the_nodes_address_needs_no_context(configure, monk
 
 
 def test_missed_deliveries_are_asked_for_again_only_if_wanted(configure):
-    assert load(configure()).redelivery_token is None
-    assert load(configure(redeliveryToken="ghp_1")).redelivery_token is None
-    settings = load(configure(redeliverMissed=True, redeliveryToken="ghp_1"))
-    assert settings.redelivery_token is not None
-    assert (known(settings.redelivery_token), marked_secret(settings.redelivery_token)) == ("ghp_1", True)
-    assert settings.redelivery_schedule == "*/10 * * * *"
+    assert not load(configure()).redelivery.enabled
+    assert not load(configure(redeliveryToken="ghp_1")).redelivery.enabled
+    redelivery = load(configure(redeliverMissed=True, redeliveryToken="ghp_1")).redelivery
+    assert redelivery.enabled
+    assert (known(redelivery.token), marked_secret(redelivery.token)) == ("ghp_1", True)
+    assert redelivery.schedule == "*/10 * * * *"
 
 
 def test_asking_for_missed_deliveries_needs_a_token_of_its_own(configure):
     text = errors(configure(redeliverMissed=True))
     assert "prow:redeliveryToken is not set" in text
     assert "admin:repo_hook" in text
-    assert "mend it: pulumi config set --secret redeliveryToken" in text
+    assert "fix: pulumi config set --secret redeliveryToken" in text
 
 
 @pytest.mark.parametrize("schedule", ["hourly", "* * * *", "* * * * * *", "@daily; x"])
 def test_a_schedule_that_cron_does_not_know_is_refused(configure, schedule):
     text = errors(configure(redeliverySchedule=schedule))
-    assert "mend it: pulumi config set redeliverySchedule '*/10 * * * *'" in text
+    assert "fix: pulumi config set redeliverySchedule '*/10 * * * *'" in text
 
 
 @pytest.mark.parametrize("image", ["python", "docker.io/library/python:", "a b:1"])
@@ -384,14 +324,14 @@ def test_the_image_of_the_scripts_must_have_a_tag(configure, image):
     "image", ["python:3.13", "registry.example:5000/mirror/python:3", f"x/python@sha256:{'0' * 64}"]
 )
 def test_the_image_of_the_scripts_may_come_from_anywhere(configure, image):
-    assert load(configure(scriptImage=image)).script_image == image
+    assert load(configure(scriptImage=image)).images.script == image
 
 
 def test_organisations_are_enough_and_may_be_those_of_repositories(configure):
     settings = load(configure(repositories=[], organizations=["acme"]))
-    assert settings.organizations == ("acme",)
-    assert settings.repositories == ()
-    assert load(configure(organizations=["acme"])).repositories == (Repository(owner="acme", name="one"),)
+    assert settings.webhooks.organizations == ("acme",)
+    assert settings.webhooks.repositories == ()
+    assert load(configure(organizations=["acme"])).webhooks.repositories == ("acme/one",)
 
 
 @pytest.mark.parametrize("name", ["acme/one", "-acme", "https://github.com/acme", ""])
@@ -413,8 +353,8 @@ def test_events_and_imports_are_by_target(configure):
             importWebhooks={"acme/one": 12, "omega": "7"},
         )
     )
-    assert settings.webhook_events == {"acme/one": ("pull_request", "issue_comment"), "omega": ("*",)}
-    assert settings.import_webhooks == {"acme/one": 12, "omega": 7}
+    assert settings.webhooks.events == {"acme/one": ("pull_request", "issue_comment"), "omega": ("*",)}
+    assert settings.webhooks.imports == {"acme/one": 12, "omega": 7}
 
 
 @pytest.mark.parametrize(
@@ -429,13 +369,13 @@ def test_events_and_imports_are_by_target(configure):
         (
             "webhookEvents",
             {"acme/one": []},
-            'prow:webhookEvents["acme/one"] is [], not a list of GitHub\'s events',
+            'prow:webhookEvents["acme/one"] is [], not a list of at least one',
             "pulumi config set --path 'webhookEvents[\"acme/one\"][0]' pull_request",
         ),
         (
             "webhookEvents",
             {"acme/one": "push"},
-            "prow:webhookEvents[\"acme/one\"] is 'push', not a list of GitHub's events",
+            "prow:webhookEvents[\"acme/one\"] is 'push', not a list",
             "pulumi config set --path",
         ),
         (
@@ -458,7 +398,7 @@ def test_events_and_imports_are_by_target(configure):
         ),
     ],
 )
-def test_a_wrong_entry_of_a_target_is_named_with_the_command_that_mends_it(
+def test_a_wrong_entry_of_a_target_is_named_with_the_command_that_fixes_it(
     configure, key, value, reason, command
 ):
     text = errors(configure(**{key: value}))

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from components import build_clusters, prow_files
+from components import prow_files
 from components.prow_files import ProwFilesError
+from settings import kubeconfig as build_clusters
 
-from .prow_examples import POD, REPOSITORIES, A, write
+from ..prow_examples import POD, REPOSITORIES, A, write
 
 pytestmark = pytest.mark.unit
 SECRET = "token-nobody-may-see"
@@ -38,8 +39,8 @@ def changed(**parts: Any) -> str:
 def test_tokens_and_certificates_that_are_in_the_file_are_sound():
     certificate = {"client-certificate-data": PEM, "client-key-data": PEM, "token": None}
     for kubeconfig in (changed(), changed(user=certificate), yaml.safe_dump(SOUND, default_flow_style=True)):
-        assert build_clusters.problems(kubeconfig) == []
-        assert build_clusters.contexts(kubeconfig) == ("build",)
+        assert build_clusters.find_problems(kubeconfig) == []
+        assert build_clusters.list_contexts(kubeconfig) == ("build",)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_tokens_and_certificates_that_are_in_the_file_are_sound():
     ],
 )
 def test_what_a_pod_cannot_use_is_refused_without_a_word_of_the_secret(kubeconfig: str, words: str):
-    found = build_clusters.problems(kubeconfig)
+    found = build_clusters.find_problems(kubeconfig)
     assert any(words in reason for reason in found), found
     assert SECRET not in str(found)
     assert "10.0.0.1" not in str(found)
@@ -77,7 +78,7 @@ def test_what_a_pod_cannot_use_is_refused_without_a_word_of_the_secret(kubeconfi
 def test_every_bad_context_is_told():
     content = copy.deepcopy(SOUND)
     content["contexts"] += [{"name": name, "context": {"cluster": "c", "user": name}} for name in ("a", "b")]
-    found = build_clusters.problems(yaml.safe_dump(content))
+    found = build_clusters.find_problems(yaml.safe_dump(content))
     assert [reason.split("'")[1] for reason in found] == ["a", "b"]
 
 

@@ -1,0 +1,14 @@
+"""The settings of a stack.
+
+- `groups.py`: the table: one field for each setting, with its name, type, default and description
+- `parsers.py`, `checks.py`, `kubeconfig.py`: one parser for each type, and what a text must look like
+- `rules.py`: what must hold between settings
+- `reader.py`: `load()` reads and checks all of them
+- `__main__.py`: writes Pulumi.yaml's `config:` and docs/reference/settings.md from the table (`make settings`)
+"""
+
+from settings.groups import Settings
+from settings.kubeconfig import read_contexts
+from settings.reader import SettingsError, load
+
+__all__ = ["Settings", "SettingsError", "load", "read_contexts"]

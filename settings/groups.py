@@ -1,0 +1,439 @@
+"""The table of settings: each field of a group is one setting, with its name, type, default and description.
+
+Pulumi.yaml's `config:` and docs/reference/settings.md are written from it (`make settings`). A new setting is one field
+here; `__main__.py` hands it to the component that uses it. What holds between settings is in `rules.py`.
+
+A group that describes the same thing as a component's argument extends its class, so `__main__.py` can hand it on.
+"""
+
+# ruff: noqa: RUF009 - `setting` makes a dataclasses.field
+
+from dataclasses import Field, dataclass, field, fields
+from functools import cache
+from typing import Any, get_type_hints
+
+import pulumi
+
+from components import github_account, images, slack, storage
+from components.catalog import CATALOG
+from components.relay_catalog import RELAYS
+from components.repository import Repository
+from settings import checks
+from settings.kubeconfig import BUILD_CLUSTERS, Kubeconfig
+from settings.parsers import (
+    EVENT,
+    IMAGE,
+    NAMESPACE,
+    ORGANIZATION,
+    PRIVATE_KEY,
+    REPOSITORY,
+    SERVICE_ACCOUNT,
+    SWITCH,
+    TOKEN,
+    URL,
+    WEBHOOK_NUMBER,
+    ListOf,
+    MapOf,
+    Parser,
+    Secret,
+    choice,
+    number,
+    path_text,
+    text,
+)
+
+PROW_TAG = "v20260819-7593870dc"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One setting."""
+
+    name: str
+    """Its name in the stack's file, without `prow:`."""
+    parser: Parser[Any]
+    """Its type."""
+    default: Any
+    """Its value where the stack has none. "" is None for the program; a default that is not empty must not be emptied."""
+    description: str
+    """Its meaning."""
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether it must be stored encrypted."""
+        return isinstance(self.parser, Secret)
+
+
+def setting(name: str, parser: Parser[Any], default: Any, description: str) -> Any:
+    """A field of a group that is a setting."""
+    return field(
+        metadata={"setting": Setting(name=name, parser=parser, default=default, description=description)}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhooks:
+    """Repositories and webhooks."""
+
+    repositories: tuple[str, ...] = setting(
+        "repositories",
+        ListOf(item=REPOSITORY),
+        [],
+        "GitHub repositories, as owner/name, that get the webhook and whose jobs run here. Required, unless organizations has one.",
+    )
+    organizations: tuple[str, ...] = setting(
+        "organizations",
+        ListOf(item=ORGANIZATION),
+        [],
+        "GitHub organisations that get a webhook, which calls for all of their repositories; those have none of their own then.",
+    )
+    events: dict[str, tuple[str, ...]] = setting(
+        "webhookEvents",
+        MapOf(value=ListOf(item=EVENT, not_empty=True), example="<event>"),
+        {},
+        "Lists of events by repository or organisation, in place of all events.",
+    )
+    imports: dict[str, int] = setting(
+        "importWebhooks",
+        MapOf(value=WEBHOOK_NUMBER, example="<number>"),
+        {},
+        "Numbers of webhooks that are on GitHub already, by repository or organisation. The stack takes them over.",
+    )
+    secret_generation: int = setting(
+        "webhookSecretGeneration",
+        number(1, 10**9 - 1),
+        1,
+        "Raise it by one for a new webhook secret. hook gets it first and GitHub next; no delivery is refused.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitHub(github_account.GitHubAccount):
+    """Prow's account on GitHub."""
+
+    bot_token: pulumi.Output[str] | None = setting(
+        "botToken",
+        TOKEN,
+        "",
+        "GitHub token of the bot account with which Prow comments and reports statuses. Required, unless a GitHub App is set.",
+    )
+    app_id: str | None = setting(
+        "githubAppId",
+        text(checks.APP_ID, "an App's id or client ID", "<id>"),
+        "",
+        "Id of the GitHub App that is Prow's account, in place of a bot. It must be installed where the repositories are.",
+    )
+    app_private_key: pulumi.Output[str] | None = setting(
+        "githubAppPrivateKey", PRIVATE_KEY, "", "Private key of the GitHub App, in PEM form."
+    )
+    endpoint: str = setting(
+        "githubEndpoint",
+        path_text(checks.is_url, "an http(s) URL", github_account.GITHUB_API),
+        github_account.GITHUB_API,
+        "REST endpoint of GitHub for Prow. An Enterprise Server's ends in /api/v3.",
+    )
+    clone_with_token: bool = setting(
+        "cloneWithToken",
+        SWITCH,
+        False,
+        "Jobs' commits are cloned with the bot's token, or as the GitHub App, as private repositories need it. The token or the App's key is then in jobNamespace too.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relay:
+    """How GitHub reaches hook."""
+
+    kind: str = setting(
+        "relay",
+        choice(*RELAYS),
+        "none",
+        "How GitHub reaches hook. `none`, GitHub calls it itself. `gosmee` or `ultrahook`, a pod fetches the webhooks from a server that GitHub can call.",
+    )
+    webhook_url: str | None = setting(
+        "webhookUrl",
+        text(
+            checks.is_hook_url,
+            "an http(s) URL that ends in /hook, where hook reads webhooks",
+            "https://<host>/hook",
+        ),
+        "",
+        "Public URL under which GitHub reaches hook, for the relay `none`. Default, http://<node>:<NodePort of hook>/hook.",
+    )
+    image: str | None = setting(
+        "relayImage",
+        IMAGE,
+        "",
+        "Image of the relay's pod. Default, upstream's; ultrahook has none (relay/ultrahook/Dockerfile makes one).",
+    )
+    gosmee_server: str | None = setting(
+        "gosmeeServer",
+        path_text(
+            checks.is_gosmee,
+            "the http(s) URL of a gosmee server, which smee.io is not",
+            "https://hook.pipelinesascode.com",
+        ),
+        "https://hook.pipelinesascode.com",
+        "Server of the relay gosmee. The stack takes a random secret channel of it. Whoever runs it can read the payloads.",
+    )
+    ultrahook_account: str | None = setting(
+        "ultrahookAccount",
+        text(checks.ULTRAHOOK, "the name of an UltraHook account", "<account>"),
+        "",
+        "Account of the relay ultrahook. GitHub calls https://<ultrahookName>.<ultrahookAccount>.ultrahook.com.",
+    )
+    ultrahook_name: str | None = setting(
+        "ultrahookName",
+        text(checks.ULTRAHOOK, "a word of lower-case letters, digits and single `-`", "<name>"),
+        "",
+        "Name within the UltraHook account.",
+    )
+    ultrahook_api_key: pulumi.Output[str] | None = setting(
+        "ultrahookApiKey", TOKEN, "", "API key of the UltraHook account, for the relay's pod."
+    )
+
+    @property
+    def values(self) -> dict[str, pulumi.Input[str]]:
+        """What relays may name in their texts, by the setting's name; a setting without a value is missing."""
+        values = {
+            "gosmeeServer": self.gosmee_server,
+            "ultrahookAccount": self.ultrahook_account,
+            "ultrahookName": self.ultrahook_name,
+            "ultrahookApiKey": self.ultrahook_api_key,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redelivery:
+    """Missed deliveries."""
+
+    enabled: bool = setting(
+        "redeliverMissed",
+        SWITCH,
+        False,
+        "Have GitHub send again, for up to three days, what it could not deliver. Needs redeliveryToken.",
+    )
+    token: pulumi.Output[str] | None = setting(
+        "redeliveryToken",
+        TOKEN,
+        "",
+        "GitHub token with admin:repo_hook (admin:org_hook for organisations) for redeliverMissed. It is kept in the cluster.",
+    )
+    schedule: str = setting(
+        "redeliverySchedule",
+        text(checks.is_schedule, "five fields of cron", "'*/10 * * * *'"),
+        "*/10 * * * *",
+        "When redeliverMissed looks for missed deliveries, in cron's form.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """The cluster."""
+
+    context: str = setting(
+        "context",
+        text(str.isprintable, "a context of your kubeconfig", "prow-cluster"),
+        "prow-cluster",
+        "Context of the kubeconfig (KUBECONFIG or ~/.kube/config) of the cluster that runs Prow.",
+    )
+    node: str | None = setting(
+        "node",
+        text(checks.NODE_NAME, "a node's name", "<name>"),
+        "",
+        "Name of the node whose InternalIP is the address of NodePorts. Default, the context's name, as minikube has it.",
+    )
+    node_address: str | None = setting(
+        "nodeAddress",
+        text(checks.is_host, "an IP address or a DNS name", "192.168.49.2"),
+        "",
+        "Address of the NodePorts, in place of the InternalIP read from the cluster. With it a preview needs no cluster.",
+    )
+    build_clusters: Kubeconfig | None = setting(
+        "buildClusterKubeconfig",
+        BUILD_CLUSTERS,
+        "",
+        "Content of a kubeconfig whose contexts are build clusters for jobs with `cluster:`.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prow:
+    """Prow's components."""
+
+    namespace: str = setting(
+        "namespace", NAMESPACE, "prow", "Namespace of Prow's own components. The stack creates it."
+    )
+    job_namespace: str = setting(
+        "jobNamespace",
+        text(checks.DNS_LABEL, "a namespace's name", "test-pods"),
+        "test-pods",
+        "Namespace in which the jobs' pods run. The stack creates it.",
+    )
+    components: tuple[str, ...] = setting(
+        "components",
+        ListOf(item=choice(*CATALOG), options=tuple(CATALOG)),
+        list(CATALOG),
+        "Prow components to run. hook, deck, crier and prow-controller-manager are always needed.",
+    )
+    replicas: int = setting(
+        "replicas",
+        number(1, 10),
+        1,
+        "Pods of each component that may run more than once (hook, deck). With two or more, a node that is drained interrupts neither webhooks nor pages.",
+    )
+    config_updater: bool = setting(
+        "configUpdater",
+        SWITCH,
+        False,
+        "Let pull requests that are merged in configRepository change running Prow's jobs and plugins (Prow's plugin config-updater).",
+    )
+    config_repository: str | None = setting(
+        "configRepository",
+        REPOSITORY,
+        "",
+        "Repository, as owner/name, that has this project's prow/ folder, for configUpdater. Default, the only one of repositories.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images(images.Images):
+    """Images."""
+
+    registry: str = setting(
+        "imageRegistry",
+        path_text(
+            checks.is_image_path, "an image repository's path", "us-docker.pkg.dev/k8s-infra-prow/images"
+        ),
+        "us-docker.pkg.dev/k8s-infra-prow/images",
+        "Where the images of Prow's components come from.",
+    )
+    tag: str = setting(
+        "imageTag",
+        text(checks.IMAGE_TAG, "an image tag", PROW_TAG),
+        PROW_TAG,
+        "Release of Prow (v20240802-66b115076 or later), the same for every component.",
+    )
+    script: str = setting(
+        "scriptImage",
+        text(checks.is_image, "an image's name with a tag", "docker.io/library/python:3.13-alpine"),
+        "docker.io/library/python:3.13-alpine",
+        "Image with Python 3.11 or later, in which the stack's own scripts run.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage(storage.Storage):
+    """Logs and artifacts of jobs."""
+
+    kind: str = setting(
+        "storage",
+        choice(*storage.KINDS),
+        "none",
+        "Where jobs' logs and artifacts are kept. `none`, `in-cluster` (a store of the stack's own), `s3` or `gcs`.",
+    )
+    bucket: str = setting(
+        "storageBucket",
+        text(checks.is_bucket, "a bucket's name", "prow-logs"),
+        "prow-logs",
+        "Bucket for logs and artifacts. With `s3` and `gcs` it exists already.",
+    )
+    endpoint: str | None = setting(
+        "storageEndpoint", URL, "", "URL of the S3 server, with `s3`. Default, AWS."
+    )
+    region: str = setting(
+        "storageRegion",
+        text(checks.DNS_LABEL, "a region's name", "us-east-1"),
+        "us-east-1",
+        "Region of the bucket, with `s3`.",
+    )
+    access_key: pulumi.Output[str] | None = setting(
+        "storageAccessKey", TOKEN, "", "Access key to the bucket. Required with `s3`."
+    )
+    secret_key: pulumi.Output[str] | None = setting(
+        "storageSecretKey", TOKEN, "", "Secret key that belongs to storageAccessKey. Required with `s3`."
+    )
+    service_account: pulumi.Output[str] | None = setting(
+        "storageServiceAccount",
+        SERVICE_ACCOUNT,
+        "",
+        "JSON key of a Google service account that may write to the bucket. Required with `gcs`.",
+    )
+    size: str = setting(
+        "storageSize",
+        text(checks.QUANTITY, "a size such as 10Gi, or 0", "10Gi"),
+        "10Gi",
+        "Size of the in-cluster store's volume, of the cluster's default storage class. 0, no volume, the logs go with its pod.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slack(slack.Slack):
+    """Slack."""
+
+    token: pulumi.Output[str] | None = setting(
+        "slackToken", TOKEN, "", "Slack token with which crier reports finished jobs."
+    )
+    channel: str | None = setting(
+        "slackChannel",
+        text(checks.is_slack_channel, "a Slack channel's name", "'#prow'"),
+        "",
+        "Slack channel, by name (`#prow`) or ID, that crier writes to. Required with slackToken.",
+    )
+    job_states: tuple[str, ...] = setting(
+        "slackJobStates",
+        ListOf(item=choice(*slack.STATES), options=slack.STATES),
+        ["success", "failure", "error", "aborted"],
+        "States of a job that crier reports to Slack. A job's own `reporter_config.slack` goes before channel and states.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of a stack, in groups. Every value has been checked; the secrets are secret outputs."""
+
+    webhooks: Webhooks
+    github: GitHub
+    cluster: Cluster
+    prow: Prow
+    images: Images
+    relay: Relay
+    redelivery: Redelivery
+    storage: Storage
+    slack: Slack
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Repositories and organisations, as the settings write them."""
+        return (*self.webhooks.repositories, *self.webhooks.organizations)
+
+    @property
+    def first_target(self) -> str:
+        """Where a first pull request may be opened, for people."""
+        first = self.targets[0]
+        return first if first in self.webhooks.repositories else f"a repository of {first}"
+
+    @property
+    def config_repository(self) -> Repository | None:
+        """Repository whose merges change Prow's jobs and plugins; None: only the stack does."""
+        if not self.prow.config_updater:
+            return None
+        written = {name.lower(): name for name in self.webhooks.repositories}
+        name = self.prow.config_repository or next(iter(self.webhooks.repositories), "")
+        return Repository.parse(written.get(name.lower(), name))
+
+
+@cache
+def list_settings(group: type[Any]) -> dict[str, Setting]:
+    """The settings of a group by the name of its field."""
+    entries: list[Field[Any]] = [entry for entry in fields(group) if "setting" in entry.metadata]
+    return {entry.name: entry.metadata["setting"] for entry in entries}
+
+
+GROUPS: dict[str, type[Any]] = get_type_hints(Settings)
+"""Every group by its field of Settings."""
+TABLE: dict[str, Setting] = {
+    entry.name: entry for group in GROUPS.values() for entry in list_settings(group).values()
+}
+"""Every setting by its name."""
