@@ -27,6 +27,7 @@ options = ProwOptions(
     slack=settings.slack if settings.slack.token is not None else None,
     build_clusters=build_clusters.content if build_clusters else None,
     config_updater=settings.config_repository,
+    check_configuration=settings.prow.check_configuration,
 )
 files = read_files(
     Path("prow"),

@@ -6,21 +6,24 @@ from pathlib import Path
 
 import pulumi
 
-from components import configuration, prow_files, slack
+from components import configuration, judgement, slack
 from components.catalog import CATALOG, Feature
-from components.configuration import Configuration, ConfigurationArgs
+from components.configuration import Configuration, ConfigurationArgs, ConfigurationError
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
 from components.github_account import GitHubAccount, web_url
 from components.images import Images
 from components.log_store import ACCESS_KEY, LogStore, LogStoreArgs
 from components.namespaces import Namespaces, NamespacesArgs
-from components.prow_files import ProwFiles
 from components.repository import Repository
 from components.rotation import Rotation, RotationArgs
 from components.services import Services, ServicesArgs
 from components.slack import Slack
 from components.storage import KEY, Storage, make_job_logs, preview_job_logs
 from components.workload import Workloads, WorkloadsArgs
+from prowconfig.checkconfig import CLUSTER, NONE
+from prowconfig.files import ProwFiles, load
+from prowconfig.problem import ProwFilesError
+from prowconfig.release import parse_release
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,8 @@ class ProwOptions:
     """Kubeconfig of the build clusters; None: jobs run in this cluster only."""
     config_updater: Repository | None = None
     """Repository from which Prow's plugin config-updater writes plugins and jobs; None: only this program does."""
+    check_configuration: str = CLUSTER
+    """Where Prow's checkconfig judges a configuration beside one that is on the path: one of `prowconfig.checkconfig.PLACES`."""
     install_crd: bool = True
     """Whether the ProwJob type is made. A cluster has it once: of several Prows one makes it, and the others depend on
     that one's `prowjob_crd`."""
@@ -81,24 +86,33 @@ def read_files(
     :param repositories: repositories, as `owner/name`, that call hook.
     :param organizations: organisations whose repositories call hook.
     :param clusters: names of the build clusters.
-    :raises ProwFilesError: with every problem of every file.
+    :raises ConfigurationError: with every problem of every file.
     """
     job_logs = preview_job_logs(options.storage, options.images, options.github) if options.storage else None
-    job_namespace = _known(options.job_namespace, "test-pods")
-    files = prow_files.load(
-        folder,
-        repositories,
-        organizations=organizations,
-        job_namespace=job_namespace,
-        decoration=job_logs.decoration if job_logs else None,
-        github_url=web_url(_known(options.github.endpoint, "https://github.example")),
-        followed=str(options.config_updater) if options.config_updater else None,
-        clusters=clusters,
-    )
+    job_namespace, tag = _known(options.job_namespace, "test-pods"), _known(options.images.tag, "latest")
+    try:
+        files = load(
+            folder,
+            repositories,
+            organizations=organizations,
+            job_namespace=job_namespace,
+            decoration=job_logs.decoration if job_logs else None,
+            github_url=web_url(_known(options.github.endpoint, "https://github.example")),
+            config_updater=str(options.config_updater) if options.config_updater else "",
+            clusters=clusters,
+            slack=options.slack is not None,
+            release=parse_release(tag),
+        )
+    except ProwFilesError as error:
+        raise ConfigurationError(error) from None
+    where = options.check_configuration
+    image = f"{_known(options.images.registry, 'registry.example')}/{judgement.NAME}:{tag}"
+    judge = judgement.find_checkconfig(where, image)
     configuration.check(
         files,
         namespace=_known(options.namespace, "prow"),
         job_namespace=job_namespace,
+        checkconfig=judge,
         job_logs=job_logs,
         slack_reporter_configs=slack.reporter_configs(
             _known(options.slack.channel, "example"), options.slack.job_states
@@ -106,6 +120,8 @@ def read_files(
         if options.slack
         else None,
     )
+    if judge is None and pulumi.runtime.is_dry_run():
+        pulumi.log.info(judgement.describe(where, image))
     return files
 
 
@@ -221,6 +237,9 @@ class Prow(pulumi.ComponentResource):
                 else None,
                 slack_reporter_configs=reporters,
                 config_updater=str(options.config_updater) if options.config_updater else None,
+                checkconfig_image=None
+                if options.check_configuration == NONE
+                else options.images.of_component(judgement.NAME),
             ),
             self._child,
         )

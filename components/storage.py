@@ -6,13 +6,14 @@ pkg/apis/prowjobs/v1/types.go of kubernetes-sigs/prow; credentials: pkg/io/provi
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 
 from components.github_account import GitHubAccount, clone_decoration
 from components.images import Images
+from prowconfig.render import JobLogs
 
 KINDS = ("none", "in-cluster", "s3", "gcs")
 UTILITIES = ("clonerefs", "entrypoint", "initupload", "sidecar")
@@ -79,16 +80,6 @@ class Storage:
             secret_key=self.secret_key,
         )
         return pulumi.Output.secret(parts.apply(lambda known: render_s3_credentials(**known)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobLogs:
-    """What config.yaml has where logs are stored."""
-
-    decoration: dict[str, Any]
-    """Defaults of decorated jobs, below those of the user's config.yaml."""
-    defaults: dict[str, Any] = field(default_factory=dict)
-    """Further parts of config.yaml, each where the user's has none."""
 
 
 def make_job_logs(storage: Storage, images: Images, account: GitHubAccount) -> pulumi.Output[JobLogs]:

@@ -18,6 +18,8 @@ from components import github_account, images, slack, storage
 from components.catalog import CATALOG
 from components.relay_catalog import RELAYS
 from components.repository import Repository
+from prowconfig.checkconfig import CLUSTER, PLACES
+from prowconfig.release import DEFAULT_IMAGE_TAG
 from settings import checks
 from settings.kubeconfig import BUILD_CLUSTERS, Kubeconfig
 from settings.parsers import (
@@ -42,7 +44,7 @@ from settings.parsers import (
     text,
 )
 
-PROW_TAG = "v20260819-7593870dc"
+PROW_TAG = DEFAULT_IMAGE_TAG
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,6 +284,12 @@ class Prow:
         number(1, 10),
         1,
         "Pods of each component that may run more than once (hook, deck). With two or more, a node that is drained interrupts neither webhooks nor pages.",
+    )
+    check_configuration: str = setting(
+        "checkConfiguration",
+        choice(*PLACES),
+        CLUSTER,
+        "Where Prow's own checkconfig judges prow/. `cluster`, in a Job, before running Prow is changed. `everywhere`, in previews too, with docker or podman. `none`, only one on the path does, for an imageRegistry without the image checkconfig.",
     )
     config_updater: bool = setting(
         "configUpdater",

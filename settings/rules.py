@@ -8,7 +8,7 @@ import pulumi
 
 from components.catalog import REQUIRED
 from components.relay_catalog import RELAYS
-from prowconfig.release import Release
+from prowconfig.release import parse_release
 from settings.groups import TABLE, Settings
 from settings.parsers import Scalar, Secret, entry_of, remove_command, set_command, show
 
@@ -160,13 +160,13 @@ def check_relay(context: Context) -> Iterator[Problem]:
 def check_image_tag(context: Context) -> Iterator[Problem]:
     """The tag says a release of Prow that the stack knows; where it names none, that is warned of."""
     tag = context.settings.images.tag
-    release, fix = Release.parse(tag), fix_command("imageTag")
-    if release is not None and release.date < OLDEST_RELEASE:
+    day, fix = parse_release(tag).date, fix_command("imageTag")
+    if day is not None and day < OLDEST_RELEASE:
         reason = (
             f"is {show(tag)}, a release before v{OLDEST_RELEASE:%Y%m%d}; Prow had other flags and files then"
         )
         yield "imageTag", reason, fix
-    elif release is None and context.are_right("imageTag"):
+    elif day is None and context.are_right("imageTag"):
         reason = "is not of the form vYYYYMMDD-<commit>: what differs between releases cannot be checked"
         if tag == "latest" or tag.startswith("latest-"):
             reason = "names another release of Prow every day, so a pod that restarts may run another one"

@@ -32,6 +32,7 @@ STACK_FILES = (
     "requirements.txt",
     "components",
     "settings",
+    "prowconfig",
     "prow",
 )
 """What makes up the stack's program."""

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components import config_updater, prow_files
-from components.configuration import Configuration, ConfigurationArgs
-from components.prow_files import ProwFilesError
+from components.configuration import ANNOTATION, Configuration, ConfigurationArgs
+from prowconfig import files as prow_files
+from prowconfig import updater
+from prowconfig.problem import ProwFilesError
 
 from .conftest import reveal
-from .prow_examples import POD, REPOSITORIES, P, write
+from .prowconfig.examples import POD, REPOSITORIES, P, write
 
 pytestmark = pytest.mark.unit
 FOLLOWED = "me/app"
@@ -27,7 +28,9 @@ JOBS = f"# kept\npresubmits:\n  me/app:\n  - name: a\n    {POD}\n"
 
 def load(folder: Path, *, plugins: str = PLUGINS, **files: str):
     given = {name.replace("__", "/") + ".yaml": text for name, text in files.items()}
-    return prow_files.load(write(folder, {"plugins.yaml": plugins, **given}), REPOSITORIES, followed=FOLLOWED)
+    return prow_files.load(
+        write(folder, {"plugins.yaml": plugins, **given}), REPOSITORIES, config_updater=FOLLOWED
+    )
 
 
 def refused(folder: Path, **files: str) -> list[str]:
@@ -86,14 +89,18 @@ def test_a_file_that_would_end_or_misguide_the_plugin_is_refused(tmp_path: Path,
 def test_a_job_file_that_the_plugin_would_not_find_is_refused(tmp_path: Path):
     top = write(tmp_path, {"plugins.yaml": PLUGINS, "jobs/a.yml": JOBS})
     with pytest.raises(ProwFilesError, match=r"prow/jobs/a\.yml: config-updater follows \*\.yaml only"):
-        prow_files.load(top, REPOSITORIES, followed=FOLLOWED)
+        prow_files.load(top, REPOSITORIES, config_updater=FOLLOWED)
 
 
 def test_a_job_that_the_stack_would_have_told_where_to_clone_from_must_say_so_itself(tmp_path: Path):
     def load_with_logs(folder: Path, jobs: str):
         top = write(folder, {"plugins.yaml": PLUGINS, "jobs/a.yaml": jobs})
         return prow_files.load(
-            top, REPOSITORIES, followed=FOLLOWED, decoration=DECORATION, github_url="https://ghe.example"
+            top,
+            REPOSITORIES,
+            config_updater=FOLLOWED,
+            decoration=DECORATION,
+            github_url="https://ghe.example",
         )
 
     with pytest.raises(
@@ -107,7 +114,7 @@ def test_a_job_that_the_stack_would_have_told_where_to_clone_from_must_say_so_it
 def test_while_it_is_off_the_plugin_in_the_files_is_a_warning_with_the_command_that_turns_it_on(
     tmp_path: Path,
 ):
-    files = prow_files.load(write(tmp_path, {"plugins.yaml": PLUGINS}), REPOSITORIES)
+    files = prow_files.load(write(tmp_path, {"plugins.yaml": PLUGINS}), REPOSITORIES, config_updater="")
     (warning,) = files.warnings
     assert str(warning).startswith(f"{P}:2: ")
     assert "pulumi config set configUpdater true" in warning.reason
@@ -115,7 +122,7 @@ def test_while_it_is_off_the_plugin_in_the_files_is_a_warning_with_the_command_t
 
 def test_the_shipped_maps_are_those_that_hook_may_write():
     shipped = yaml.safe_load((Path(__file__).parents[2] / "prow" / "plugins.yaml").read_text())
-    assert shipped["config_updater"] == config_updater.SECTION
+    assert shipped["config_updater"] == updater.SECTION
 
 
 def config_maps(run, folder: Path, writer: str | None):
@@ -136,7 +143,7 @@ def test_the_first_content_is_the_files_own_and_the_writer_is_on_the_object(run,
     assert made["prow/plugins"]["data"] == {"plugins.yaml": PLUGINS}
     for name, expected in {"config": None, "plugins": FOLLOWED, "job-config": FOLLOWED}.items():
         annotations = made[f"prow/{name}"]["metadata"].get("annotations") or {}
-        assert annotations.get(config_updater.ANNOTATION) == expected
+        assert annotations.get(ANNOTATION) == expected
 
 
 def test_without_it_no_object_has_a_writer(run, tmp_path):

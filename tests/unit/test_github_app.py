@@ -6,12 +6,12 @@ import pulumi
 import pytest
 import yaml
 
-from components import prow_files
 from components.catalog import CATALOG, Need
 from components.configuration import render_config
 from components.credentials import Credentials, CredentialsArgs
 from components.github_account import GITHUB_API, GitHubAccount, github_flags
 from components.storage import JobLogs, preview_job_logs
+from prowconfig import files as prow_files
 from settings import load
 
 from .configured import read_errors as errors

@@ -3,11 +3,11 @@
 import pytest
 
 from components.catalog import CATALOG, Feature
-from components.config_updater import CONFIG_MAPS
 from components.github_account import GITHUB_API, GitHubAccount, github_flags, web_url
 from components.images import Images
 from components.storage import Storage
 from components.workload import Workloads, WorkloadsArgs
+from prowconfig.updater import CONFIG_MAPS
 
 from .conftest import reveal
 
