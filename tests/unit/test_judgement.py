@@ -14,10 +14,9 @@ from components.configuration import Configuration, ConfigurationArgs
 from components.github_account import GitHubAccount
 from components.images import Images
 from components.judgement import describe, explain, find_checkconfig
-from prowconfig.checkconfig import CLUSTER, EVERYWHERE, NONE, PLACES
 from components.workload import Workloads, WorkloadsArgs
 from prowconfig import files as prow_files
-from prowconfig.checkconfig import Checkconfig, translate
+from prowconfig.checkconfig import CLUSTER, EVERYWHERE, NONE, PLACES, Checkconfig, translate
 
 from .conftest import Recorder, reveal
 
