@@ -138,9 +138,7 @@ HOOK = {"repository": "r", "events": ["*"], "active": True, "configuration": CON
 
 
 def diff(news: dict, olds: dict | None = None) -> tuple[set[str], list[str]]:
-    answer = GitHub("127.0.0.1:1", "1").Diff(
-        pb.DiffRequest(olds=encode(olds or HOOK), news=encode(news)), None
-    )
+    answer = GitHub("1").Diff(pb.DiffRequest(olds=encode(olds or HOOK), news=encode(news)), None)
     return set(answer.detailedDiff), list(answer.replaces)
 
 
@@ -161,7 +159,7 @@ def test_what_a_change_of_a_webhook_means():
 
 @pytest.mark.unit
 def test_a_webhook_is_checked():
-    provider = GitHub("127.0.0.1:1", "1")
+    provider = GitHub("1")
     answer = provider.Check(
         pb.CheckRequest(type=REPOSITORY, news=encode({"configuration": CONFIGURATION})), None
     )
