@@ -104,40 +104,6 @@ class Run:
                 found.append(data["message"])
         return found
 
-    @cached_property
-    def tracebacks(self) -> list[str]:
-        """The last line of each Python traceback that the program has printed: none, if all that failed was foreseen.
-
-        Those of a KeyboardInterrupt are left out. The official language host ends a program that still runs by it when
-        a resource has failed; the stand-in does without a word.
-        """
-        messages = (event.get("diagnosticEvent", {}).get("message", "") for event in self.events)
-        return find_tracebacks("\n".join(message.rstrip("\n") for message in messages))
-
-
-_TRACEBACK = "Traceback (most recent call last):"
-_CHAINED = (
-    "During handling of the above exception, another exception occurred:",
-    "The above exception was the direct cause of the following exception:",
-)
-
-
-def find_tracebacks(text: str) -> list[str]:
-    """The last line of each Python traceback in text; of a chain the last one's, and none for a KeyboardInterrupt."""
-    found: list[str] = []
-    margin = None
-    for line in text.splitlines():
-        written = line.strip()
-        indent = len(line) - len(line.lstrip())
-        if written == _TRACEBACK:
-            margin = indent
-        elif written and margin is not None and indent <= margin:
-            found.append(written)
-            margin = None
-        elif written in _CHAINED and found:
-            found.pop()
-    return [last for last in found if not last.startswith("KeyboardInterrupt")]
-
 
 def _change(step: dict[str, Any]) -> Change:
     paths = tuple(step.get("detailedDiff") or step.get("diffs") or ())
