@@ -295,7 +295,10 @@ pulumi.export("owner", found.url)
     pulumi.up()
     assert time.monotonic() - started > 1
     outputs = pulumi.output(show_secrets=True)
-    assert outputs.pop("id") in ("7", "repo/7")  # the provider's answer; a CLI before 3.276 kept what was asked for
+    assert outputs.pop("id") in (
+        "7",
+        "repo/7",
+    )  # the provider's answer; a CLI before 3.276 kept what was asked for
     assert outputs == {"secret": "********", "owner": url}
     assert hub.hooks["7"]["config"]["secret"] == "real"
     assert ("GET", "/api/v3/user") in hub.requests
