@@ -11,28 +11,36 @@ from components.prow import Prow, ProwArgs, read_files
 from components.redelivery import Redelivery, RedeliveryArgs
 from components.relay import Relay, RelayArgs
 from components.webhook import Webhooks, WebhooksArgs
+from components.webhook_check import GitHub, check_owners
 from components.webhook_secret import WebhookSecret, WebhookSecretArgs
 
 # All that the user gave is checked before anything is registered.
 given = settings.load(contexts=kubeconfig_contexts())
 files = read_files(Path("prow"), given)
+github = GitHub.of_settings()
+check_owners(github, map(str, given.repositories), given.organizations)
 
 cluster = Cluster(
     "cluster", ClusterArgs(context=given.context, node=given.node, node_address=given.node_address)
 )
-on_cluster = pulumi.ResourceOptions(providers=[cluster.provider])
 webhook_secret = WebhookSecret(
     "webhook-secret", WebhookSecretArgs(generation=given.webhook_secret_generation)
 )
 prow = Prow(
     "prow",
-    ProwArgs(settings=given, files=files, hmacs=webhook_secret.hmacs, node_address=cluster.node_address),
-    on_cluster,
+    ProwArgs(
+        settings=given,
+        files=files,
+        hmacs=webhook_secret.hmacs,
+        cluster_uid=cluster.uid,
+        node_address=cluster.node_address,
+    ),
+    cluster.options,
 )
 relay = Relay(
     "relay",
     RelayArgs(settings=given.relay, node_url=prow.hook_url, namespace=prow.namespace),
-    on_cluster,
+    cluster.options,
 )
 webhooks = Webhooks(
     "webhook",
@@ -43,12 +51,13 @@ webhooks = Webhooks(
         imports=given.import_webhooks,
         url=relay.url,
         secret=webhook_secret.hmac,
+        github=github,
     ),
     pulumi.ResourceOptions(depends_on=[prow, relay]),  # GitHub's first ping finds hook answering
 )
 Redelivery(
     "redelivery",
     RedeliveryArgs(settings=given, namespace=prow.namespace, webhooks=webhooks.urls),
-    on_cluster,
+    cluster.options,
 )
 export(given, prow, relay, webhooks)

@@ -56,6 +56,8 @@ class ProwArgs:
     """The checked files of `prow/`."""
     hmacs: Mapping[int, pulumi.Input[str]]
     """Secrets that sign webhooks, by generation, the newest first."""
+    cluster_uid: str | None = None
+    """Identity of the cluster; None: not known."""
     node_address: pulumi.Input[str]
     """Address at which NodePorts answer."""
 
@@ -88,7 +90,12 @@ class Prow(pulumi.ComponentResource):
 
         namespaces = Namespaces(
             f"{name}-namespaces",
-            NamespacesArgs(namespace=settings.namespace, job_namespace=settings.job_namespace),
+            NamespacesArgs(
+                namespace=settings.namespace,
+                job_namespace=settings.job_namespace,
+                context=settings.context,
+                cluster_uid=args.cluster_uid,
+            ),
             child,
         )
         credentials = Credentials(

@@ -1,13 +1,13 @@
 """The webhooks through which GitHub tells hook what happens in repositories and organisations."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_github as github
 
 from components.settings import Repository
-from components.webhook_check import Check
+from components.webhook_check import GitHub, WebhookPreflight
 
 EVERY_EVENT = ("*",)
 
@@ -28,6 +28,8 @@ class WebhooksArgs:
     """URL that GitHub calls."""
     secret: pulumi.Input[str]
     """Secret that signs the deliveries."""
+    github: GitHub
+    """Where GitHub is asked before a webhook is made or changed; the provider has its own way there."""
 
 
 class Webhooks(pulumi.ComponentResource):
@@ -50,9 +52,13 @@ class Webhooks(pulumi.ComponentResource):
         self._config = pulumi.Config("github")
         organizations = {organization.lower(): organization for organization in sorted(args.organizations)}
         repositories = [r for r in sorted(args.repositories) if r.owner.lower() not in organizations]
-        self._check = Check(name, self._config)
-        owners = sorted({*organizations.values(), *(repository.owner for repository in repositories)})
-        providers = {owner: self._github(owner) for owner in owners}
+        self._preflight = WebhookPreflight(name, args.github)
+        targets: dict[str, list[str]] = {
+            organization: [organization] for organization in organizations.values()
+        }
+        for repository in repositories:
+            targets.setdefault(repository.owner, []).append(str(repository))
+        providers = {owner: self._github(owner, targets[owner]) for owner in sorted(targets)}
         content_type = "json"  # hook accepts nothing else
         secret = pulumi.Output.secret(args.secret)
         hooks: dict[str, github.OrganizationWebhook | github.RepositoryWebhook] = {}
@@ -80,13 +86,13 @@ class Webhooks(pulumi.ComponentResource):
         self.urls = pulumi.Output.all(**{target: hook.url for target, hook in hooks.items()})
         self.register_outputs({"urls": self.urls})
 
-    def _github(self, owner: str) -> github.Provider:
+    def _github(self, owner: str, targets: Sequence[str]) -> github.Provider:
         return github.Provider(
             f"{self._name}-{owner}",
             owner=owner,
             token=self._config.get_secret("token"),
             base_url=self._config.get("baseUrl"),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, hooks=self._preflight.for_provider(owner, targets)),
         )
 
     def _events(self, target: str) -> list[str]:
@@ -100,5 +106,5 @@ class Webhooks(pulumi.ComponentResource):
             parent=self,
             provider=provider,
             import_=None if number is None else f"{place}{number}",
-            hooks=self._check.binding(target),
+            hooks=self._preflight.for_webhook(target),
         )

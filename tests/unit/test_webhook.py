@@ -2,6 +2,7 @@ import pulumi
 
 from components.settings import Repository
 from components.webhook import Webhooks, WebhooksArgs
+from components.webhook_check import GitHub
 
 from .conftest import known, reveal, secrets_of
 
@@ -16,7 +17,11 @@ def make(run, repositories=REPOSITORIES, **more):
     pulumi.runtime.set_all_config({"github:token": "ghp_admin"}, ["github:token"])
     made = []
     args = WebhooksArgs(
-        repositories=repositories, url="http://192.0.2.7:30080/hook", secret="0f" * 20, **more
+        repositories=repositories,
+        url="http://192.0.2.7:30080/hook",
+        secret="0f" * 20,
+        github=GitHub(None, "ghp_admin"),
+        **more,
     )
     return run(lambda: made.append(Webhooks("webhook", args))), made[0]
 
