@@ -227,8 +227,8 @@ def test_what_is_edited_beside_the_data_is_put_right_and_the_data_stay_the_plugi
     names = {"prow-configuration-job-config", "prow-configuration-plugins"}
     assert {change.name for change in run.changes if change.op == "update"} >= names
     for name in ("plugins", "job-config"):
-        labels = view.core.read_namespaced_config_map(name, "prow").metadata.labels
-        assert labels["app.kubernetes.io/part-of"] == "prow"
+        config_map: Any = view.core.read_namespaced_config_map(name, "prow")
+        assert config_map.metadata.labels["app.kubernetes.io/part-of"] == "prow"
     assert (data(view, "plugins"), data(view, "job-config")) == merged
 
 
