@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from testbed.cli import Pulumi, Run
+from testbed.cli import Pulumi, Run, exceptions
 from testbed.cluster_view import wait_for
 from testbed.environment import BOT, OWNER, REPOSITORY, Environment
 
@@ -144,7 +144,7 @@ def test_a_broken_job_fails_the_preview_with_file_and_line(pulumi, project):
     jobs.unlink()
     assert run.code != 0
     assert "prow/jobs/broken.yaml:3: " in run.output
-    assert "Traceback" not in run.output
+    assert exceptions(run.output) == []
 
 
 def test_bad_settings_fail_the_preview_all_at_once(pulumi):
@@ -155,7 +155,7 @@ def test_bad_settings_fail_the_preview_all_at_once(pulumi):
     assert "2 settings to mend before anything is applied:" in run.output
     assert "pulumi config set namespace prow" in run.output
     assert "make minikube" in run.output
-    assert "Traceback" not in run.output
+    assert exceptions(run.output) == []
 
 
 def test_a_generation_that_is_too_high_fails_the_preview_and_changes_nothing(pulumi):
@@ -164,7 +164,7 @@ def test_a_generation_that_is_too_high_fails_the_preview_and_changes_nothing(pul
     assert run.code != 0
     assert "prow:webhookSecretGeneration is 3, but hook and GitHub are at 1" in run.output
     assert "mend it: pulumi config set webhookSecretGeneration 2" in run.output
-    assert "Traceback" not in run.output
+    assert exceptions(run.output) == []
 
 
 def test_another_secret_generation_changes_the_secret_and_the_webhook_and_nothing_else(

@@ -11,7 +11,7 @@ import pytest
 import requests
 from github.Hook import Hook
 
-from testbed.cli import Pulumi, Run
+from testbed.cli import Pulumi, Run, exceptions
 from testbed.environment import BOT, OWNER, REPOSITORY, Environment
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -74,7 +74,7 @@ def refused(run: Run, *texts: str) -> None:
     assert run.code != 0
     for text in texts:
         assert text in run.output, run.output
-    assert "Traceback" not in run.output
+    assert exceptions(run.output) == []
 
 
 def second(pulumi: Pulumi, name: str | None = SECOND) -> None:
