@@ -13,6 +13,7 @@ from typing import NoReturn
 from testbed import browser, cluster, docker_engine, images, sample, tools
 from testbed.cli import PulumiError
 from testbed.processes import Processes
+from testbed.standins import stage
 from testbed.tools import deck
 
 CHECKOUT = Path(__file__).parent.parent
@@ -71,7 +72,8 @@ def build_tools(folder: Path) -> int:
         cluster.ensure_packages(say)
         needs = images.PACKAGES | images.BUILDKIT_PACKAGES | docker_engine.PACKAGES | browser.PACKAGES
         tools.ensure_packages(needs, say)
-    names = [binary for tool in tools.TOOLS for binary in tool.binaries]
+    installed = set(stage.BUILT.values()) - set(stage.programs())
+    names = [binary for tool in tools.TOOLS for binary in tool.binaries if binary not in installed]
     for name, path in tools.ensure(names, say).items():
         say(f"{name}: {path}")
     say(f"deck's pages: {deck.files(say)}")

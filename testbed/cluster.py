@@ -31,6 +31,17 @@ from testbed.tools import Report
 
 CONTEXT = "prow-cluster"
 NODE_NAME = "prow-cluster"
+PROGRAMS = (
+    "pause",
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "coredns",
+)
+"""What a node runs of the testbed's tools."""
 _SERVICES = "10.96.0.0/16"
 _PODS = "10.244.0.0/24"
 _DNS = "10.96.0.10"
@@ -362,8 +373,7 @@ class _Node:
         step = self.steps.step
         with step("programs"):
             self.cni = ensure_packages(self.steps.report)
-            names = ["pause", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
-            self.binaries = tools.ensure([*names, "kubelet", "kube-proxy", "coredns"], self.steps.report)
+            self.binaries = tools.ensure(PROGRAMS, self.steps.report)
         with step("namespaces and network"):
             self.make_namespaces()
         cluster = Cluster(

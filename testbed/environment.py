@@ -1,6 +1,7 @@
 """A whole place to run the stack in: a cluster, the GitHub stand-in and the Pulumi CLI, started and ended together."""
 
 import contextlib
+import os
 import shutil
 import sys
 import time
@@ -16,6 +17,7 @@ from testbed.cli import Pulumi
 from testbed.cluster import Cluster
 from testbed.github.client import Person
 from testbed.processes import Processes
+from testbed.standins import stage
 
 PROJECT = Path(__file__).resolve().parents[1]
 REPOSITORY = "acme/go-with-prow"
@@ -98,7 +100,8 @@ def job_file(name: str, says: str, **fields: Any) -> str:
 def up(folder: Path, report: Report = print) -> Environment:
     """Start what does not run yet and return the environment. Raises what the parts raise, each saying what mends it."""
     folder = folder.absolute()
-    tools.ensure(["pulumi", "versitygw", *images.PROW_COMPONENTS], report)
+    node = () if os.environ.get("PROW_TESTBED_CONTEXT") else cluster.PROGRAMS
+    tools.ensure([*node, "pulumi", *stage.programs(), "versitygw", *images.PROW_COMPONENTS], report)
     running = cluster.up(folder, report)
     with timed("images of Prow and of the jobs onto the node", report):
         _images(running, folder, report)

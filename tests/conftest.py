@@ -93,7 +93,14 @@ def environment() -> Iterator[Environment]:
         pytest.skip(f"no cluster can be started here: {error}")
     folder = INSTANCES / f"test-{os.getpid()}"
     try:
-        yield environments.up(folder, report)
+        running = environments.up(folder, report)
+        pulumi = running.pulumi()
+        origins = pulumi.init()
+        pulumi.remove()
+        report(f"plugins: {', '.join(f'{name} {origin}' for name, origin in origins.items())}")
+        # What these tests show, they show of what users run.
+        assert origins["kubernetes"].startswith("official")
+        yield running
     finally:
         environments.down(folder, report)
 

@@ -1,8 +1,7 @@
 """What every stand-in plugin shares: Pulumi's value encoding, its errors and the gRPC server.
 
 The gRPC definitions are those of the installed Pulumi SDK (`pulumi.runtime.proto`); the SDK's own provider
-server (`pulumi.provider.experimental`) is not used, for it has no Handshake, no unknowns and no
-ErrorResourceInitFailed.
+server (`pulumi.provider.experimental`) is not used, for it has neither Handshake nor unknowns.
 """
 
 import os
@@ -26,7 +25,6 @@ from pulumi.runtime.proto import (
     plugin_pb2,
     provider_pb2,
     provider_pb2_grpc,
-    status_pb2,
 )
 
 UNKNOWN = rpc.UNKNOWN
@@ -159,28 +157,6 @@ def mark_secrets(outputs: Any, inputs: Any) -> Any:
     return Secret(outputs) if has_secret(inputs) and not isinstance(outputs, Secret) else outputs
 
 
-def secret_values(value: Any) -> Iterable[str]:
-    """Every string below a secret mark, for redaction."""
-    if isinstance(value, Secret):
-        yield from _strings(value.value)
-    elif isinstance(value, dict):
-        for v in value.values():
-            yield from secret_values(v)
-    elif isinstance(value, list):
-        for v in value:
-            yield from secret_values(v)
-
-
-def _strings(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Secret):
-        yield from _strings(value.value)
-    elif isinstance(value, dict | list):
-        for v in value.values() if isinstance(value, dict) else value:
-            yield from _strings(v)
-
-
 def diff(old: Any, new: Any, path: str = "") -> "dict[str, DiffKind]":
     """Property path -> ADD, DELETE or UPDATE for every leaf that differs; the values must be revealed."""
     found: dict[str, DiffKind] = {}
@@ -238,32 +214,12 @@ class ProviderError(Exception):
     """An error for the user: its message is shown as it is, so it must hold no secret."""
 
 
-class InitError(Exception):
-    """The resource exists, but did not become ready: the engine records it and shows the reasons."""
-
-    def __init__(self, message: str, *, id: str, outputs: dict, inputs: dict, reasons: list[str]):
-        super().__init__(message)
-        self.detail = provider_pb2.ErrorResourceInitFailed(
-            id=id, properties=encode(outputs), inputs=encode(inputs), reasons=reasons
-        )
-
-
-class _Status(grpc.Status):
-    def __init__(self, code: grpc.StatusCode, details: str, trailing_metadata: tuple = ()):
-        self.code, self.details, self.trailing_metadata = code, details, trailing_metadata
-
-
 def guarded(method: Callable) -> Callable:
     """The RPC method with its exceptions turned into what the engine understands."""
 
     def call(self, request, context):
         try:
             return method(self, request, context)
-        except InitError as e:
-            status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(e))
-            status.details.add().Pack(e.detail)
-            packed = (("grpc-status-details-bin", status.SerializeToString()),)
-            context.abort_with_status(_Status(grpc.StatusCode.UNKNOWN, str(e), packed))
         except NotImplementedError as e:
             context.abort(grpc.StatusCode.UNIMPLEMENTED, str(e) or "not implemented by this stand-in")
         except ProviderError as e:

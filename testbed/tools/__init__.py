@@ -11,8 +11,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,7 @@ Report = Callable[[str], None]
 SOURCES = Path(__file__).parent
 MINIMUM_GO = (1, 26)
 _STILL_EVERY = 30.0  # seconds between two lines of a build that takes long
+_AT_ONCE = 2  # builds: while one links, which is one process, the other compiles
 
 
 class ToolError(RuntimeError):
@@ -29,17 +32,35 @@ class ToolError(RuntimeError):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Edit:
+    """A text that a source file of a tool's module has exactly once, and the text that takes its place."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tool:
     """A folder beside this file with a go.mod, and what is built from it.
 
-    binaries are the names that ensure() knows. package is what `go build` is given; None builds every `tool` of
-    the go.mod. The versions in ldflags are those of the go.mod, which the programs do not know by themselves.
+    binaries are the names that ensure() knows. package is what `go build` is given, and one binary under all of
+    these names is made of it; None builds every `tool` of the go.mod. The versions in ldflags are those of the go.mod,
+    which the programs do not know by themselves. seconds is what the build usually takes on two cores that do nothing
+    else, with nothing compiled before but the tools above it.
+
+    edited is a module of the go.mod that is compiled from a copy of its folder: with edits, and with some of its files
+    (embedded: from its folder, to the tool's) where the tool's main.go embeds them. Its sum is checked before.
     """
 
     name: str
     binaries: tuple[str, ...]
+    seconds: int
     package: str | None = None
     ldflags: str = "-s -w"
+    edited: str = ""
+    edits: tuple[Edit, ...] = ()
+    embedded: tuple[tuple[str, str], ...] = ()
     # An installed program serves as well if its version, got by version_args, is in [at_least, below).
     version_args: tuple[str, ...] = ()
     at_least: tuple[int, ...] = ()
@@ -48,14 +69,37 @@ class Tool:
 
 FLAGS = ("-trimpath",)  # the same binary wherever it is built, and log lines without this machine's folders
 
+_KUBERNETES_PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v4"
+_PROVIDER_MAIN = "cmd/pulumi-resource-kubernetes"
+
+# The order of building, two at a time: the longest first, beside it those that share little with it.
+# pulumi-kubernetes, kubernetes and pulumi agree on the versions of what they share: that is compiled once.
 TOOLS = (
     Tool(
-        name="kubernetes",
-        binaries=("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"),
-        ldflags="-s -w -X k8s.io/component-base/version.gitVersion=v1.36.1",
-        version_args=("--version",),
-        at_least=(1, 36),
-        below=(1, 37),
+        name="pulumi-kubernetes",
+        binaries=("pulumi-resource-kubernetes",),
+        seconds=400,
+        package=".",
+        ldflags=f"-s -w -X {_KUBERNETES_PROVIDER}/pkg/version.Version=4.34.2",
+        edited=_KUBERNETES_PROVIDER,
+        # Both for the compiler alone. The CLI's release has a pointer where the provider's own had a value, and
+        # client-go of Kubernetes 1.36 takes the field sets of this library's version 6.
+        edits=(
+            Edit(
+                file="pkg/gen/schema.go",
+                old="Provider: pschema.ResourceSpec{",
+                new="Provider: &pschema.ResourceSpec{",
+            ),
+            Edit(
+                file="pkg/await/await.go",
+                old='"sigs.k8s.io/structured-merge-diff/v4/fieldpath"',
+                new='"sigs.k8s.io/structured-merge-diff/v6/fieldpath"',
+            ),
+        ),
+        embedded=(
+            (f"{_PROVIDER_MAIN}/schema.json", "schema.json"),
+            (f"{_PROVIDER_MAIN}/terraform-mapping.json", "terraform-mapping.json"),
+        ),
     ),
     Tool(
         name="prow",
@@ -75,45 +119,62 @@ TOOLS = (
             "status-reconciler",
             "tide",
         ),
-    ),
-    Tool(
-        name="pulumi",
-        binaries=("pulumi",),
-        ldflags="-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.259.0",
-        version_args=("version",),
-        at_least=(3, 259),
-        below=(4,),
+        seconds=200,
     ),
     # Not taken from PATH: these go into container images and must be static.
-    Tool(name="coredns", binaries=("coredns",), package="."),
-    Tool(name="pause", binaries=("pause",), package="."),
+    Tool(name="coredns", binaries=("coredns",), seconds=100, package="."),
     Tool(
         name="versitygw",
         binaries=("versitygw",),
+        seconds=80,
         package="github.com/versity/versitygw/cmd/versitygw",
         ldflags="-s -w -X main.Version=v1.8.0",
     ),
-    Tool(
-        name="buildkit",
-        binaries=("buildctl", "buildkitd", "rootlesskit"),
-        ldflags="-s -w -X github.com/moby/buildkit/version.Version=v0.34.2",
-    ),
+    Tool(name="pause", binaries=("pause",), seconds=1, package="."),
     Tool(
         name="etcd",
         binaries=("etcd",),
+        seconds=50,
         package="go.etcd.io/etcd/server/v3",
         version_args=("--version",),
         at_least=(3, 5),
         below=(4,),
     ),
     Tool(
+        name="kubernetes",
+        binaries=("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"),
+        seconds=250,
+        package=".",
+        ldflags="-s -w -X k8s.io/component-base/version.gitVersion=v1.36.1",
+        version_args=("--version",),
+        at_least=(1, 36),
+        below=(1, 37),
+    ),
+    Tool(
+        name="pulumi",
+        binaries=("pulumi",),
+        seconds=200,
+        ldflags="-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.276.0",
+        version_args=("version",),
+        at_least=(3, 259),
+        below=(4,),
+    ),
+    # What only tests run.
+    Tool(
+        name="buildkit",
+        binaries=("buildctl", "buildkitd", "rootlesskit"),
+        seconds=120,
+        ldflags="-s -w -X github.com/moby/buildkit/version.Version=v0.34.2",
+    ),
+    Tool(
         name="actionlint",
         binaries=("actionlint",),
+        seconds=10,
         version_args=("-version",),
         at_least=(1, 7),
         below=(2,),
     ),
-    Tool(name="crane", binaries=("crane",)),
+    Tool(name="crane", binaries=("crane",), seconds=10),
 )
 
 
@@ -132,21 +193,35 @@ def ensure(names: Sequence[str], report: Report = print) -> dict[str, Path]:
     """
     owners = {binary: tool for tool in TOOLS for binary in tool.binaries}
     found: dict[str, Path] = {}
-    to_build: dict[str, Tool] = {}
     for name in dict.fromkeys(names):
         if installed := _installed(owners[name], name):
             found[name] = installed
-        else:
-            to_build[owners[name].name] = owners[name]
-    for number, tool in enumerate(to_build.values(), 1):
-        folder = _built(tool, report, f"[{number}/{len(to_build)}]")
-        found.update({name: folder / name for name in names if owners[name] is tool and name not in found})
+    wanted = {owners[name].name for name in names if name not in found}
+    folders = _build_all([tool for tool in TOOLS if tool.name in wanted], report)
+    found |= {name: folders[owners[name].name] / name for name in names if name not in found}
     return {name: found[name] for name in names}
+
+
+def _build_all(to_build: Sequence[Tool], report: Report) -> dict[str, Path]:
+    """The folder of each tool's build, by its name; the first that fails ends the others."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        builds = {
+            pool.submit(_built, tool, report, f"[{number}/{len(to_build)}]", stop): tool.name
+            for number, tool in enumerate(to_build, 1)
+        }
+        try:
+            return {builds[done]: done.result() for done in as_completed(builds)}
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def build_dir(tool: Tool) -> Path:
     """Where the tool's build is or would be: named by its sources, its flags and the version of Go."""
-    digest = hashlib.sha256("\0".join([go_version(), tool.package or "", tool.ldflags, *FLAGS]).encode())
+    made_of = repr((go_version(), tool.package, tool.ldflags, tool.edited, tool.edits, tool.embedded, FLAGS))
+    digest = hashlib.sha256(made_of.encode())
     hash_folder(digest, SOURCES / tool.name)
     return cache_dir() / "tools" / f"{tool.name}-{digest.hexdigest()[:16]}"
 
@@ -242,15 +317,25 @@ def which(program: str) -> str | None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Generator[None]:
-    """Hold the lock of this file, so that two processes do not do the same work; waiting is called if it is held."""
+def locked(
+    path: Path, waiting: Callable[[], None] = lambda: None, stop: threading.Event | None = None
+) -> Generator[None]:
+    """Hold the lock of this file, so that two processes do not do the same work; waiting is called if it is held.
+
+    Raises ToolError if stop is set while it is held by another.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                waiting()
+                waiting = lambda: None  # noqa: E731
+            if stop and stop.is_set():
+                raise ToolError(f"gave up waiting for {path}")
+            time.sleep(0.1)
         yield
 
 
@@ -275,30 +360,67 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, match[0].split("."))) if match else ()
 
 
-def _built(tool: Tool, report: Report, step: str) -> Path:
+def _built(tool: Tool, report: Report, step: str, stop: threading.Event) -> Path:
+    what = f"{step} building {tool.name}"
+
     def make(out: Path) -> None:
-        flags = [
-            "-mod=readonly",
-            *FLAGS,
-            "-ldflags",
-            tool.ldflags,
-        ]  # readonly: a build must not change go.mod or go.sum
+        sources = _edited_copy(tool, out.with_name("sources")) if tool.edited else SOURCES / tool.name
+        # readonly: a build must not change go.mod or go.sum
+        flags = ["-mod=readonly", *FLAGS, "-ldflags", tool.ldflags]
         if tool.package is None:
             command = ["go", "install", *flags, "tool"]
         else:
             command = ["go", "build", *flags, "-o", str(out / tool.binaries[0]), tool.package]
         environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOBIN": str(out)}
-        run_logged(f"{step} building {tool.name}", command, SOURCES / tool.name, environment, report)
+        run_logged(what, command, sources, environment, report, stop=stop, usually=tool.seconds)
+        if tool.package is not None:
+            for name in tool.binaries[1:]:
+                (out / name).hardlink_to(out / tool.binaries[0])
         if absent := [name for name in tool.binaries if not (out / name).exists()]:
             raise ToolError(f"`{' '.join(command)}` in {SOURCES / tool.name} made no {', '.join(absent)}")
 
-    return built(build_dir(tool), f"{step} building {tool.name}", make, report)
+    usually = f"usually {tool.seconds} s on two cores"
+    return built(build_dir(tool), what, make, report, usually=usually, stop=stop)
 
 
-def built(folder: Path, what: str, make: Callable[[Path], None], report: Report = print) -> Path:
+def _edited_copy(tool: Tool, folder: Path) -> Path:
+    """A copy of the tool's folder, in which its go.mod takes the edited module from a copy beside it.
+
+    Go takes no overlay for files of its module cache. Raises ToolError for a text that is not there exactly once.
+    """
+    shutil.copytree(SOURCES / tool.name, folder)
+    original, module = module_folder(tool.name, tool.edited), folder / "module"
+    shutil.copytree(original, module, copy_function=shutil.copyfile)
+    for path in (module, *module.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)  # the cache is read-only
+    for edit in tool.edits:
+        text = (module / edit.file).read_text()
+        if text.count(edit.old) != 1:
+            raise ToolError(
+                f"{original / edit.file} has {text.count(edit.old)} times `{edit.old}`, which {tool.name} edits: "
+                "look what its release changed"
+            )
+        (module / edit.file).write_text(text.replace(edit.old, edit.new))
+    for source, target in tool.embedded:
+        shutil.copyfile(original / source, folder / target)
+    with (folder / "go.mod").open("a") as file:
+        file.write(f"\nreplace {tool.edited} => ./module\n")
+    return folder
+
+
+def built(
+    folder: Path,
+    what: str,
+    make: Callable[[Path], None],
+    report: Report = print,
+    *,
+    usually: str = "the first time takes a while",
+    stop: threading.Event | None = None,
+) -> Path:
     """The folder of the cache, which make fills if it is not there.
 
     make gets an empty folder that takes its place only when it is complete. One process at a time makes it.
+    usually tells the user how long that takes; stop, when it is set, ends the waiting for another process.
     """
     try:
         if folder.exists():
@@ -308,14 +430,13 @@ def built(folder: Path, what: str, make: Callable[[Path], None], report: Report 
         raise ToolError(
             f"the cache cannot be used: {error}; PROW_TESTBED_CACHE can name another folder"
         ) from error
-    with locked(
-        folder.with_name(f".{folder.name}.lock"), lambda: report(f"{what}: waiting for another process")
-    ):
+    lock = folder.with_name(f".{folder.name}.lock")
+    with locked(lock, lambda: report(f"{what}: waiting for another process"), stop):
         if folder.exists():
             return folder
         for stale in folder.parent.glob(f".{folder.name}-*"):
             shutil.rmtree(stale)  # of one that was killed: who holds the lock is the only one
-        report(f"{what}; the first time takes a while")
+        report(f"{what}; {usually}")
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
             out = Path(scratch) / "out"
@@ -327,16 +448,24 @@ def built(folder: Path, what: str, make: Callable[[Path], None], report: Report 
 
 
 def run_logged(
-    what: str, command: Sequence[str], folder: Path, environment: dict[str, str], report: Report
+    what: str,
+    command: Sequence[str],
+    folder: Path,
+    environment: dict[str, str],
+    report: Report,
+    *,
+    stop: threading.Event | None = None,
+    usually: int = 0,
 ) -> None:
-    """Run a command that takes long, saying every half minute that it still does.
+    """Run a command that takes long, saying every half minute that it still does, and how many seconds it usually does.
 
-    Its output goes to a file of the cache, whose end is in the ToolError of a failure.
+    Its output goes to a file of the cache, whose end is in the ToolError of a failure. When stop is set it is killed.
     """
     name = re.sub(r"[^a-z]+", "-", what.lower()).strip("-")
     log = cache_dir() / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     began = told = time.monotonic()
+    of = f" of usually {usually}" if usually else ""
     with log.open("wb") as output:
         child = subprocess.Popen(
             command,
@@ -349,9 +478,11 @@ def run_logged(
         )
         try:
             while (code := _poll(child)) is None:
+                if stop and stop.is_set():
+                    raise ToolError(f"{what}: ended, as another build failed")
                 if (now := time.monotonic()) >= told + _STILL_EVERY:
                     told = now
-                    report(f"{what}: still going on, {now - began:.0f} s")
+                    report(f"{what}: still going on, {now - began:.0f} s{of}")
         except BaseException:
             os.killpg(child.pid, signal.SIGKILL)  # the compilers that it started too
             child.wait()

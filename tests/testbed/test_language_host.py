@@ -188,8 +188,22 @@ def _runs(pid: int) -> bool:
 # -- staging -------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What is asked of the testbed's tools, which answer with a file in place of a build of many minutes."""
+    asked: list[list[str]] = []
+
+    def ensure(names: list[str], report: object) -> dict[str, Path]:
+        asked.append(names)
+        (tmp_path / "built").write_text("built")
+        return dict.fromkeys(names, tmp_path / "built")
+
+    monkeypatch.setattr(stage.tools, "ensure", ensure)
+    return asked
+
+
 @pytest.mark.unit
-def test_official_plugins_are_preferred(tmp_path: Path) -> None:
+def test_official_plugins_are_preferred(tmp_path: Path, built: list[list[str]]) -> None:
     users = tmp_path / "users"
     name = f"resource-random-v{stage.version('pulumi-random')}"
     official = users / "plugins" / name / "pulumi-resource-random"
@@ -203,7 +217,7 @@ def test_official_plugins_are_preferred(tmp_path: Path) -> None:
     home = tmp_path / "home"
     origins = stage.stage(home, cli=cli, users=users)
     assert origins == {
-        "kubernetes": "stand-in",
+        "kubernetes": "official (built from its Go module)",
         "github": "stand-in",
         "random": f"official ({official.parent})",
         "python": f"official ({host})",
@@ -213,9 +227,37 @@ def test_official_plugins_are_preferred(tmp_path: Path) -> None:
     assert not (home / "plugins" / f"language-python-v{stage.version('pulumi')}").exists()
     host.unlink()
     shutil.rmtree(users)
-    assert set(stage.stage(home, cli=cli, users=users).values()) == {"stand-in"}
+    assert set(stage.stage(home, cli=cli, users=users).values()) == {
+        "stand-in",
+        "official (built from its Go module)",
+    }
     assert official.exists() is False
     assert staged.read_text().startswith("#!/bin/sh"), "a stand-in must not be written over the official file"
+
+
+@pytest.mark.unit
+def test_an_installed_kubernetes_provider_goes_before_a_build(tmp_path: Path, built: list[list[str]]) -> None:
+    users, home = tmp_path / "users", tmp_path / "home"
+    name = f"resource-kubernetes-v{stage.version('pulumi-kubernetes')}"
+    staged = home / "plugins" / name / "pulumi-resource-kubernetes"
+    assert stage.programs(users) == ["pulumi-resource-kubernetes"]
+    stage.stage(home, cli=tmp_path / "pulumi", users=users)
+    assert staged.read_text() == "built"
+
+    installed = users / "plugins" / name / staged.name
+    installed.parent.mkdir(parents=True)
+    installed.write_text("installed")
+    assert stage.programs(users) == []
+    origins = stage.stage(home, cli=tmp_path / "pulumi", users=users)
+    assert origins["kubernetes"] == f"official ({installed.parent})"
+    assert staged.read_text() == "installed"
+    assert built == [["pulumi-resource-kubernetes"], []]
+
+
+@pytest.mark.unit
+def test_the_kubernetes_provider_says_the_version_of_the_sdk_that_asks_for_it() -> None:
+    (tool,) = (tool for tool in stage.tools.TOOLS if stage.BUILT["kubernetes"] in tool.binaries)
+    assert tool.ldflags.endswith(f"version.Version={stage.version('pulumi-kubernetes')}")
 
 
 @pytest.mark.unit

@@ -6,14 +6,17 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from testbed import tools
-from testbed.tools import Tool, ToolError, deck
+from testbed.tools import Edit, Tool, ToolError, deck
 
 needs_go = pytest.mark.skipif(tools.which("go") is None, reason="Go is not installed")
 
@@ -33,13 +36,15 @@ def program(path: Path, script: str) -> Path:
     return path
 
 
-def sources(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> Tool:
-    """A tool of one's own, in a folder of one's own."""
+def sources(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any] | None = None, **files: str
+) -> Tool:
+    """A tool of one's own, in a folder of one's own; fields are more of the Tool's."""
     (folder / "own").mkdir(parents=True)
     for name, text in {"go.mod": "module own\n\ngo 1.26\n", **files}.items():
         (folder / "own" / name.replace("_", ".")).write_text(text)
     monkeypatch.setattr(tools, "SOURCES", folder)
-    tool = Tool(name="own", binaries=("own",), package=".")
+    tool = Tool(name="own", binaries=("own",), seconds=1, package=".", **(fields or {}))
     monkeypatch.setattr(tools, "TOOLS", (tool,))
     return tool
 
@@ -58,7 +63,7 @@ def test_a_tool_is_built_once_and_again_when_its_sources_change(
     assert cache in path.parents
     assert subprocess.run([path], capture_output=True, text=True, check=True).stderr == "one\n"
     assert [line.split(" … ")[0] for line in said] == [
-        "[1/1] building own; the first time takes a while",
+        "[1/1] building own; usually 1 s on two cores",
         "[1/1] building own",
     ]
 
@@ -78,7 +83,7 @@ def test_a_tool_is_built_once_and_again_when_its_sources_change(
 def test_the_key_has_the_flags_and_the_version_of_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tool = sources(tmp_path / "src", monkeypatch, main_go=MAIN)
     first = tools.build_dir(tool)
-    assert tools.build_dir(Tool(name="own", binaries=("own",), package=".", ldflags="-s")) != first
+    assert tools.build_dir(replace(tool, ldflags="-s")) != first
     program(tmp_path / "bin/go", "echo go1.99.0")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     tools.go_version.cache_clear()
@@ -107,6 +112,88 @@ def test_a_build_never_changes_the_pinned_modules(tmp_path: Path, monkeypatch: p
     with pytest.raises(ToolError, match=r"cannot find module providing package golang\.org/x/mod/semver"):
         tools.ensure(["own"], lambda line: None)
     assert (tmp_path / "src/own/go.mod").read_text() == before
+
+
+OTHER = 'package other\n\nfunc Greet() int { return "one" }\n'
+
+
+@needs_go
+def test_a_module_is_compiled_with_its_edits_and_the_cache_of_modules_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "cache-of-modules"
+    (other / "data").mkdir(parents=True)
+    (other / "go.mod").write_text("module example.test/other\n\ngo 1.26\n")
+    (other / "other.go").write_text(OTHER)
+    (other / "data/name.txt").write_text("embedded")
+    for path in other.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    monkeypatch.setattr(tools, "module_folder", lambda tool, module: other)
+    fields = {
+        "edited": "example.test/other",
+        "edits": (Edit(file="other.go", old="Greet() int", new="Greet() string"),),
+        "embedded": (("data/name.txt", "name.txt"),),
+    }
+    main = """package main
+
+import (
+	_ "embed"
+
+	"example.test/other"
+)
+
+//go:embed name.txt
+var name string
+
+func main() { println(other.Greet(), name) }
+"""
+    module = "module own\n\ngo 1.26\n\nrequire example.test/other v1.0.0\n"
+    tool = sources(tmp_path / "src", monkeypatch, fields, main_go=main, go_mod=module)
+    path = tools.ensure(["own"], lambda line: None)["own"]
+    assert subprocess.run([path], capture_output=True, text=True, check=True).stderr == "one embedded\n"
+    assert (other / "other.go").read_text() == OTHER
+    assert (tmp_path / "src/own/go.mod").read_text() == module
+
+    absent = replace(tool, edits=(Edit(file="other.go", old="Greet() bool", new=""),))
+    monkeypatch.setattr(tools, "TOOLS", (absent,))
+    with pytest.raises(ToolError, match=r"other\.go has 0 times `Greet\(\) bool`, which own edits"):
+        tools.ensure(["own"], lambda line: None)
+    assert not tools.build_dir(absent).exists()
+
+
+@needs_go
+def test_one_binary_has_all_the_names_of_its_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = 'package main\n\nimport ("os"; "path")\n\nfunc main() { println(path.Base(os.Args[0])) }\n'
+    tool = replace(sources(tmp_path / "src", monkeypatch, main_go=main), binaries=("own", "also"))
+    monkeypatch.setattr(tools, "TOOLS", (tool,))
+    for name, path in tools.ensure(["own", "also"], lambda line: None).items():
+        assert subprocess.run([path], capture_output=True, text=True, check=True).stderr == f"{name}\n"
+
+
+def test_a_build_that_fails_ends_the_one_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def build(tool: Tool, report: tools.Report, step: str, stop: threading.Event) -> Path:
+        if tool.name == "broken":
+            assert begun.wait(10)
+            raise ToolError("it broke")
+        begun.set()
+        try:
+            tools.run_logged("slow", ["sleep", "60"], tmp_path, {}, report, stop=stop)
+        finally:
+            ended.set()
+        return tmp_path
+
+    both = [Tool(name=name, binaries=(name,), seconds=1) for name in ("slow", "broken", "never-begun")]
+    monkeypatch.setattr(tools, "TOOLS", tuple(both))
+    monkeypatch.setattr(tools, "_built", build)
+    began = time.monotonic()
+    with pytest.raises(ToolError, match="it broke"):
+        tools.ensure(["slow", "broken", "never-begun"], lambda line: None)
+    assert ended.is_set()
+    assert time.monotonic() - began < 10
 
 
 @needs_go
@@ -189,7 +276,7 @@ def test_an_installed_program_serves_if_its_version_does(
     path = program(tmp_path / "bin" / name, f"printf '{says}\\n'")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     built = tmp_path / "built"
-    monkeypatch.setattr(tools, "_built", lambda tool, report, step: built)
+    monkeypatch.setattr(tools, "_built", lambda tool, report, step, stop: built)
     assert tools.ensure([name])[name] == (path if serves else built / name)
 
 
@@ -198,7 +285,7 @@ def test_an_installed_program_that_fails_does_not_serve(
 ) -> None:
     program(tmp_path / "bin/etcd", "echo etcd Version: 3.6.0; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    monkeypatch.setattr(tools, "_built", lambda tool, report, step: tmp_path)
+    monkeypatch.setattr(tools, "_built", lambda tool, report, step, stop: tmp_path)
     assert tools.ensure(["etcd"]) == {"etcd": tmp_path / "etcd"}
 
 
@@ -304,6 +391,10 @@ def test_every_tool_is_pinned_with_its_sums(tool: Tool) -> None:
         block = re.search(r"^tool \(\n(.*?)^\)|^tool (\S+)$", module, re.M | re.S)
         assert block
         assert {path.rsplit("/", 1)[-1] for path in (block[1] or block[2]).split()} == set(tool.binaries)
+    if tool.edited:
+        assert (folder / "go.sum").read_text().count(
+            f"{tool.edited} v"
+        ) == 2  # of the module and of its go.mod
     for version in re.findall(r"-X \S+=(v\S+)", tool.ldflags):
         assert re.search(rf" {re.escape(version)}( // indirect)?$", module, re.MULTILINE)
 
