@@ -101,7 +101,7 @@ class Configuration(pulumi.ComponentResource):
                     parent=self,
                     depends_on=judgement,
                     ignore_changes=["data"] if writer else [],
-                    replace_on_changes=[] if writer else ["metadata.annotations"],
+                    replace_on_changes=[] if writer else [f'metadata.annotations["{ANNOTATION}"]'],
                     delete_before_replace=True,  # the new one has the same name
                 ),
             )

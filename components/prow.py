@@ -67,6 +67,10 @@ class ProwArgs:
     """The files of `prow/`, as `read_files` has checked them with these options."""
     hmacs: Mapping[int, pulumi.Input[str]]
     """Secrets that sign webhooks, by generation, the newest first."""
+    context: str = ""
+    """Context of the kubeconfig, for messages."""
+    cluster_uid: pulumi.Input[str] | None = None
+    """Identity of the cluster; None: it is not known, and not looked at."""
     node_address: pulumi.Input[str]
     """Address at which NodePorts answer."""
 
@@ -153,6 +157,8 @@ class Prow(pulumi.ComponentResource):
                 namespace=self._options.namespace,
                 job_namespace=self._options.job_namespace,
                 install_crd=self._options.install_crd,
+                context=self._args.context,
+                cluster_uid=self._args.cluster_uid,
             ),
             self._child,
         )

@@ -115,6 +115,24 @@ def _change(step: dict[str, Any]) -> Change:
     return Change(op=step["op"], urn=step["urn"], type=step["type"], paths=paths)
 
 
+def exceptions(output: str) -> list[str]:
+    """The last line of every Python traceback in a run's output, which names the exception.
+
+    KeyboardInterrupt is left out: Pulumi's own language host interrupts a program that still runs when a resource
+    fails, and Python then prints where it was.
+    """
+    found: list[str] = []
+    depth: int | None = None
+    for line in output.splitlines():
+        text, spaces = line.strip(), len(line) - len(line.lstrip())
+        if text.startswith("Traceback (most recent call last):"):
+            depth = spaces
+        elif text and spaces == depth:  # what is called is indented further
+            depth = None
+            found.append(text)
+    return [text for text in found if not text.startswith("KeyboardInterrupt")]
+
+
 class PulumiError(Exception):
     """A command that failed: the message has the end of its output, `run` all of it."""
 
