@@ -93,7 +93,7 @@ def test_nor_does_one_later_when_the_node_and_the_deployments_have_moved_on(envi
 
 def test_a_field_of_every_single_object_is_put_right_without_a_conflict(pulumi, dynamic):
     objects = made_by(pulumi)
-    assert len(objects) > 70
+    assert len(objects) > 60
     for outputs in objects.values():
         metadata = outputs["metadata"]
         resource = dynamic.resources.get(api_version=outputs["apiVersion"], kind=outputs["kind"])
@@ -150,7 +150,10 @@ def test_what_objects_are_for_is_put_right_as_well(pulumi, dynamic, view):
 
 
 def test_a_port_of_a_service_that_was_edited_is_put_right_too(pulumi, dynamic, view):
-    """The API server tells ports apart by their number: an edited one is another port to it."""
+    """The API server tells ports apart by their number: an edited one is another port to it, of the same name.
+
+    The provider takes over what kubectl has set only in an update, so the preview, which `up` here skips, fails.
+    """
     (before,) = view.core.read_namespaced_service("deck", "prow").spec.ports
     service = dynamic.resources.get(api_version="v1", kind="Service")
     ports = [
@@ -159,7 +162,8 @@ def test_a_port_of_a_service_that_was_edited_is_put_right_too(pulumi, dynamic, v
     patch = [{"op": "replace", "path": "/spec/ports", "value": ports}]
     kind = "application/json-patch+json"
     service.patch(body=patch, name="deck", namespace="prow", content_type=kind, field_manager=MANAGER)
-    pulumi.preview("--refresh")
+    refused = pulumi.preview("--refresh", check=False)
+    assert 'spec.ports[1].name: Duplicate value: "http"' in refused.output
     pulumi.up("--refresh")
     (after,) = view.core.read_namespaced_service("deck", "prow").spec.ports
     assert (after.name, after.port, after.target_port) == (before.name, before.port, before.target_port)
