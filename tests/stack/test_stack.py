@@ -155,7 +155,7 @@ def test_bad_settings_fail_the_preview_all_at_once(pulumi):
     run = pulumi.preview(check=False)
     pulumi.config_set_all({"prow:namespace": "prow", "prow:context": "prow-cluster"})
     assert run.code != 0
-    assert "2 settings to mend before anything is applied:" in run.output
+    assert "2 settings to fix before anything is applied:" in run.output
     assert "pulumi config set namespace prow" in run.output
     assert "make minikube" in run.output
     assert exceptions(run.output) == []
@@ -166,7 +166,7 @@ def test_a_generation_that_is_too_high_fails_the_preview_and_changes_nothing(pul
     run = pulumi.preview(check=False)
     assert run.code != 0
     assert "prow:webhookSecretGeneration is 3, but hook and GitHub are at 1" in run.output
-    assert "mend it: pulumi config set webhookSecretGeneration 2" in run.output
+    assert "fix: pulumi config set webhookSecretGeneration 2" in run.output
     assert exceptions(run.output) == []
 
 

@@ -129,12 +129,12 @@ def test_a_preview_without_the_cluster_says_so():
 
 def test_a_failure_shows_the_error_and_nothing_that_was_found_before_it():
     text = shown(
-        events.diagnostic("error", "2 settings to mend:\n  - prow:namespace is 'X'"),
+        events.diagnostic("error", "2 settings to fix:\n  - prow:namespace is 'X'"),
         changed(job_config(JOB), job_config()),
         about=About(project="prow", stack="dev", failed=True),
     )
     assert "### ❌ The preview of stack `dev` failed" in text
-    assert "```\n2 settings to mend:\n  - prow:namespace is 'X'\n```" in text
+    assert "```\n2 settings to fix:\n  - prow:namespace is 'X'\n```" in text
     assert "hello" not in text
 
 
