@@ -3,20 +3,21 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.objects import labels, name_of, restricted_container, restricted_pod
+from components import catalog
+from components.objects import labels, name_of, restricted_container, restricted_pod, run_once
 from prowconfig.checkconfig import CLUSTER, EVERYWHERE, NONE, Checkconfig, arguments, describe_install, find
 
 NAME = "checkconfig"
 """Name of the Job, of its container and of Prow's program and image."""
 
-MOUNTS = {"config": "/etc/config", "plugins": "/etc/plugins", "job-config": "/etc/job-config"}
-"""Where Prow's components find each ConfigMap (components/workload.py), and so checkconfig."""
+MOUNTS = {mount.volume: mount.path for mount in catalog.MOUNTS if not mount.is_secret}
+"""Where Prow's components find each ConfigMap, and so checkconfig."""
 
 # Warnings do not refuse a configuration, and of a Job that succeeds nobody sees them. This one would read the bucket
 # of `plank.build_cluster_status_file`, without its credentials. Every release takes any name here.
@@ -34,6 +35,8 @@ class JudgementArgs:
     """Namespace of Prow's components."""
     files: Mapping[str, Mapping[str, pulumi.Input[str]]]
     """Content of each ConfigMap of MOUNTS: text by file name."""
+    binary: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Content of those that hold compressed files in place of text: base64 by file name."""
     image: pulumi.Input[str]
     """Image of checkconfig, of the release that is deployed."""
     translate: Callable[[str], Iterable[object]]
@@ -67,7 +70,8 @@ class Judgement(pulumi.ComponentResource):
     def _make_candidate(
         self, config_map: str, data: Mapping[str, pulumi.Input[str]]
     ) -> kubernetes.core.v1.ConfigMap:
-        content: pulumi.Output[Any] = pulumi.Output.from_input(dict(data))
+        binary = self._args.binary.get(config_map)
+        content: pulumi.Output[Any] = pulumi.Output.from_input(dict(binary or data))
         return kubernetes.core.v1.ConfigMap(
             f"{self._name}-{config_map}",
             metadata={
@@ -75,7 +79,7 @@ class Judgement(pulumi.ComponentResource):
                 "namespace": self._args.namespace,
                 "labels": labels(NAME),
             },
-            data=content,
+            **{"binary_data" if binary else "data": content},
             immutable=True,
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -95,23 +99,12 @@ class Judgement(pulumi.ComponentResource):
                 "annotations": {"pulumi.com/replaceUnready": "true"},
             },
             spec={
+                **run_once({"metadata": {"labels": labels(NAME)}, "spec": self._pod(candidates)}),
                 "active_deadline_seconds": WITHIN_SECONDS,
-                # checkconfig's verdict ends the Job, an eviction of its pod does not. Not by `FailJob`: of the reason
-                # that has (PodFailurePolicy) the provider does not know that it is a failure (cloud-ready-checks,
-                # pkg/kubernetes/job), and waits until its time is over.
-                "backoff_limit": 0,
-                "pod_failure_policy": {
-                    "rules": [
-                        {
-                            "action": "Ignore",
-                            "on_pod_conditions": [{"type": "DisruptionTarget", "status": "True"}],
-                        }
-                    ]
-                },
-                "template": {"metadata": {"labels": labels(NAME)}, "spec": self._pod(candidates)},
             },
             opts=pulumi.ResourceOptions(
                 parent=self,
+                replace_on_changes=["spec"],
                 delete_before_replace=True,
                 # Above the Job's own deadline, whose message tells more.
                 custom_timeouts=pulumi.CustomTimeouts(create=f"{WITHIN_SECONDS + 60}s"),

@@ -48,10 +48,10 @@ class ProwOptions:
     """Where crier reports jobs to; None: not to Slack."""
     build_clusters: pulumi.Input[str] | None = None
     """Kubeconfig of the build clusters; None: jobs run in this cluster only."""
+    check_configuration: str = CLUSTER
+    """Where Prow's checkconfig judges the configuration beside one that is on the path, of `checkconfig.PLACES`."""
     config_updater: Repository | None = None
     """Repository from which Prow's plugin config-updater writes plugins and jobs; None: only this program does."""
-    check_configuration: str = CLUSTER
-    """Where Prow's checkconfig judges a configuration beside one that is on the path: one of `prowconfig.checkconfig.PLACES`."""
     install_crd: bool = True
     """Whether the ProwJob type is made. A cluster has it once: of several Prows one makes it, and the others depend on
     that one's `prowjob_crd`."""
@@ -67,6 +67,10 @@ class ProwArgs:
     """The files of `prow/`, as `read_files` has checked them with these options."""
     hmacs: Mapping[int, pulumi.Input[str]]
     """Secrets that sign webhooks, by generation, the newest first."""
+    context: str = ""
+    """Context of the kubeconfig, for messages."""
+    cluster_uid: pulumi.Input[str] | None = None
+    """Identity of the cluster; None: it is not known, and not looked at."""
     node_address: pulumi.Input[str]
     """Address at which NodePorts answer."""
 
@@ -89,7 +93,7 @@ def read_files(
     :raises ConfigurationError: with every problem of every file.
     """
     job_logs = preview_job_logs(options.storage, options.images, options.github) if options.storage else None
-    job_namespace, tag = _known(options.job_namespace, "test-pods"), _known(options.images.tag, "latest")
+    job_namespace, tag = _known(options.job_namespace, "test-pods"), _known(options.images.tag, "")
     try:
         files = load(
             folder,
@@ -105,23 +109,22 @@ def read_files(
         )
     except ProwFilesError as error:
         raise ConfigurationError(error) from None
-    where = options.check_configuration
     image = f"{_known(options.images.registry, 'registry.example')}/{judgement.NAME}:{tag}"
-    judge = judgement.find_checkconfig(where, image)
+    judge = judgement.find_checkconfig(options.check_configuration, image)
+    reporters = None
+    if options.slack is not None:
+        channel = _known(options.slack.channel, "example")
+        reporters = slack.reporter_configs(channel, options.slack.job_states)
     configuration.check(
         files,
         namespace=_known(options.namespace, "prow"),
         job_namespace=job_namespace,
         checkconfig=judge,
         job_logs=job_logs,
-        slack_reporter_configs=slack.reporter_configs(
-            _known(options.slack.channel, "example"), options.slack.job_states
-        )
-        if options.slack
-        else None,
+        slack_reporter_configs=reporters,
     )
     if judge is None and pulumi.runtime.is_dry_run():
-        pulumi.log.info(judgement.describe(where, image))
+        pulumi.log.info(judgement.describe(options.check_configuration, image))
     return files
 
 
@@ -154,6 +157,8 @@ class Prow(pulumi.ComponentResource):
                 namespace=self._options.namespace,
                 job_namespace=self._options.job_namespace,
                 install_crd=self._options.install_crd,
+                context=self._args.context,
+                cluster_uid=self._args.cluster_uid,
             ),
             self._child,
         )

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.catalog import HOOK, HOOK_PORT
-from components.objects import labels, name_of
+from components.objects import labels, name_of, run_once
 from components.script import SECRET_PATH, Script, ScriptArgs
 
 NAME = "webhook-secret"
@@ -85,26 +85,12 @@ class Rotation(pulumi.ComponentResource):
                 # A failed Job cannot be started again: the next `pulumi up` makes it anew.
                 "annotations": {"pulumi.com/replaceUnready": "true"},
             },
-            spec={
-                # The script's exit ends the Job, an eviction of its pod does not. Not by `FailJob`: the provider does not
-                # know that reason of a failure (cloud-ready-checks, pkg/kubernetes/job), and waits until its time is
-                # over.
-                "backoff_limit": 0,
-                "pod_failure_policy": {
-                    "rules": [
-                        {
-                            "action": "Ignore",
-                            "on_pod_conditions": [{"type": "DisruptionTarget", "status": "True"}],
-                        }
-                    ]
-                },
-                "template": script.make_pod(arguments, name_of(secret)),
-            },
+            spec=run_once(script.make_pod(arguments, name_of(secret))),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # The API server refuses another policy for a Job that is there.
-                replace_on_changes=["spec.podFailurePolicy"],
-                delete_before_replace=True,  # the new one has the same name
+                # The API server lets hardly any of it change, of which the provider knows a part (pkg/provider/diff.go).
+                replace_on_changes=["spec"],
+                delete_before_replace=True,
                 custom_timeouts=pulumi.CustomTimeouts(create="10m", update="10m"),
             ),
         )

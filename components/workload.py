@@ -285,10 +285,17 @@ def render_flags(
         flags += [flag.format(path=mount.path, **values) for flag in mount.flags]
         if mount.need is Need.GITHUB:
             flags += github_flags(mount.path, github_endpoint, cache_url=cache_url, app_id=app_id)
+    return flags + [flag.format(**values) for flag in _list_extra_flags(component, mounts, running)]
+
+
+def _list_extra_flags(
+    component: ProwComponent, mounts: Sequence[Mount], running: AbstractSet[str]
+) -> list[str]:
+    """Flags that depend on what else there is."""
     needs = {mount.need for mount in mounts}
-    more = [args for need, args in component.args_for.items() if need in needs]
-    more += [args for name, args in component.args_with.items() if name in running]
-    return flags + [flag.format(**values) for args in more for flag in args]
+    extra = [flags for need, flags in component.args_for.items() if need in needs]
+    extra += [flags for name, flags in component.args_with.items() if name in running]
+    return [flag for flags in extra for flag in flags]
 
 
 def _make_strategy(component: ProwComponent) -> kubernetes.apps.v1.DeploymentStrategyArgsDict:

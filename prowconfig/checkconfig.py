@@ -19,10 +19,6 @@ from typing import Protocol
 
 from prowconfig.problem import Problem
 
-PLACES = CLUSTER, EVERYWHERE, NONE = "cluster", "everywhere", "none"
-"""Where a configuration is judged: on the cluster before Prow reads it; also in previews, by a container engine of this
-machine; nowhere. A checkconfig on the path judges in any case."""
-
 EXCLUDED_WARNINGS = (
     "non-decorated-jobs",  # a job needs no decoration here
     "unknown-fields",  # prowconfig tells them, with file and line
@@ -37,6 +33,10 @@ EXCLUDED_WARNINGS = (
 
 TIMEOUT = 60.0
 """Seconds that a run may take. checkconfig takes about two for 4,000 jobs."""
+
+PLACES = CLUSTER, EVERYWHERE, NONE = "cluster", "everywhere", "none"
+"""Where a configuration is judged: on the cluster before Prow reads it; also in previews, by a container engine of this
+machine; nowhere. A checkconfig on the path judges in any case."""
 
 _TEMPORARY = "checkconfig-"
 

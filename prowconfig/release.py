@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from datetime import date
 
 DEFAULT_IMAGE_TAG = "v20260819-7593870dc"
 """The release that the stack runs unless a setting says otherwise."""
+
+UNKNOWN_DATE = "9999-12-31"
+"""The date of a release whose tag names none, such as `latest`: the far future, so it has everything."""
 
 # gitTag in hack/prowimagebuilder/main.go of kubernetes-sigs/prow: the day, and what `git describe --always` prints.
 _TAG = re.compile(r"v([0-9]{4})([0-9]{2})([0-9]{2})-([0-9a-f]{7,40})")
@@ -16,22 +18,19 @@ class Release:
     """A release, as far as its tag tells it."""
 
     image_tag: str
-    date: date | None
-    """The day on which its images were built; None for a tag that names no day, such as `latest`."""
+    date: str
+    """YYYY-MM-DD; UNKNOWN_DATE for a tag that names no date."""
 
     def has(self, since: str) -> bool:
-        """Whether it has what Prow has had since the day (YYYY-MM-DD); a release of an unknown day has all."""
-        return self.date is None or self.date >= date.fromisoformat(since)
+        """Whether it has what Prow has had since the date."""
+        return self.date >= since
 
 
 def parse_release(image_tag: str = DEFAULT_IMAGE_TAG) -> Release:
-    """The release of an image tag of the form `vYYYYMMDD-<commit>`, or of an unknown day."""
+    """The release of an image tag, such as v20260819-7593870dc."""
     found = _TAG.fullmatch(image_tag)
-    try:
-        day = date(*map(int, found.group(1, 2, 3))) if found else None
-    except ValueError:  # no day of the calendar
-        day = None
-    return Release(image_tag=image_tag, date=day)
+    date = "-".join(found.group(1, 2, 3)) if found else UNKNOWN_DATE
+    return Release(image_tag=image_tag, date=date)
 
 
 # What checkconfig refuses from a release on, where the stack tells it since an older checkconfig may be the judge.

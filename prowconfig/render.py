@@ -115,7 +115,7 @@ def pack_files(texts: Mapping[str, str]) -> ConfigMapContent:
     if plain.size <= LARGE_CONFIG_MAP:
         return plain
     # Without a time: the same files give the same bytes.
-    packed = {name: gzip.compress(text.encode(), mtime=0) for name, text in texts.items()}
+    packed = {name: gzip.compress(text.encode(), compresslevel=6, mtime=0) for name, text in texts.items()}
     return ConfigMapContent(
         data={}, binary_data={name: base64.b64encode(content).decode() for name, content in packed.items()}
     )

@@ -1,6 +1,5 @@
 """Reading what a file holds, whatever types its values have: a wrong type is reported elsewhere."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -56,6 +55,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """`; did you mean x?` for the known name that is nearest, or nothing."""
     if len(name) > _LONGEST:
         return ""
+    import difflib  # here alone: most files need no suggestion
+
     found = difflib.get_close_matches(name, list(known), 1, 0.6)
     return f"; did you mean `{found[0]}`?" if found else ""
 

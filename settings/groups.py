@@ -18,7 +18,7 @@ from components import github_account, images, slack, storage
 from components.catalog import CATALOG
 from components.relay_catalog import RELAYS
 from components.repository import Repository
-from prowconfig.checkconfig import CLUSTER, PLACES
+from prowconfig.checkconfig import PLACES
 from prowconfig.release import DEFAULT_IMAGE_TAG
 from settings import checks
 from settings.kubeconfig import BUILD_CLUSTERS, Kubeconfig
@@ -44,8 +44,6 @@ from settings.parsers import (
     text,
 )
 
-PROW_TAG = DEFAULT_IMAGE_TAG
-
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
@@ -64,6 +62,11 @@ class Setting:
     def is_secret(self) -> bool:
         """Whether it must be stored encrypted."""
         return isinstance(self.parser, Secret)
+
+    @property
+    def fix(self) -> str:
+        """The command that sets it to what is right."""
+        return self.parser.fix(self.name)
 
 
 def setting(name: str, parser: Parser[Any], default: Any, description: str) -> Any:
@@ -288,7 +291,7 @@ class Prow:
     check_configuration: str = setting(
         "checkConfiguration",
         choice(*PLACES),
-        CLUSTER,
+        "cluster",
         "Where Prow's own checkconfig judges prow/. `cluster`, in a Job, before running Prow is changed. `everywhere`, in previews too, with docker or podman. `none`, only one on the path does, for an imageRegistry without the image checkconfig.",
     )
     config_updater: bool = setting(
@@ -319,8 +322,8 @@ class Images(images.Images):
     )
     tag: str = setting(
         "imageTag",
-        text(checks.IMAGE_TAG, "an image tag", PROW_TAG),
-        PROW_TAG,
+        text(checks.IMAGE_TAG, "an image tag", DEFAULT_IMAGE_TAG),
+        DEFAULT_IMAGE_TAG,
         "Release of Prow (v20240802-66b115076 or later), the same for every component.",
     )
     script: str = setting(
@@ -411,6 +414,14 @@ class Settings:
     storage: Storage
     slack: Slack
 
+    def get_value(self, name: str) -> Any:
+        """The value of a setting by its name."""
+        for group in GROUPS:
+            for field_name, entry in list_settings(GROUPS[group]).items():
+                if entry.name == name:
+                    return getattr(getattr(self, group), field_name)
+        raise KeyError(name)
+
     @property
     def targets(self) -> tuple[str, ...]:
         """Repositories and organisations, as the settings write them."""
@@ -421,6 +432,11 @@ class Settings:
         """Where a first pull request may be opened, for people."""
         first = self.targets[0]
         return first if first in self.webhooks.repositories else f"a repository of {first}"
+
+    @property
+    def job_folder(self) -> str:
+        """Where jobs are written, for people."""
+        return f"prow/jobs/ of {self.config_repository}" if self.config_repository else "prow/jobs/"
 
     @property
     def config_repository(self) -> Repository | None:

@@ -35,6 +35,10 @@ class Parser(ABC, Generic[T]):
         """What Pulumi.yaml says of the type."""
 
     @abstractmethod
+    def fix(self, at: str) -> str:
+        """The command that sets the value at a place to what is right."""
+
+    @abstractmethod
     def parse(self, at: str, value: Any, report: Report) -> T | None:
         """The value for the program; None after a problem was reported.
 
@@ -68,12 +72,16 @@ class Scalar(Parser[T]):
         text = value.strip() if isinstance(value, str) else json.dumps(value)
         if len(text) <= LONGEST_TEXT and isinstance(value, str | int | float) and self.accepts(text):
             return self.convert(text)
-        report(at, f"is {show(value)}, not {self.expected}", set_command(at, self.example))
+        report(at, f"is {show(value)}, not {self.expected}", self.fix(at))
         return None
+
+    def fix(self, at: str) -> str:
+        """See Parser."""
+        return set_command(at, self.example)
 
     def report_empty(self, at: str, report: Report) -> None:
         """Report that a value is missing that must be there."""
-        report(at, f"is empty; it must be {self.expected}", set_command(at, self.example))
+        report(at, f"is empty; it must be {self.expected}", self.fix(at))
 
 
 def text(accepts: re.Pattern[str] | Callable[[str], Any], expected: str, example: str) -> Scalar[str]:
@@ -132,14 +140,15 @@ class ListOf(Parser[tuple[T, ...]]):
     def parse(self, at: str, value: Any, report: Report) -> tuple[T, ...] | None:
         """See Parser. An item with a problem is left out."""
         if not isinstance(value, list) or (self.not_empty and not value):
-            fix = set_command(f"{at}[0]", self.item.example)
-            report(at, f"is {show(value)}, not a list{' of at least one' if value == [] else ''}", fix)
+            report(
+                at, f"is {show(value)}, not a list{' of at least one' if value == [] else ''}", self.fix(at)
+            )
             return None
         found: dict[str, T] = {}
         for index, entry in enumerate(value):
             where = f"{at}[{index}]"
             if not isinstance(entry, str) or (self.options and entry not in self.options):
-                fix = remove_command(where) if self.options else set_command(where, self.item.example)
+                fix = remove_command(where) if self.options else self.item.fix(where)
                 report(where, f"is {show(entry)}, not {self.item.expected}", fix)
                 continue
             parsed = self.item.parse(where, entry, report)
@@ -148,6 +157,10 @@ class ListOf(Parser[tuple[T, ...]]):
             elif parsed is not None:
                 found[entry.lower()] = parsed
         return tuple(found.values())
+
+    def fix(self, at: str) -> str:
+        """See Parser."""
+        return self.item.fix(f"{at}[0]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,11 +179,14 @@ class MapOf(Parser[dict[str, T]]):
     def parse(self, at: str, value: Any, report: Report) -> dict[str, T] | None:
         """See Parser. An entry with a problem is left out."""
         if not isinstance(value, dict):
-            fix = set_command(f'{at}["<owner>/<name>"]', self.example)
-            report(at, f"is {show(value)}, not a map", fix)
+            report(at, f"is {show(value)}, not a map", self.fix(at))
             return None
         found = {key: self.value.parse(entry_of(at, key), entry, report) for key, entry in value.items()}
         return {key: parsed for key, parsed in found.items() if parsed is not None}
+
+    def fix(self, at: str) -> str:
+        """See Parser."""
+        return set_command(f'{at}["<owner>/<name>"]', self.example)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +214,7 @@ class Secret(Parser[T]):
         return None if problems else self.convert(str(value))
 
     def fix(self, at: str) -> str:
-        """The command that sets it."""
+        """See Parser."""
         return f"pulumi config set --secret {at}{self.source}"
 
 

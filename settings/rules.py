@@ -2,18 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import pulumi
 
 from components.catalog import REQUIRED
 from components.relay_catalog import RELAYS
-from prowconfig.release import parse_release
+from prowconfig.release import UNKNOWN_DATE, parse_release
 from settings.groups import TABLE, Settings
-from settings.parsers import Scalar, Secret, entry_of, remove_command, set_command, show
-
-OLDEST_RELEASE = date(2024, 8, 2)
-"""v20240802-66b115076, the first for which the catalog's flags hold."""
+from settings.parsers import entry_of, remove_command, set_command, show
 
 Problem = tuple[str, str, str]
 """Where, why, and the command that fixes it."""
@@ -26,8 +22,18 @@ class Context:
     settings: Settings
     wrong: frozenset[str]
     """Names of settings that have a problem of their own; `settings` has their defaults."""
+    hidden: frozenset[str]
+    """Names of settings that are stored as secrets; their values are in no message."""
     contexts: Sequence[str] | None
     """Contexts of the user's kubeconfig; None: not known."""
+
+    def is_set(self, name: str) -> bool:
+        """Whether a setting whose default is empty has a value, right or wrong."""
+        return name in self.wrong or self.settings.get_value(name) is not None
+
+    def show(self, name: str) -> str:
+        """The value of a setting for a message."""
+        return "a secret" if name in self.hidden else show(self.settings.get_value(name))
 
     def are_right(self, *names: str) -> bool:
         """Whether none of these settings has a problem of its own."""
@@ -35,6 +41,16 @@ class Context:
 
 
 Rule = Callable[[Context], Iterator[Problem]]
+CREDENTIALS = {
+    "s3": {
+        "storageAccessKey": "the bucket's access key",
+        "storageSecretKey": "the bucket's secret key",
+    },
+    "gcs": {"storageServiceAccount": "a Google service account's key"},
+}
+"""What the kinds of storage need."""
+OLDEST_RELEASE = "2024-08-02"
+"""Day of v20240802-66b115076, the first for which the catalog's flags hold."""
 
 
 def check_targets(context: Context) -> Iterator[Problem]:
@@ -54,19 +70,17 @@ def check_targets(context: Context) -> Iterator[Problem]:
 
 def check_account(context: Context) -> Iterator[Problem]:
     """Prow is a bot with a token, or an App with its id and its key."""
-    github = context.settings.github
-    has_id = github.app_id is not None or "githubAppId" in context.wrong
-    has_key = github.app_private_key is not None or "githubAppPrivateKey" in context.wrong
-    has_token = github.bot_token is not None or "botToken" in context.wrong
+    names = ("githubAppId", "githubAppPrivateKey", "botToken")
+    has_id, has_key, has_token = map(context.is_set, names)
     if (has_id or has_key) and has_token:
         fix = "pulumi config rm botToken  (or: pulumi config rm githubAppId; pulumi config rm githubAppPrivateKey)"
         yield "botToken", "is set, and a GitHub App as well; Prow is one of them", fix
     if has_id and not has_key:
-        yield "githubAppPrivateKey", "is not set, but githubAppId is", fix_command("githubAppPrivateKey")
+        yield "githubAppPrivateKey", "is not set, but githubAppId is", TABLE["githubAppPrivateKey"].fix
     if has_key and not has_id:
-        yield "githubAppId", "is not set, but githubAppPrivateKey is", fix_command("githubAppId")
+        yield "githubAppId", "is not set, but githubAppPrivateKey is", TABLE["githubAppId"].fix
     if not (has_id or has_key or has_token):
-        yield "botToken", "is not set: the GitHub token with which Prow reports", fix_command("botToken")
+        yield "botToken", "is not set: the GitHub token with which Prow reports", TABLE["botToken"].fix
 
 
 def check_redelivery(context: Context) -> Iterator[Problem]:
@@ -77,12 +91,12 @@ def check_redelivery(context: Context) -> Iterator[Problem]:
             f"prow:redeliverMissed does not see what gets lost behind the relay {relay}: GitHub has its answer from the "
             "relay's server, whether or not a client of it is there"
         )
-    if redelivery.enabled and redelivery.token is None and context.are_right("redeliveryToken"):
+    if redelivery.enabled and not context.is_set("redeliveryToken"):
         reason = (
             "is not set: redeliverMissed needs a GitHub token that may administer the webhooks (admin:repo_hook); it is "
             "kept in the cluster, so github:token, which is not, is not taken for it"
         )
-        yield "redeliveryToken", reason, fix_command("redeliveryToken")
+        yield "redeliveryToken", reason, TABLE["redeliveryToken"].fix
 
 
 def check_context(context: Context) -> Iterator[Problem]:
@@ -91,7 +105,7 @@ def check_context(context: Context) -> Iterator[Problem]:
     if context.contexts is None or cluster.context in context.contexts or not context.are_right("context"):
         return
     known = ", ".join(sorted(context.contexts)) or "none"
-    reason = f"is {show(cluster.context)}, which your kubeconfig does not have; it has: {known}"
+    reason = f"is {context.show('context')}, which your kubeconfig does not have; it has: {known}"
     if pulumi.runtime.is_dry_run() and cluster.node_address:
         # As in CI: with the address known, a preview needs nothing of the cluster.
         pulumi.log.warn(f"prow:context {reason}. Previewed from the stack's state alone.")
@@ -104,7 +118,11 @@ def check_namespaces(context: Context) -> Iterator[Problem]:
     """Jobs run code of pull requests: next to Prow's secrets they could mount them."""
     prow = context.settings.prow
     if prow.namespace == prow.job_namespace and context.are_right("namespace", "jobNamespace"):
-        yield "jobNamespace", f"is {show(prow.namespace)} as well as namespace", fix_command("jobNamespace")
+        yield (
+            "jobNamespace",
+            f"is {context.show('namespace')} as well as namespace",
+            TABLE["jobNamespace"].fix,
+        )
 
 
 def check_components(context: Context) -> Iterator[Problem]:
@@ -116,25 +134,34 @@ def check_components(context: Context) -> Iterator[Problem]:
             yield "components", f"lacks {name}, without which no job is run and reported", fix
 
 
+def check_image_tag(context: Context) -> Iterator[Problem]:
+    """The tag says which release of Prow the images are of; a warning where it does not."""
+    name, tag = "imageTag", context.settings.images.tag
+    release = parse_release(tag)
+    if not release.has(OLDEST_RELEASE):
+        reason = f"a release before v{OLDEST_RELEASE.replace('-', '')}; Prow had other flags and files then"
+        yield name, f"is {context.show(name)}, {reason}", TABLE[name].fix
+    elif release.date == UNKNOWN_DATE:
+        reason = "is not of the form vYYYYMMDD-<commit>: what differs between releases cannot be checked"
+        if tag == "latest" or tag.startswith("latest-"):
+            reason = "names another release of Prow every day, so a pod that restarts may run another one"
+        pulumi.log.warn(f"prow:{name} is {context.show(name)}, which {reason}; {TABLE[name].fix}")
+
+
 def check_config_repository(context: Context) -> Iterator[Problem]:
     """config-updater follows a repository of the settings."""
-    settings, name = context.settings, "configRepository"
-    webhooks = settings.webhooks
-    if (
-        not settings.prow.config_updater
-        or not settings.targets
-        or not context.are_right(name, "repositories")
-    ):
+    name, webhooks, prow = "configRepository", context.settings.webhooks, context.settings.prow
+    if not prow.config_updater or not context.settings.targets or not context.are_right(name, "repositories"):
         return
-    written = settings.prow.config_repository
-    if written is None and len(webhooks.repositories) == 1 and not webhooks.organizations:
+    repositories, organizations = webhooks.repositories, webhooks.organizations
+    written = prow.config_repository
+    if written is None and (len(repositories), len(organizations)) == (1, 0):
         return
-    known = {repository.lower() for repository in webhooks.repositories}
-    owners = {organization.lower() for organization in webhooks.organizations}
-    if written is None or (written.lower() not in known and written.lower().partition("/")[0] not in owners):
-        among = ", ".join([*webhooks.repositories, *(f"{owner}/…" for owner in webhooks.organizations)])
-        reason = f"is {show(written)}, which" if written else "is empty; with configUpdater on it"
-        example = next(iter(webhooks.repositories), f"{next(iter(webhooks.organizations), '')}/<name>")
+    allowed = {target.lower() for target in context.settings.targets}
+    if written is None or allowed.isdisjoint({written.lower(), written.lower().partition("/")[0]}):
+        among = ", ".join([*repositories, *(f"{owner}/…" for owner in organizations)])
+        reason = f"is {context.show(name)}, which" if written else "is empty; with configUpdater on it"
+        example = [*repositories, *(f"{owner}/<name>" for owner in organizations)][0]
         yield name, f"{reason} must be one of {among}", set_command(name, example)
 
 
@@ -148,7 +175,7 @@ def check_relay(context: Context) -> Iterator[Problem]:
     has_pod = relay.client is not None and bool(chosen.image or relay.client.image)
     values = chosen.values.keys() | context.wrong
     for name in sorted((relay.settings | (relay.client_settings if has_pod else frozenset())) - values):
-        yield name, f"is not set, which the relay {chosen.kind} needs", fix_command(name)
+        yield name, f"is not set, which the relay {chosen.kind} needs", TABLE[name].fix
     for name in (
         sorted(relay.client_settings & values) if not has_pod and context.are_right("relayImage") else ()
     ):
@@ -157,42 +184,17 @@ def check_relay(context: Context) -> Iterator[Problem]:
         yield "relayImage", reason, fix
 
 
-def check_image_tag(context: Context) -> Iterator[Problem]:
-    """The tag says a release of Prow that the stack knows; where it names none, that is warned of."""
-    tag = context.settings.images.tag
-    day, fix = parse_release(tag).date, fix_command("imageTag")
-    if day is not None and day < OLDEST_RELEASE:
-        reason = (
-            f"is {show(tag)}, a release before v{OLDEST_RELEASE:%Y%m%d}; Prow had other flags and files then"
-        )
-        yield "imageTag", reason, fix
-    elif day is None and context.are_right("imageTag"):
-        reason = "is not of the form vYYYYMMDD-<commit>: what differs between releases cannot be checked"
-        if tag == "latest" or tag.startswith("latest-"):
-            reason = "names another release of Prow every day, so a pod that restarts may run another one"
-        pulumi.log.warn(f"prow:imageTag is {show(tag)}, which {reason}; {fix}")
-
-
 def check_storage(context: Context) -> Iterator[Problem]:
     """A bucket outside the cluster has its credentials."""
-    storage = context.settings.storage
-    needed = {
-        "s3": {
-            "storageAccessKey": (storage.access_key, "the bucket's access key"),
-            "storageSecretKey": (storage.secret_key, "the bucket's secret key"),
-        },
-        "gcs": {"storageServiceAccount": (storage.service_account, "a Google service account's key")},
-    }
-    for name, (value, meaning) in needed.get(storage.kind, {}).items():
-        if value is None and context.are_right(name):
-            yield name, f"is not set: {meaning}", fix_command(name)
+    for name, meaning in CREDENTIALS.get(context.settings.storage.kind, {}).items():
+        if not context.is_set(name):
+            yield name, f"is not set: {meaning}", TABLE[name].fix
 
 
 def check_slack(context: Context) -> Iterator[Problem]:
     """crier knows where to report to."""
-    slack = context.settings.slack
-    if slack.token is not None and slack.channel is None and context.are_right("slackChannel"):
-        fix = f"{fix_command('slackChannel')}  (or, without Slack: pulumi config rm slackToken)"
+    if context.settings.slack.token is not None and not context.is_set("slackChannel"):
+        fix = f"{TABLE['slackChannel'].fix}  (or, without Slack: pulumi config rm slackToken)"
         yield "slackChannel", "is empty: with slackToken it says where crier writes to", fix
 
 
@@ -203,19 +205,10 @@ RULES: tuple[Rule, ...] = (
     check_context,
     check_namespaces,
     check_components,
+    check_image_tag,
     check_config_repository,
     check_relay,
-    check_image_tag,
     check_storage,
     check_slack,
 )
 """Every rule, in the order in which problems are shown."""
-
-
-def fix_command(name: str) -> str:
-    """The command that sets a setting to what is right."""
-    parser = TABLE[name].parser
-    if isinstance(parser, Secret):
-        return parser.fix(name)
-    assert isinstance(parser, Scalar), name
-    return set_command(name, parser.example)

@@ -319,5 +319,5 @@ def test_half_given_settings_fail_the_preview_with_the_command_that_mends_it(sta
     stack.pulumi.config_remove("prow:ultrahookName")
     assert run.code != 0
     assert "prow:ultrahookAccount is not set, which the relay ultrahook needs" in run.output
-    assert "mend it: pulumi config set ultrahookAccount <account>" in run.output
+    assert "fix: pulumi config set ultrahookAccount <account>" in run.output
     assert exceptions(run.output) == []

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.configuration import ANNOTATION, Configuration, ConfigurationArgs
+from components import config_updater
+from components.configuration import Configuration, ConfigurationArgs
 from prowconfig import files as prow_files
 from prowconfig import updater
 from prowconfig.problem import ProwFilesError
@@ -143,7 +144,7 @@ def test_the_first_content_is_the_files_own_and_the_writer_is_on_the_object(run,
     assert made["prow/plugins"]["data"] == {"plugins.yaml": PLUGINS}
     for name, expected in {"config": None, "plugins": FOLLOWED, "job-config": FOLLOWED}.items():
         annotations = made[f"prow/{name}"]["metadata"].get("annotations") or {}
-        assert annotations.get(ANNOTATION) == expected
+        assert annotations.get(config_updater.ANNOTATION) == expected
 
 
 def test_without_it_no_object_has_a_writer(run, tmp_path):

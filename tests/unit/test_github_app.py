@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from components.catalog import CATALOG, Need
-from components.configuration import render_config
 from components.credentials import Credentials, CredentialsArgs
 from components.github_account import GITHUB_API, GitHubAccount, github_flags
-from components.storage import JobLogs, preview_job_logs
+from components.storage import preview_job_logs
 from prowconfig import files as prow_files
+from prowconfig.render import JobLogs, render_config
 from settings import load
 
 from .configured import read_errors as errors

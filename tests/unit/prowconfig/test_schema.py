@@ -9,6 +9,7 @@ import pytest
 
 from prowconfig import release, types
 from prowconfig.release import parse_release
+from settings.groups import TABLE
 
 pytestmark = pytest.mark.unit
 FOLDER = Path(types.__file__).parent
@@ -91,3 +92,7 @@ def test_a_field_of_a_known_date_is_unknown_to_an_older_release():
     ):
         fields = types.load_schema(of)["$defs"]["Tide"]["properties"]
         assert ("github_merge_blocks_policy" in fields) is known
+
+
+def test_the_default_release_is_the_stacks():
+    assert TABLE["imageTag"].default == release.DEFAULT_IMAGE_TAG

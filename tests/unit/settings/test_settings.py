@@ -8,7 +8,7 @@ from components.catalog import CATALOG, REQUIRED
 from components.slack import reporter_configs
 from components.storage import preview_job_logs
 from settings import load
-from settings.groups import PROW_TAG
+from settings.groups import TABLE
 
 from ..configured import KUBECONFIG
 from ..configured import read_errors as errors
@@ -87,7 +87,7 @@ def test_a_release_that_is_older_than_the_stack_knows_is_refused(configure):
     [
         ("v20240802-66b115076", None),
         ("v20240802-000000000", None),
-        (PROW_TAG, None),
+        (TABLE["imageTag"].default, None),
         ("latest", "names another release"),
         ("latest-root", "names another release"),
         ("v20260819-7593870dc-amd64", "is not of the form"),
