@@ -10,10 +10,20 @@ import pulumi_kubernetes as kubernetes
 from components.config_updater import ANNOTATION
 from components.judgement import Judgement, JudgementArgs
 from components.objects import labels, name_of
-from components.prow_files import ProwFiles, ProwFilesError
 from prowconfig.checkconfig import Checkconfig, translate
-from prowconfig.problem import Problem
-from prowconfig.render import JobLogs, render_config
+from prowconfig.files import ProwFiles
+from prowconfig.problem import Problem, ProwFilesError
+from prowconfig.render import ConfigMapContent, JobLogs, pack_files, render_config
+
+
+class ConfigurationError(pulumi.RunError):
+    """Files that Prow would not take, told without a traceback; the text lists every problem, one a line."""
+
+    problems: tuple[Problem, ...]
+
+    def __init__(self, refused: ProwFilesError):
+        self.problems = refused.problems
+        super().__init__(str(refused))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +52,8 @@ class ConfigurationArgs:
 
 class Configuration(pulumi.ComponentResource):
     """ConfigMaps `config`, `plugins` and `job-config`, which come after the Judgement of their content.
+
+    Job files that are too large together for a ConfigMap are compressed in it; Prow reads either.
 
     Changed in place: Prow's components watch the mounted files, so a change reaches them without a restart.
 
@@ -72,12 +84,17 @@ class Configuration(pulumi.ComponentResource):
                 slack_reporter_configs=args.slack_reporter_configs,
             )
         )
+        # config-updater writes files as they are.
+        jobs = (
+            ConfigMapContent(data=args.files.texts) if args.config_updater else pack_files(args.files.texts)
+        )
         files: dict[str, dict[str, pulumi.Input[str]]] = {
             "config": {"config.yaml": config},
             "plugins": {"plugins.yaml": args.files.plugins_text},
-            "job-config": dict(args.files.texts),
+            "job-config": {**jobs.data},
         }
-        judgement = self._judge(f"{name}-judgement", args, files)
+        binary = {"job-config": jobs.binary_data} if jobs.binary_data else {}
+        judgement = self._judge(f"{name}-judgement", args, files, binary)
 
         def config_map(resource: str, writer: str | None = None) -> pulumi.Output[str]:
             """:param writer: repository from which config-updater writes the data; None: the stack does."""
@@ -90,6 +107,7 @@ class Configuration(pulumi.ComponentResource):
                     annotations={ANNOTATION: writer} if writer else None,
                 ),
                 data=files[resource],
+                binary_data=binary.get(resource),
                 opts=pulumi.ResourceOptions(
                     parent=self,
                     depends_on=judgement,
@@ -110,6 +128,7 @@ class Configuration(pulumi.ComponentResource):
         name: str,
         args: ConfigurationArgs,
         files: Mapping[str, Mapping[str, pulumi.Input[str]]],
+        binary: Mapping[str, Mapping[str, str]],
     ) -> list[pulumi.Resource]:
         """What the ConfigMaps come after."""
         if args.checkconfig_image is None:
@@ -117,8 +136,9 @@ class Configuration(pulumi.ComponentResource):
         judge = JudgementArgs(
             namespace=args.namespace,
             files=files,
+            binary=binary,
             image=args.checkconfig_image,
-            translate=lambda log: translate(log, args.files),  # ty: ignore[invalid-argument-type]
+            translate=lambda log: translate(log, args.files),
         )
         return [Judgement(name, judge, pulumi.ResourceOptions(parent=self))]
 
@@ -134,7 +154,7 @@ def check(
 ) -> None:
     """Warn of what the files' own checks found doubtful and let Prow's checkconfig judge, where this machine has it.
 
-    :raises ProwFilesError: with what checkconfig refuses.
+    :raises ConfigurationError: with what checkconfig refuses.
     """
     found: list[Problem] = []
     if checkconfig is not None:
@@ -148,8 +168,8 @@ def check(
             job_logs=job_logs,
             slack_reporter_configs=slack_reporter_configs,
         )
-        found = checkconfig.run(config, files.plugins_text, files.texts, files)  # ty: ignore[invalid-argument-type]
+        found = checkconfig.run(config, files.plugins_text, files.texts, files)
     for problem in (*files.warnings, *(problem for problem in found if problem.warning)):
         pulumi.log.warn(str(problem))
     if refused := tuple(problem for problem in found if not problem.warning):
-        raise ProwFilesError(refused)  # ty: ignore[invalid-argument-type]
+        raise ConfigurationError(ProwFilesError(refused))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -38,6 +38,8 @@ class JudgementArgs:
     """Namespace of Prow's components."""
     files: Mapping[str, Mapping[str, pulumi.Input[str]]]
     """Content of each ConfigMap of MOUNTS: text by file name."""
+    binary: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Content of those that hold compressed files in place of text: base64 by file name."""
     image: str
     """Image of checkconfig, of the release that is deployed."""
     translate: Callable[[str], Iterable[object]]
@@ -71,7 +73,8 @@ class Judgement(pulumi.ComponentResource):
     def _make_candidate(
         self, config_map: str, data: Mapping[str, pulumi.Input[str]]
     ) -> kubernetes.core.v1.ConfigMap:
-        content: pulumi.Output[Any] = pulumi.Output.from_input(dict(data))
+        binary = self._args.binary.get(config_map)
+        content: pulumi.Output[Any] = pulumi.Output.from_input(dict(binary or data))
         return kubernetes.core.v1.ConfigMap(
             f"{self._name}-{config_map}",
             metadata={
@@ -79,7 +82,7 @@ class Judgement(pulumi.ComponentResource):
                 "namespace": self._args.namespace,
                 "labels": labels(NAME),
             },
-            data=content,
+            **{"binary_data" if binary else "data": content},
             immutable=True,
             opts=pulumi.ResourceOptions(
                 parent=self,

@@ -12,16 +12,24 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Protocol
 
 from prowconfig.problem import Problem
 
-EXCLUDED_WARNINGS = ("non-decorated-jobs", "unknown-fields", "missing-trigger", "long-job-names")
-"""Warnings of checkconfig that are not asked for: a job needs no decoration here, and the others are given already,
-with file and line, or (the names) tell nothing that a user could act on."""
+EXCLUDED_WARNINGS = (
+    "non-decorated-jobs",  # a job needs no decoration here
+    "unknown-fields",  # prowconfig tells them, with file and line
+    "missing-trigger",
+    "mismatched-tide",  # prowconfig tells of labels that nobody sets; the rest is a matter of taste
+    "mismatched-tide-lenient",
+    "needs-ok-to-test",
+    "long-job-names",
+    "validate-cluster-field",  # would read the bucket of plank.build_cluster_status_file
+)
+"""Warnings of checkconfig that are not asked for. Every release takes any name here."""
 
 TIMEOUT = 60.0
 """Seconds that a run may take. checkconfig takes about two for 4,000 jobs."""
@@ -45,10 +53,17 @@ MOUNTED = Paths()
 class Sources(Protocol):
     """The user's files, as the place where a message of checkconfig leads."""
 
-    folder: str
-    """The user's folder, relative to the project, such as `prow`."""
-    sources: Mapping[str, str]
-    """For each key of a job file in the ConfigMap, the user's file."""
+    @property
+    def folder(self) -> str:
+        """The user's folder, relative to the project, such as `prow`."""
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """For each key of a job file in the ConfigMap, the user's file."""
+
+    @property
+    def plugin_names(self) -> Sequence[str]:
+        """Names of the plugins of the release that is deployed."""
 
     def locate(self, message: str, file: str | None) -> tuple[str, int | None] | None:
         """File and line that a message is about; None when it cannot be told.
@@ -131,8 +146,8 @@ class Checkconfig:
                 reason = f"{self} could not judge it: {error}"
                 return [Problem(file=folder, reason=reason, warning=True)]
         said = done.stderr.decode(errors="replace")
-        found = translate(said, files, paths)
-        if done.returncode and all(problem.warning for problem in found):
+        found = [_excuse(problem, files) for problem in translate(said, files, paths)]
+        if done.returncode and not found:
             last = "\n".join(said.splitlines()[-3:])
             # A container engine ends with 125 to 127 when it could not start the program.
             unasked = self.image is not None and done.returncode in (125, 126, 127)
@@ -226,6 +241,15 @@ def _split(text: str) -> list[str]:
         parts = [*parts[:-1], parts[-1].removesuffix("]")]
         parts[0] = parts[0].replace("[", "", 1) if parts[0].startswith("[") else parts[0]
     return parts
+
+
+def _excuse(problem: Problem, files: Sources | None) -> Problem:
+    """A checkconfig of another release than the deployed one refuses plugins that the latter has."""
+    unknown = re.findall(r"unknown plugin: ([^\s,\]]+)", problem.reason)
+    if not unknown or files is None or not set(unknown) <= set(files.plugin_names):
+        return problem
+    reason = f"{problem.reason}; Prow of the image tag knows it, so this checkconfig is of another release"
+    return replace(problem, reason=f"{reason} and has judged nothing else", warning=True)
 
 
 def _place(text: str, warning: bool, files: Sources | None, paths: Paths) -> Problem:

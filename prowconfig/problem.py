@@ -28,9 +28,12 @@ class ProwFilesError(Exception):
     """Files that Prow would not take. Its text lists every problem, one a line."""
 
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    """What else was found in the files."""
 
-    def __init__(self, problems: Sequence[Problem]):
+    def __init__(self, problems: Sequence[Problem], warnings: Sequence[Problem] = ()):
         self.problems = tuple(problems)
+        self.warnings = tuple(warnings)
         heading = (
             f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''} in Prow's configuration:"
         )

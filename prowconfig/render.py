@@ -1,11 +1,12 @@
 """config.yaml as Prow gets it: the user's, completed with what only the stack knows."""
 
-import copy
+import base64
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from prowconfig.yaml_text import to_yaml
+from prowconfig.yaml_text import copy_value, to_yaml
 
 LOG_PATH = "log?job={{.Spec.Job}}&id={{.Status.BuildID}}"
 """Deck's page with the log of a job's pod; Prow fills the template in for each job."""
@@ -38,7 +39,7 @@ def render_config(
 
     :param deck_url: URL of deck, with a trailing slash.
     """
-    filled = copy.deepcopy(dict(config))
+    filled = copy_value(dict(config))
     filled["prowjob_namespace"] = namespace
     filled["pod_namespace"] = job_namespace
     plank = filled["plank"] = filled.get("plank") or {}  # `plank:` without anything is valid
@@ -53,7 +54,7 @@ def render_config(
         apply_defaults(filled, job_logs.defaults)
     if slack_reporter_configs and not filled.get("slack_reporter_configs"):
         # Without any, crier does not start its Slack reporter but ends (cmd/crier/main.go).
-        filled["slack_reporter_configs"] = copy.deepcopy(dict(slack_reporter_configs))
+        filled["slack_reporter_configs"] = copy_value(dict(slack_reporter_configs))
     return to_yaml(filled)
 
 
@@ -63,7 +64,7 @@ def _add_decoration(plank: dict[str, Any], decoration: Mapping[str, Any]) -> Non
         by_repository["*"] = merge_decoration(by_repository.get("*") or {}, decoration)
     else:
         own = plank.get("default_decoration_config_entries") or []
-        plank["default_decoration_config_entries"] = [{"config": copy.deepcopy(dict(decoration))}, *own]
+        plank["default_decoration_config_entries"] = [{"config": copy_value(dict(decoration))}, *own]
 
 
 def merge_decoration(upper: Mapping[str, Any], lower: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,6 +81,41 @@ def apply_defaults(config: dict[str, Any], defaults: Mapping[str, Any]) -> None:
     for key, value in defaults.items():
         own = config.get(key)
         if own is None or own == {}:
-            config[key] = copy.deepcopy(value)
+            config[key] = copy_value(value)
         elif isinstance(own, dict) and isinstance(value, dict):
             apply_defaults(own, value)
+
+
+# Kubernetes: pkg/apis/core/validation, ValidateConfigMap (MaxSecretSize).
+LARGEST_CONFIG_MAP = 1024 * 1024
+LARGE_CONFIG_MAP = 900 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigMapContent:
+    """What a ConfigMap holds."""
+
+    data: dict[str, str]
+    binary_data: dict[str, str] = field(default_factory=dict)
+    """In base64."""
+
+    @property
+    def size(self) -> int:
+        """Bytes, as the API server counts them."""
+        packed = sum(len(text) // 4 * 3 for text in self.binary_data.values())
+        return packed + sum(len(text.encode()) for text in self.data.values())
+
+
+def pack_files(texts: Mapping[str, str]) -> ConfigMapContent:
+    """The files as a ConfigMap holds them: as they are, or compressed where they are too large together.
+
+    Prow reads either (ReadFileMaybeGZIP in pkg/config/config.go).
+    """
+    plain = ConfigMapContent(data=dict(texts))
+    if plain.size <= LARGE_CONFIG_MAP:
+        return plain
+    # Without a time: the same files give the same bytes.
+    packed = {name: gzip.compress(text.encode(), compresslevel=6, mtime=0) for name, text in texts.items()}
+    return ConfigMapContent(
+        data={}, binary_data={name: base64.b64encode(content).decode() for name, content in packed.items()}
+    )

@@ -117,7 +117,7 @@ class YamlError(Exception):
         self.reason = reason
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Frame:
     """A list or map that is being read."""
 
@@ -166,59 +166,71 @@ class _Builder:
         return self.top
 
     def _document(self, next_event: Any) -> None:
-        scalars, stack = self.scalars, self.stack
+        """Read the first document; Prow reads no further."""
+        handlers = {
+            ScalarEvent: self._scalar,
+            AliasEvent: self._alias,
+            MappingStartEvent: self._open,
+            SequenceStartEvent: self._open,
+            MappingEndEvent: self._close,
+            SequenceEndEvent: self._close,
+        }
         while True:
             event = next_event()
             kind = event.__class__
-            if kind is ScalarEvent:
-                text = event.value
-                if event.tag is not None:
-                    value = self._tagged(event)
-                elif not event.implicit[0]:
-                    value = text
-                else:
-                    value = scalars.get(text, _MISSING)
-                    if value is _MISSING:
-                        value = scalars[text] = resolve_scalar(text)
-                if event.anchor is not None:
-                    self.anchors[event.anchor] = (value, 1)
-                self._add(value, event, 1)
-            elif kind is MappingStartEvent or kind is SequenceStartEvent:
-                self._open(event, {} if kind is MappingStartEvent else [])
-            elif kind is MappingEndEvent or kind is SequenceEndEvent:
-                frame = stack.pop()
-                if frame.anchor is not None:
-                    self.open_anchors.discard(frame.anchor)
-                    self.anchors[frame.anchor] = (frame.value, frame.size)
-                if not stack:
-                    self.top = frame.value
-                else:
-                    self._put(stack[-1], frame.value, event, frame.size)
-            elif kind is AliasEvent:
-                self._alias(event)
+            if kind in handlers:
+                handlers[kind](event)
             elif kind is DocumentEndEvent:
                 break
             elif kind is StreamEndEvent:
                 return
-        with contextlib.suppress(yaml.YAMLError):  # Prow reads no further
+        with contextlib.suppress(yaml.YAMLError):
             event = next_event()
             if event.__class__ is DocumentStartEvent:
                 self.more_documents = event.start_mark.line + 1
 
-    def _open(self, event: Any, value: Any) -> None:
-        if len(self.stack) >= DEPTH:
-            raise YamlError(event.start_mark.line + 1, f"lists and maps are nested deeper than {DEPTH} times")
-        frame = _Frame(value, anchor=event.anchor)
+    def _scalar(self, event: Any) -> None:
+        text = event.value
+        if event.tag is not None:
+            value = self._tagged(event)
+        elif not event.implicit[0]:
+            value = text
+        else:
+            value = self.scalars.get(text, _MISSING)
+            if value is _MISSING:
+                value = self.scalars[text] = resolve_scalar(text)
         if event.anchor is not None:
+            self.anchors[event.anchor] = (value, 1)
+        self._add(value, event, 1)
+
+    def _open(self, event: Any) -> None:
+        """Begin a list or map."""
+        stack = self.stack
+        if len(stack) >= DEPTH:
+            raise YamlError(event.start_mark.line + 1, f"lists and maps are nested deeper than {DEPTH} times")
+        frame = _Frame({} if event.__class__ is MappingStartEvent else [])
+        if event.anchor is not None:
+            frame.anchor = event.anchor
             self.open_anchors.add(event.anchor)
-        if self.stack and isinstance(parent := self.stack[-1].value, dict) and self.stack[-1].key is _MISSING:
-            del parent
+        if stack and stack[-1].key is _MISSING and stack[-1].value.__class__ is dict:
             raise YamlError(event.start_mark.line + 1, "a key must be text, not a list or a map")
         if self.with_lines:
-            frame.lines = self.lines[id(value)] = {} if isinstance(value, dict) else []
-            if self.stack and isinstance(self.stack[-1].value, list):
-                self.stack[-1].lines.append(event.start_mark.line + 1)
-        self.stack.append(frame)
+            frame.lines = self.lines[id(frame.value)] = {} if isinstance(frame.value, dict) else []
+            if stack and isinstance(stack[-1].value, list):
+                stack[-1].lines.append(event.start_mark.line + 1)
+        stack.append(frame)
+
+    def _close(self, event: Any) -> None:
+        """End a list or map."""
+        frame = self.stack.pop()
+        self.decoded += 1
+        if frame.anchor is not None:
+            self.open_anchors.discard(frame.anchor)
+            self.anchors[frame.anchor] = (frame.value, frame.size)
+        if self.stack:
+            self._put(self.stack[-1], frame.value, event, frame.size)
+        else:
+            self.top = frame.value
 
     def _add(self, value: Any, event: Any, size: int) -> None:
         """Add a scalar or what an alias stands for."""
@@ -227,15 +239,15 @@ class _Builder:
             self.top = value
             return
         frame = self.stack[-1]
-        if isinstance(frame.value, list):
+        if frame.key is not _MISSING:
+            self._put(frame, value, event, size)
+        elif frame.value.__class__ is dict:
+            self._key(frame, value, event)
+        else:
             if self.with_lines:
                 frame.lines.append(event.start_mark.line + 1)
             frame.value.append(value)
             frame.size += size
-        elif frame.key is _MISSING:
-            self._key(frame, value, event)
-        else:
-            self._put(frame, value, event, size)
 
     def _key(self, frame: _Frame, value: Any, event: Any) -> None:
         frame.size += 1
@@ -243,7 +255,7 @@ class _Builder:
             frame.key, frame.merge = "<<", True
             frame.key_line = event.start_mark.line + 1 if self.with_lines else 0
             return
-        key = key_text(value)
+        key = value if value.__class__ is str else key_text(value)
         if key is None:
             found = {dict: "a map", list: "a list"}.get(type(value), f"`{getattr(event, 'value', '')[:40]}`")
             raise YamlError(event.start_mark.line + 1, f"a key must be text, not {found}")
@@ -260,9 +272,10 @@ class _Builder:
     def _put(self, frame: _Frame, value: Any, event: Any, size: int) -> None:
         """Add a value whose frame or key is there."""
         frame.size += size
-        if isinstance(frame.value, list):
+        if frame.value.__class__ is list:
             frame.value.append(value)
-        elif frame.merge:
+            return
+        if frame.merge:
             self._merge(frame, value, event)
         else:
             frame.value[frame.key] = value
@@ -358,6 +371,8 @@ class YamlFile:
     @functools.cached_property
     def _lines(self) -> tuple[Any, dict[int, Any]]:
         """The content once more, with the lines of what its lists and maps hold."""
+        if any(not problem.warning for problem in self.problems):
+            return None, {}  # it could not be read
         builder = _Builder(self.text, with_lines=True)
         try:
             return builder.build(), builder.lines

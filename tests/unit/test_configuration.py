@@ -6,10 +6,15 @@ import pulumi
 import pytest
 import yaml
 
-from components import prow_files
-from components.configuration import Configuration, ConfigurationArgs, check, render_config
-from components.prow_files import ProwFilesError
+from components.configuration import (
+    Configuration,
+    ConfigurationArgs,
+    ConfigurationError,
+    check,
+    render_config,
+)
 from components.storage import LENSES, JobLogs
+from prowconfig import files as prow_files
 from prowconfig.checkconfig import Checkconfig
 from prowconfig.problem import Problem
 
@@ -153,7 +158,7 @@ def judge(files, *says: str) -> None:
 
 
 def test_what_checkconfig_refuses_stops_the_program(files, recorder):
-    with pytest.raises(ProwFilesError, match=r"prow/config\.yaml:3: no"):
+    with pytest.raises(ConfigurationError, match=r"prow/config\.yaml:3: no"):
         judge(files, "no")
 
 

@@ -1,18 +1,21 @@
 """checkconfig judges the configuration on the cluster before Prow reads it."""
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 
-from components import prow_files
 from components.catalog import CATALOG
 from components.configuration import Configuration, ConfigurationArgs
 from components.judgement import CLUSTER, EVERYWHERE, NONE, PLACES, describe, explain, find_checkconfig
 from components.workload import Workloads, WorkloadsArgs
+from prowconfig import files as prow_files
 from prowconfig.checkconfig import Checkconfig, translate
 
 from .conftest import Recorder, reveal
@@ -88,6 +91,20 @@ def test_the_candidates_hold_exactly_what_prow_will_read(made):
     assert len(candidates) == 3
     for name, data in candidates.items():
         assert data == found[name.partition("-candidate-")[0]]
+
+
+def test_job_files_that_are_too_large_are_compressed_for_the_judge_and_for_prow(made, files):
+    large = replace(files, texts={f"{n}.yaml": "# " + "x" * 600_000 for n in range(2)})
+    recorder, _ = made(files=large)
+    found = {name: reveal(inputs) for name, inputs in recorder.of("ConfigMap").items()}
+    jobs = [inputs for name, inputs in found.items() if "job-config" in name]
+    assert len(jobs) == 2
+    for inputs in jobs:
+        assert not inputs.get("data")
+        assert (
+            gzip.decompress(base64.b64decode(inputs["binaryData"]["1.yaml"])).decode()
+            == large.texts["1.yaml"]
+        )
 
 
 def test_checkconfig_finds_the_files_where_prow_finds_them(made, run, recorder):
@@ -224,7 +241,7 @@ def test_a_refusal_is_shown_in_checkconfigs_words_with_the_users_file_and_line(f
     assert heading == (
         "checkconfig of Prow v20260819-7593870dc refuses the configuration, and none of it reaches Prow:"
     )
-    line = files.places["hello"][1]
+    _, line = files.locate("invalid presubmit job hello: failed to parse cron", None)
     assert (
         problem
         == f"  prow/jobs/hello.yaml:{line}: checkconfig: invalid presubmit job hello: failed to parse cron"

@@ -1,5 +1,7 @@
 """The comment's text: what is in it, in which order, and what must never be."""
 
+import base64
+import gzip
 import textwrap
 
 import pytest
@@ -230,3 +232,18 @@ def test_secrets_of_settings_and_state_are_found():
     assert list(masks.of_state([{"outputs": {"data": wrapped, "name": "x"}}])) == ["one"]
     settings = {"a": {"value": "two", "secret": True}, "b": {"value": "open", "secret": False}}
     assert list(masks.of_settings(settings)) == ["two"]
+
+
+def test_files_that_are_compressed_in_their_config_map_are_read_as_others():
+    def packed(*jobs: dict) -> dict:
+        plain = job_config(*jobs)
+        files = {
+            key: base64.b64encode(gzip.compress(text.encode())).decode()
+            for key, text in plain["data"].items()
+        }
+        return named("job-config", data={}, binaryData=files)
+
+    new = JOB | {"always_run": False}
+    text = shown(changed(packed(JOB), packed(new)))
+    assert text.replace("binaryData[", "data[") == shown(changed(job_config(JOB), job_config(new)))
+    assert "Presubmit <b>hello</b> changes" in shown(changed(job_config(JOB), packed(new)))
