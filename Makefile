@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 # Test files run side by side, each worker with a cluster of its own: they wait more than they compute.
 WORKERS ?= 3
 
-.PHONY: help demo demo-down test test-unit lint format drift minikube schema settings clean
+.PHONY: help demo demo-down test test-unit lint format lock preview drift minikube schema settings clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -36,7 +36,18 @@ format: $(INSTALLED) ## Fix style
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-drift: $(INSTALLED) ## Say what was changed by hand on the cluster or on GitHub; fails when there is any
+# The options are those that Renovate can repeat; it reads them in the first lines of each lock. The first lock has all
+# packages, so the two others take their versions from it. All versions anew: make lock UPGRADE=--upgrade
+LOCK := UV_NO_CONFIG=1 .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version=3.11
+lock: $(INSTALLED) ## Lock the Python packages of requirements*.in with their hashes, after a change of those files
+	@$(LOCK) $(UPGRADE) --output-file=requirements-dev.txt requirements-dev.in
+	@$(LOCK) --constraints=requirements-dev.txt --output-file=policies/requirements.txt policies/requirements.in
+	@$(LOCK) --constraints=requirements-dev.txt --output-file=requirements.txt requirements.in
+
+preview: $(INSTALLED) ## Preview a new stack on a cluster of the testbed's own, which is ended afterwards
+	@$(VENV) -m testbed preview --name preview
+
+drift: $(INSTALLED) ## Show what was changed by hand on the cluster or on GitHub; fails if there is any
 	@$(VENV) -m previews drift
 
 minikube: ## Start the minikube profile that the stack `dev` runs on

@@ -10,8 +10,9 @@ from components.redelivery import Redelivery, RedeliveryArgs
 from components.relay import Relay, RelayArgs
 from components.repository import Repository
 from components.webhook import Webhooks, WebhooksArgs
+from components.webhook_check import GitHub, check_owners
 from components.webhook_secret import WebhookSecret, WebhookSecretArgs
-from settings import load, read_contexts
+from settings import find_kubeconfig, load, read_contexts, read_github_provider
 
 # All that the user wrote is checked before anything is registered.
 settings = load(contexts=read_contexts())
@@ -37,23 +38,33 @@ files = read_files(
     organizations=settings.webhooks.organizations,
     clusters=build_clusters.contexts if build_clusters else (),
 )
+provider = read_github_provider()
+github = GitHub(provider.found_base_url, provider.found_token)
+check_owners(github, settings.webhooks.repositories, settings.webhooks.organizations)
 
 cluster = Cluster(
     "cluster",
     ClusterArgs(
+        kubeconfig=find_kubeconfig(),
         context=settings.cluster.context,
         node=settings.cluster.node or settings.cluster.context,
         node_address=settings.cluster.node_address,
     ),
 )
-on_cluster = pulumi.ResourceOptions(providers=[cluster.provider])
 webhook_secret = WebhookSecret(
     "webhook-secret", WebhookSecretArgs(generation=settings.webhooks.secret_generation)
 )
 prow = Prow(
     "prow",
-    ProwArgs(options=options, files=files, hmacs=webhook_secret.hmacs, node_address=cluster.node_address),
-    on_cluster,
+    ProwArgs(
+        options=options,
+        files=files,
+        hmacs=webhook_secret.hmacs,
+        context=settings.cluster.context,
+        cluster_uid=cluster.uid,
+        node_address=cluster.node_address,
+    ),
+    cluster.options,
 )
 relay = Relay(
     "relay",
@@ -65,7 +76,7 @@ relay = Relay(
         node_url=prow.hook_url,
         namespace=prow.namespace,
     ),
-    on_cluster,
+    cluster.options,
 )
 webhooks = Webhooks(
     "webhook",
@@ -76,6 +87,9 @@ webhooks = Webhooks(
         imports=settings.webhooks.imports,
         url=relay.url,
         secret=webhook_secret.hmac,
+        token=provider.token,
+        base_url=provider.base_url,
+        github=github,
     ),
     pulumi.ResourceOptions(depends_on=[prow, relay]),  # GitHub's first ping finds hook answering
 )
@@ -88,7 +102,7 @@ Redelivery(
         namespace=prow.namespace,
         image=settings.images.script,
     ),
-    on_cluster,
+    cluster.options,
 )
 
 pulumi.export("deckUrl", prow.deck_url)
@@ -99,16 +113,13 @@ if relay.manual_command is not None:
 pulumi.export("webhookUrls", webhooks.urls)
 pulumi.export("namespace", prow.namespace)
 pulumi.export("jobNamespace", prow.job_namespace)
-folder = f"prow/jobs/ of {options.config_updater}" if options.config_updater else "prow/jobs/"
 pulumi.export(
     "next",
     pulumi.Output.concat(
-        pulumi.Output.concat("Run the relay: ", relay.manual_command or "", ". Then: ")
-        if relay.needs_command
-        else "",
+        relay.first_step,
         f"Open a pull request in {settings.first_target}: its jobs run and report. Watch them at ",
         prow.deck_url,
-        f" and write jobs of your own into {folder}.",
+        f" and write jobs of your own into {settings.job_folder}.",
     ),
 )
 pulumi.export("readme", Path("Pulumi.README.md").read_text(encoding="utf-8"))

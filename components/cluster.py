@@ -1,37 +1,25 @@
 """The cluster that runs Prow: the provider every Kubernetes object goes through, and the NodePorts' address."""
 
-import os
+import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
-import yaml
 
+from components.cluster_reader import ClusterError, ClusterFacts, read_cluster
 
-def kubeconfig_contexts() -> list[str]:
-    """Names of the contexts of the user's kubeconfig.
-
-    Read from the files of KUBECONFIG, else from ~/.kube/config, as kubectl and the provider do. Files that are
-    missing or not YAML count as empty: the settings' check then says which contexts there are.
-    """
-    paths = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    found: list[str] = []
-    for path in paths.split(os.pathsep):
-        try:
-            content = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError):
-            continue
-        if isinstance(content, dict):
-            contexts = content.get("contexts") or []
-            found += [c["name"] for c in contexts if isinstance(c, dict) and isinstance(c.get("name"), str)]
-    return found
+PATCH_FORCE = "pulumi.com/patchForce"
+"""Annotation with which the provider takes back a field that somebody else has set, in place of a conflict."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterArgs:
     """Which cluster, and how its NodePorts are reached."""
 
+    kubeconfig: str
+    """Path of the user's kubeconfig, or several with the separator of PATH between them."""
     context: str
     """Context of the kubeconfig."""
     node: str
@@ -41,44 +29,72 @@ class ClusterArgs:
 
 
 class Cluster(pulumi.ComponentResource):
-    """A provider for an existing cluster. It does not make the cluster: `make minikube` does."""
+    """A provider for an existing cluster. It does not make the cluster: `make minikube` does.
+
+    :raises ClusterError: the cluster cannot be read. With `node_address` a preview goes on without it.
+    """
 
     provider: kubernetes.Provider
     """Provider for every Kubernetes object of the stack."""
-    node_address: pulumi.Output[str]
+    options: pulumi.ResourceOptions
+    """For whatever makes objects on the cluster: the provider, and that the objects are the stack's own."""
+    node_address: str
     """Address at which NodePorts answer."""
+    uid: str | None
+    """Identity of the cluster; None: it could not be read."""
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Cluster", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        facts = _read(args)
         self.provider = kubernetes.Provider(
             f"{name}-provider",
             context=args.context,
-            # Not the SDK's default, which is the value of KUBECONFIG: a path that is another on each machine would
-            # be a change of every preview. The provider itself reads KUBECONFIG, several files of it too.
+            # Not the SDK's defaults, which are the values of KUBECONFIG and of PULUMI_K8S_ENABLE_PATCH_FORCE: what differs
+            # from machine to machine would be a change in every preview. The provider itself reads KUBECONFIG, several
+            # files of it too, and `own` is the way in which the stack forces.
             kubeconfig="",
-            # The cluster stays the same one when its address or certificates change, as after a restart of
-            # minikube; without an identifier a changed server URL would replace every object.
+            enable_patch_force=False,
+            # The cluster stays the same one when its address or certificates change, as after a restart of minikube;
+            # without an identifier a changed server URL would replace every object. Nor is it the cluster's uid: to
+            # replace is to make the new object and then to delete the one of that name, which would be the new one.
             cluster_identifier=args.context,
             # Prow watches its mounted configuration: a change must reach the same object, not a new one.
             enable_config_map_mutable=True,
             enable_secret_mutable=True,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        if args.node_address:
-            self.node_address = pulumi.Output.from_input(args.node_address)
-        else:
-            node = kubernetes.core.v1.Node.get(
-                f"{name}-node", args.node, opts=pulumi.ResourceOptions(parent=self, provider=self.provider)
-            )
-            self.node_address = node.status.apply(lambda status: _internal_ip(status, args.node))
+        self.options = pulumi.ResourceOptions(providers=[self.provider], transformations=[own])
+        self.uid = facts.uid
+        address = args.node_address or facts.node_address
+        assert address is not None
+        self.node_address = address
         self.register_outputs({"nodeAddress": self.node_address})
 
 
-def _internal_ip(status: kubernetes.core.v1.outputs.NodeStatus | None, node: str) -> str:
-    for address in (status.addresses if status else None) or []:
-        if address.type == "InternalIP":
-            return address.address
-    raise pulumi.RunError(
-        f"node {node} has no InternalIP\n    mend it: pulumi config set nodeAddress <address of the NodePorts>"
-    )
+def _read(args: ClusterArgs) -> ClusterFacts:
+    try:
+        return read_cluster(args.kubeconfig, args.context, node=None if args.node_address else args.node)
+    except ClusterError:
+        if args.node_address and pulumi.runtime.is_dry_run():
+            return ClusterFacts(uid=None, node_address=None)
+        raise
+
+
+def own(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+    """Have the stack own what it makes: a field that was changed with kubectl, say, is put right by `up --refresh`.
+
+    The API server refuses a change of such a field unless it is forced, since it is kubectl's from then on. Fields that
+    the program does not give, or has in `ignore_changes`, stay with whoever has set them.
+    Source: patchForce in provider/pkg/await/await.go of pulumi-kubernetes.
+    """
+    if not args.type_.startswith("kubernetes:"):
+        return None
+    metadata: Any = args.props["metadata"]
+    given = metadata.get("annotations") if isinstance(metadata, Mapping) else metadata.annotations
+    annotations = {**(given or {}), PATCH_FORCE: "true"}
+    if isinstance(metadata, Mapping):
+        metadata = {**metadata, "annotations": annotations}
+    else:
+        metadata = copy.copy(metadata)  # several objects may share it
+        metadata.annotations = annotations
+    return pulumi.ResourceTransformationResult({**args.props, "metadata": metadata}, args.opts)

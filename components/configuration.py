@@ -13,7 +13,7 @@ from components.objects import labels, name_of
 from prowconfig.checkconfig import Checkconfig, translate
 from prowconfig.files import ProwFiles
 from prowconfig.problem import Problem, ProwFilesError
-from prowconfig.render import JobLogs, render_config
+from prowconfig.render import ConfigMapContent, JobLogs, pack_files, render_config
 
 
 class ConfigurationError(pulumi.RunError):
@@ -53,6 +53,8 @@ class ConfigurationArgs:
 class Configuration(pulumi.ComponentResource):
     """ConfigMaps `config`, `plugins` and `job-config`, which come after the Judgement of their content.
 
+    Job files that are too large together for a ConfigMap are compressed in it; Prow reads either.
+
     Changed in place: Prow's components watch the mounted files, so a change reaches them without a restart.
 
     What config-updater writes (components/config_updater.py says what, and why not `config`) gets its first content
@@ -79,12 +81,17 @@ class Configuration(pulumi.ComponentResource):
             job_logs=args.job_logs,
             slack_reporter_configs=args.slack_reporter_configs,
         ).apply(lambda known: render_config(args.files.config, **known))
+        # config-updater writes files as they are.
+        jobs = (
+            ConfigMapContent(data=args.files.texts) if args.config_updater else pack_files(args.files.texts)
+        )
         files: dict[str, dict[str, pulumi.Input[str]]] = {
             "config": {"config.yaml": config},
             "plugins": {"plugins.yaml": args.files.plugins_text},
-            "job-config": dict(args.files.texts),
+            "job-config": {**jobs.data},
         }
-        judgement = self._judge(f"{name}-judgement", args, files)
+        binary = {"job-config": jobs.binary_data} if jobs.binary_data else {}
+        judgement = self._judge(f"{name}-judgement", args, files, binary)
 
         def config_map(resource: str, writer: str | None = None) -> pulumi.Output[str]:
             """:param writer: repository from which config-updater writes the data; None: the stack does."""
@@ -97,11 +104,12 @@ class Configuration(pulumi.ComponentResource):
                     annotations={ANNOTATION: writer} if writer else None,
                 ),
                 data=files[resource],
+                binary_data=binary.get(resource),
                 opts=pulumi.ResourceOptions(
                     parent=self,
                     depends_on=judgement,
                     ignore_changes=["data"] if writer else [],
-                    replace_on_changes=[] if writer else ["metadata.annotations"],
+                    replace_on_changes=[] if writer else [f'metadata.annotations["{ANNOTATION}"]'],
                     delete_before_replace=True,  # the new one has the same name
                 ),
             )
@@ -117,6 +125,7 @@ class Configuration(pulumi.ComponentResource):
         name: str,
         args: ConfigurationArgs,
         files: Mapping[str, Mapping[str, pulumi.Input[str]]],
+        binary: Mapping[str, Mapping[str, str]],
     ) -> list[pulumi.Resource]:
         """What the ConfigMaps come after."""
         if args.checkconfig_image is None:
@@ -124,6 +133,7 @@ class Configuration(pulumi.ComponentResource):
         judge = JudgementArgs(
             namespace=args.namespace,
             files=files,
+            binary=binary,
             image=args.checkconfig_image,
             translate=lambda log: translate(log, args.files),
         )

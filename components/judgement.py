@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -35,6 +35,8 @@ class JudgementArgs:
     """Namespace of Prow's components."""
     files: Mapping[str, Mapping[str, pulumi.Input[str]]]
     """Content of each ConfigMap of MOUNTS: text by file name."""
+    binary: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Content of those that hold compressed files in place of text: base64 by file name."""
     image: pulumi.Input[str]
     """Image of checkconfig, of the release that is deployed."""
     translate: Callable[[str], Iterable[object]]
@@ -68,7 +70,8 @@ class Judgement(pulumi.ComponentResource):
     def _make_candidate(
         self, config_map: str, data: Mapping[str, pulumi.Input[str]]
     ) -> kubernetes.core.v1.ConfigMap:
-        content: pulumi.Output[Any] = pulumi.Output.from_input(dict(data))
+        binary = self._args.binary.get(config_map)
+        content: pulumi.Output[Any] = pulumi.Output.from_input(dict(binary or data))
         return kubernetes.core.v1.ConfigMap(
             f"{self._name}-{config_map}",
             metadata={
@@ -76,7 +79,7 @@ class Judgement(pulumi.ComponentResource):
                 "namespace": self._args.namespace,
                 "labels": labels(NAME),
             },
-            data=content,
+            **{"binary_data" if binary else "data": content},
             immutable=True,
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -185,7 +188,7 @@ def explain(failure: str, image: str, translate: Callable[[str], Iterable[object
         return "\n".join([heading, *(f"  {problem}" for problem in translate(log))])
     return (
         f"checkconfig of Prow {release} did not judge the configuration, and none of it reaches Prow\n"
-        f"    fix: see what its pod says below; where the registry has no image {image}, do without it: "
+        f"    fix: the error of the Job {NAME} says why; where the registry has no image {image}, do without it: "
         "pulumi config set checkConfiguration none"
     )
 

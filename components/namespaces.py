@@ -1,5 +1,6 @@
 """Where Prow lives: its namespace, the namespace of the jobs' pods, and the ProwJob type."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from components.jobs import Jobs
 from components.objects import labels, name_of
 
 CRD_FILE = Path(__file__).parent / "prowjob_crd.yaml"
+CLUSTER = "prow-stack/cluster"
+"""Annotation of Prow's namespace: identity of the cluster that it was made in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +29,19 @@ class NamespacesArgs:
     """What the pods that run jobs may be and take."""
     install_crd: bool = True
     """Whether the ProwJob type is made, which a cluster has once."""
+    context: str = ""
+    """Context of the kubeconfig, for messages."""
+    cluster_uid: pulumi.Input[str] | None = None
+    """Identity of the cluster; None: it is not known, and not looked at."""
 
 
 class Namespaces(pulumi.ComponentResource):
     """Both namespaces and the ProwJob CustomResourceDefinition.
 
     Deleting them deletes what is in them: ProwJobs and the pods of jobs too, which the stack did not make itself.
+
+    Whatever is made on the cluster comes after Prow's namespace, which is refused on another cluster than the one that
+    the stack's objects are in: the state alone would have them all, and an update would change nothing and find nothing.
     """
 
     namespace: pulumi.Output[str]
@@ -43,16 +53,30 @@ class Namespaces(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Namespaces", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
         prow = kubernetes.core.v1.Namespace(
             f"{name}-prow",
             metadata={
                 "name": args.namespace,
                 # Every component satisfies the strictest Pod Security Standard; nothing else may move in.
                 "labels": labels() | {"pod-security.kubernetes.io/enforce": "restricted"},
+                "annotations": {CLUSTER: args.cluster_uid} if args.cluster_uid else {},
             },
-            opts=child,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # A preview without the cluster must not take the annotation for a change.
+                ignore_changes=[] if args.cluster_uid else [f'metadata.annotations["{CLUSTER}"]'],
+                hooks=pulumi.ResourceHookBinding(
+                    before_update=[
+                        pulumi.ResourceHook(
+                            f"{name}-cluster",
+                            same_cluster(args.context),
+                            pulumi.ResourceHookOptions(on_dry_run=True),
+                        )
+                    ]
+                ),
+            ),
         )
+        rest = pulumi.ResourceOptions(parent=self, depends_on=[prow])
         jobs = kubernetes.core.v1.Namespace(
             f"{name}-jobs",
             metadata={
@@ -63,7 +87,7 @@ class Namespaces(pulumi.ComponentResource):
                     "pod-security.kubernetes.io/warn": "restricted",
                 },
             },
-            opts=child,
+            opts=rest,
         )
         self.namespace = name_of(prow)
         self.job_namespace = name_of(jobs)
@@ -73,12 +97,12 @@ class Namespaces(pulumi.ComponentResource):
             f"{name}-jobs-account",
             metadata={"name": "default", "namespace": self.job_namespace, "labels": labels()},
             automount_service_account_token=False,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self),
         )
         self._limit_jobs(name, args)
         if args.install_crd:
             self.prowjob_crd = kubernetes.apiextensions.v1.CustomResourceDefinition(
-                f"{name}-prowjob", **read_prowjob_crd(), opts=child
+                f"{name}-prowjob", **read_prowjob_crd(), opts=rest
             )
         self.register_outputs({"namespace": self.namespace, "jobNamespace": self.job_namespace})
 
@@ -112,6 +136,31 @@ class Namespaces(pulumi.ComponentResource):
             kubernetes.core.v1.ResourceQuota(
                 f"{name}-job-quota", metadata=metadata, spec={"hard": args.jobs.quota}, opts=child
             )
+
+
+def same_cluster(context: str) -> Callable[[pulumi.ResourceHookArgs], None]:
+    """A hook that refuses to go on with the objects of one cluster on another.
+
+    `pulumi refresh` finds the objects gone and takes them out of the state: then there is nothing to refuse.
+
+    :param context: context of the kubeconfig, for the message.
+    """
+
+    def check(hook: pulumi.ResourceHookArgs) -> None:
+        old, new = _cluster_of(hook.old_inputs), _cluster_of(hook.new_inputs)
+        if old and new and old != new:
+            raise RuntimeError(
+                f"the context {context} (prow:context) is of another cluster than this stack's objects are in: the uid of "
+                f"kube-system is {new}, it was {old}\n"
+                "    fix: if the cluster was made anew: pulumi up --refresh (makes everything on it, and keeps the webhooks)\n"
+                "         if the context now means another cluster: pulumi config set context <name of the old one's>"
+            )
+
+    return check
+
+
+def _cluster_of(inputs: Mapping[str, Any] | None) -> str | None:
+    return (((inputs or {}).get("metadata") or {}).get("annotations") or {}).get(CLUSTER)
 
 
 def read_prowjob_crd() -> dict[str, Any]:

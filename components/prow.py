@@ -70,6 +70,10 @@ class ProwArgs:
     """The files of `prow/`, as `read_files` has checked them with these options."""
     hmacs: Mapping[int, pulumi.Input[str]]
     """Secrets that sign webhooks, by generation, the newest first."""
+    context: str = ""
+    """Context of the kubeconfig, for messages."""
+    cluster_uid: pulumi.Input[str] | None = None
+    """Identity of the cluster; None: it is not known, and not looked at."""
     node_address: pulumi.Input[str]
     """Address at which NodePorts answer."""
 
@@ -158,6 +162,8 @@ class Prow(pulumi.ComponentResource):
                 job_namespace=self._options.job_namespace,
                 jobs=self._options.jobs,
                 install_crd=self._options.install_crd,
+                context=self._args.context,
+                cluster_uid=self._args.cluster_uid,
             ),
             self._child,
         )
@@ -282,9 +288,11 @@ class Prow(pulumi.ComponentResource):
                 replicas=options.replicas,
                 features={Feature.CONFIG_UPDATER} if options.config_updater else frozenset(),
             ),
-            # Every component watches ProwJobs from its start.
+            # Every component watches ProwJobs from its start. And where the checkconfig of another release refuses the
+            # configuration, no component is updated to that release, ghproxy included, which reads no configuration.
             pulumi.ResourceOptions(
-                parent=self, depends_on=[self.prowjob_crd] if self.prowjob_crd is not None else []
+                parent=self,
+                depends_on=[config_maps, *([self.prowjob_crd] if self.prowjob_crd is not None else [])],
             ),
         )
 

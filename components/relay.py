@@ -77,9 +77,11 @@ class Relay(pulumi.ComponentResource):
         self.register_outputs({"url": self.url, "hasPod": self.has_pod})
 
     @property
-    def needs_command(self) -> bool:
-        """Whether somebody has to run the command: there is one, and no pod."""
-        return self.manual_command is not None and not self.has_pod
+    def first_step(self) -> pulumi.Output[str]:
+        """What somebody has to do before webhooks arrive, as the beginning of a text; "" where a pod does it."""
+        if self.manual_command is None or self.has_pod:
+            return pulumi.Output.from_input("")
+        return pulumi.Output.concat("Run the relay: ", self.manual_command, ". Then: ")
 
     def _format(self, text: str) -> pulumi.Output[str]:
         """The text with the values of its names; secret if any of them is."""

@@ -1,13 +1,13 @@
 """The webhooks through which GitHub tells hook what happens in repositories and organisations."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_github as github
 
 from components.repository import Repository
-from components.webhook_check import Check
+from components.webhook_check import GitHub, WebhookPreflight
 
 EVERY_EVENT = ("*",)
 
@@ -28,6 +28,12 @@ class WebhooksArgs:
     """URL that GitHub calls."""
     secret: pulumi.Input[str]
     """Secret that signs the deliveries."""
+    token: pulumi.Input[str] | None = None
+    """Token with which webhooks are made; None: the provider finds one itself."""
+    base_url: pulumi.Input[str] | None = None
+    """Address of an Enterprise Server, for the provider; None: the provider finds it itself."""
+    github: GitHub
+    """Where GitHub is asked before a webhook is made or changed; the provider has its own way there."""
 
 
 class Webhooks(pulumi.ComponentResource):
@@ -35,10 +41,8 @@ class Webhooks(pulumi.ComponentResource):
 
     A repository of such an organisation has none of its own: every event would come twice.
 
-    Uses the settings of pulumi-github: `github:token` (or GITHUB_TOKEN), which needs the right to administer
-    webhooks (`admin:repo_hook`, for organisations `admin:org_hook`), and `github:baseUrl` for an Enterprise Server.
-    That token is not the bot's and is never given to Prow. `github:owner` is not used: each owner has a provider of
-    its own.
+    The token needs the right to administer webhooks (`admin:repo_hook`, for organisations `admin:org_hook`). It is not
+    the bot's, and Prow never has it. Each owner has a provider of its own.
     """
 
     urls: pulumi.Output[dict[str, str]]
@@ -47,12 +51,15 @@ class Webhooks(pulumi.ComponentResource):
     def __init__(self, name: str, args: WebhooksArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Webhooks", name, None, opts)
         self._name, self._args = name, args
-        self._config = pulumi.Config("github")
         organizations = {organization.lower(): organization for organization in sorted(args.organizations)}
         repositories = [r for r in sorted(args.repositories) if r.owner.lower() not in organizations]
-        self._check = Check(name, self._config)
-        owners = sorted({*organizations.values(), *(repository.owner for repository in repositories)})
-        providers = {owner: self._github(owner) for owner in owners}
+        self._preflight = WebhookPreflight(name, args.github)
+        targets: dict[str, list[str]] = {
+            organization: [organization] for organization in organizations.values()
+        }
+        for repository in repositories:
+            targets.setdefault(repository.owner, []).append(str(repository))
+        providers = {owner: self._github(owner, targets[owner]) for owner in sorted(targets)}
         content_type = "json"  # hook accepts nothing else
         secret = pulumi.Output.secret(args.secret)
         hooks: dict[str, github.OrganizationWebhook | github.RepositoryWebhook] = {}
@@ -80,13 +87,13 @@ class Webhooks(pulumi.ComponentResource):
         self.urls = pulumi.Output.all(**{target: hook.url for target, hook in hooks.items()})
         self.register_outputs({"urls": self.urls})
 
-    def _github(self, owner: str) -> github.Provider:
+    def _github(self, owner: str, targets: Sequence[str]) -> github.Provider:
         return github.Provider(
             f"{self._name}-{owner}",
             owner=owner,
-            token=self._config.get_secret("token"),
-            base_url=self._config.get("baseUrl"),
-            opts=pulumi.ResourceOptions(parent=self),
+            token=None if self._args.token is None else pulumi.Output.secret(self._args.token),
+            base_url=self._args.base_url,
+            opts=pulumi.ResourceOptions(parent=self, hooks=self._preflight.for_provider(owner, targets)),
         )
 
     def _events(self, target: str) -> list[str]:
@@ -100,5 +107,5 @@ class Webhooks(pulumi.ComponentResource):
             parent=self,
             provider=provider,
             import_=None if number is None else f"{place}{number}",
-            hooks=self._check.binding(target),
+            hooks=self._preflight.for_webhook(target),
         )

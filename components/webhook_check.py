@@ -1,28 +1,53 @@
-"""What GitHub will say to a change of a webhook, asked before, and told with the command that mends it.
+"""What GitHub will say to the token and to a change of a webhook, asked before, and told with the command that fixes it.
 
 GitHub answers 404 to whoever may not administer a webhook, which says nothing of the reason, and it takes a webhook for a
-repository that has another name by now, whose events then match no job. Asked are only those that are about to be made or
-changed, in a preview too. What is not refused for a known reason is left to the provider: it repeats what failed on
-GitHub's side, waits for rate limits, and shows GitHub's own words.
+repository that has another name by now, whose events then match no job. Asked are, in a preview too:
+
+- `check_owners`, before anything is registered: each owner once, as the provider itself does when it starts. The provider
+  fails with GitHub's bare words, which name no setting.
+- `WebhookPreflight`, by hooks: the webhooks that are about to be made or changed; all of an owner's when the token changes.
+  The state must never get a token that cannot see the webhooks: `pulumi refresh`, which runs no program and uses the
+  state's token, would take GitHub's 404 for webhooks that are gone, and forget them.
+
+What is not refused for a known reason is left to the provider: it repeats what failed on GitHub's side, waits for rate
+limits, and shows GitHub's own words.
 """
 
 import asyncio
 import json
-import os
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from email.message import Message
+from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
 import pulumi
 
 TIMEOUT_SECONDS = 20
+AT_ONCE = 8
+"""Requests at a time: GitHub asks for few (https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api)."""
+SHOWN = 10
+"""Problems that one error lists; the others are counted."""
 LIMIT = 20
 """Webhooks for one event: https://docs.github.com/en/webhooks/using-webhooks/creating-webhooks"""
 SET_TOKEN = "pulumi config set --secret github:token"
+UNKNOWN_TOKEN = f"GitHub does not know the token github:token: it expired, or was revoked or mistyped\n    fix: {SET_TOKEN}"
+
+# Scopes of a classic token, the least first; any of them does.
+# https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps
+WRITE_SCOPES = {
+    "repository": ("admin:repo_hook", "write:repo_hook", "repo", "public_repo"),
+    "organization": ("admin:org_hook",),
+}
+READ_SCOPES = {**WRITE_SCOPES, "repository": (*WRITE_SCOPES["repository"], "read:repo_hook")}
+
+
+class GitHubError(pulumi.RunError):
+    """GitHub will refuse the stack's webhooks. The text lists every problem and the command that fixes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +57,12 @@ class Answer:
     status: int
     body: Any
     scopes: frozenset[str] | None
-    """Scopes of a classic token; None: the token has none, or GitHub does not say."""
+    """Scopes of a classic token; None: it is of another kind, or GitHub does not say."""
+
+    @property
+    def message(self) -> str:
+        """GitHub's words for a refusal; "" where there are none."""
+        return str(self.body.get("message") or "") if isinstance(self.body, dict) else ""
 
 
 class GitHub:
@@ -61,65 +91,155 @@ class GitHub:
         request = urllib.request.Request(f"{self._api}/{path}", headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
-                scopes = response.headers.get("X-OAuth-Scopes")
-                known = None if scopes is None else frozenset(scopes.replace(" ", "").split(","))
-                return Answer(status=response.status, body=json.load(response), scopes=known)
+                return Answer(
+                    status=response.status, body=json.load(response), scopes=_scopes(response.headers)
+                )
         except urllib.error.HTTPError as error:
             limited = error.headers.get("Retry-After") or error.headers.get("X-RateLimit-Remaining") == "0"
             passing = error.code == 429 or error.code >= 500 or (error.code == 403 and limited)
-            return None if passing else Answer(status=error.code, body=None, scopes=None)
+            if passing:
+                return None
+            return Answer(status=error.code, body=_json(error), scopes=_scopes(error.headers))
         except (OSError, ValueError):
             return None
 
 
-def problem(github: GitHub, target: str, *, events: Iterable[str] = (), url: str | None = None) -> str | None:
-    """Why GitHub will not take a webhook of this target, and what mends it; None if nothing speaks against it.
+def _scopes(headers: Message) -> frozenset[str] | None:
+    text = headers.get("X-OAuth-Scopes")
+    return None if text is None else frozenset(text.replace(" ", "").split(","))
+
+
+def _json(response: IO[bytes]) -> Any:
+    try:
+        return json.load(response)
+    except ValueError:
+        return None
+
+
+def check_owners(github: GitHub, repositories: Iterable[str], organizations: Iterable[str]) -> None:
+    """See that GitHub knows the token and the owners, in one request for each organisation, two for each user.
+
+    :param repositories: targets as `owner/name`.
+    :param organizations: targets that are organisations.
+    :raises GitHubError: the token is missing, refused, or has no right to see webhooks; an owner is not there.
+    """
+    if github.token is None:
+        if shutil.which("gh"):
+            return  # the provider asks `gh auth token`
+        raise GitHubError(
+            f"github:token is not set: webhooks are made with it, not with Prow's own account\n    fix: {SET_TOKEN}"
+        )
+    wanted = {name: "organization" for name in organizations}
+    known = {name.lower() for name in wanted}
+    for target in repositories:
+        owner = target.partition("/")[0]
+        if owner.lower() not in known:
+            wanted.setdefault(owner, "repository")
+    _raise(_ask([(_find_owner_problem, github, owner, kind) for owner, kind in sorted(wanted.items())]))
+
+
+def _ask(questions: Sequence[tuple[Any, ...]]) -> list[str]:
+    """The problems that are found, each once: a function and its arguments is a question."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = pool.map(lambda question: question[0](*question[1:]), questions)
+        return list(dict.fromkeys(problem for problem in found if problem is not None))
+
+
+def _raise(problems: Sequence[str], error: Callable[[str], Exception] = GitHubError) -> None:
+    if problems:
+        more = [f"… and {len(problems) - SHOWN} more like these"] if len(problems) > SHOWN else []
+        raise error("\n".join([*problems[:SHOWN], *more]))
+
+
+def _find_owner_problem(github: GitHub, owner: str, kind: str) -> str | None:
+    """
+    :param kind: what gets webhooks, the "organization" or its "repository".
+    """
+    answer = github.get(f"orgs/{quote(owner)}")
+    if answer is None:
+        return None
+    if answer.status == 401:
+        return UNKNOWN_TOKEN
+    if answer.status == 403:
+        return (
+            f"GitHub refuses github:token for {owner}: {answer.message or 'no reason told'}\n    fix: authorise it for the "
+            f"organisation (SAML, its rules for tokens, its list of addresses), or {SET_TOKEN}"
+        )
+    if answer.status == 404:
+        user = github.get(f"users/{quote(owner)}")
+        setting = "organizations" if kind == "organization" else "repositories"
+        correct = f"correct it in `{setting}` (pulumi config get {setting}), or {SET_TOKEN}"
+        if user is not None and user.status == 404:
+            return f"GitHub has no user or organisation {owner}, or hides it from github:token\n    fix: {correct}"
+        if user is not None and user.status == 200 and kind == "organization":
+            return f"{owner} is a user on GitHub, not an organisation\n    fix: name its repositories in `repositories` instead"
+    return _find_scope_problem(answer, READ_SCOPES[kind], WRITE_SCOPES[kind][0])
+
+
+def _find_scope_problem(answer: Answer, scopes: Iterable[str], needed: str) -> str | None:
+    if answer.scopes is None or not answer.scopes.isdisjoint(scopes):
+        return None
+    return f"github:token lacks the scope {needed}\n    fix: {SET_TOKEN}"
+
+
+def find_problem(
+    github: GitHub, target: str, *, events: Iterable[str] = (), url: str | None = None
+) -> str | None:
+    """Why GitHub will not take a webhook of this target, and what fixes it; None if nothing speaks against it.
 
     :param target: a repository as `owner/name`, or an organisation.
     :param events: what a new webhook will listen to; none: the webhook is there already.
     :param url: what a new webhook will call; None: not known yet.
     """
     if github.token is None:
-        if shutil.which("gh"):
-            return None  # the provider asks `gh auth token`
-        return f"github:token is not set: webhooks are made with it, not with Prow's own account\n    mend it: {SET_TOKEN}"
-    if "/" in target:
-        found = _repository(github, target)
-        scopes = ("admin:repo_hook", "write:repo_hook", "repo", "public_repo")
-        owner, place = "an admin of the repository", f"repos/{quote(target)}/hooks"
-    else:
-        found = None
-        scopes, owner, place = (
-            ("admin:org_hook",),
-            "an owner of the organisation",
-            f"orgs/{quote(target)}/hooks",
-        )
-    if found is not None:
+        return None  # said by `check_owners`, or asked of `gh` by the provider
+    if "/" in target and (found := _find_repository_problem(github, target)) is not None:
         return found
-    answer = github.get(f"{place}?per_page=100")
+    answer = _get_hooks(github, target, 100)
     if answer is None:
         return None
-    if answer.status == 401:
-        return f"GitHub does not know the token github:token\n    mend it: {SET_TOKEN}"
-    if answer.status in (403, 404):
-        return (
-            f"github:token may not administer the webhooks of {target}: it needs the scope {scopes[0]} (a fine-grained token "
-            f"the permission Webhooks, write; with SAML its authorisation), and its user must be {owner}\n    mend it: {SET_TOKEN}"
-        )
+    if found := _find_access_problem(answer, target):
+        return found
     if answer.status != 200:
         return None
-    if answer.scopes is not None and answer.scopes.isdisjoint(scopes):
-        return f"github:token lacks the scope {scopes[0]}\n    mend it: {SET_TOKEN}"
-    return _new(github, target, answer.body, tuple(events), url)
+    return _find_room_problem(github, target, answer.body, tuple(events), url)
 
 
-def _repository(github: GitHub, name: str) -> str | None:
+def find_access_problem(github: GitHub, target: str) -> str | None:
+    """Why the token may not administer the webhooks of this target, and what fixes it; None if it may, or GitHub is down."""
+    answer = _get_hooks(github, target, 1)
+    return None if answer is None else _find_access_problem(answer, target)
+
+
+def _get_hooks(github: GitHub, target: str, count: int) -> Answer | None:
+    place = f"repos/{quote(target)}" if "/" in target else f"orgs/{quote(target)}"
+    return github.get(f"{place}/hooks?per_page={count}")
+
+
+def _find_access_problem(answer: Answer, target: str) -> str | None:
+    kind, owner = (
+        ("repository", "an admin of the repository")
+        if "/" in target
+        else ("organization", "an owner of the organisation")
+    )
+    if answer.status == 401:
+        return UNKNOWN_TOKEN
+    if answer.status in (403, 404):
+        return (
+            f"github:token may not administer the webhooks of {target}: it needs the scope {WRITE_SCOPES[kind][0]} (a "
+            f"fine-grained token the permission Webhooks, write; with SAML its authorisation), and its user must be {owner}"
+            f"\n    fix: {SET_TOKEN}"
+        )
+    return _find_scope_problem(answer, WRITE_SCOPES[kind], WRITE_SCOPES[kind][0])
+
+
+def _find_repository_problem(github: GitHub, name: str) -> str | None:
     answer = github.get(f"repos/{quote(name)}")
     if answer is None:
         return None
     if answer.status == 404:
         return (
-            f"GitHub has no repository {name}, or the user of github:token cannot see it\n    mend it: correct its name in "
+            f"GitHub has no repository {name}, or the user of github:token cannot see it\n    fix: correct its name in "
             f"`repositories` (pulumi config get repositories), or {SET_TOKEN}"
         )
     if answer.status != 200:
@@ -127,16 +247,18 @@ def _repository(github: GitHub, name: str) -> str | None:
     now = answer.body["full_name"]
     if now.lower() != name.lower():
         return (
-            f"{name} is called {now} by now: its events name it so, and match no job of {name}\n    mend it: "
+            f"{name} is called {now} by now: its events name it so, and match no job of {name}\n    fix: "
             f"pulumi destroy --target '**webhook-{name}'  (if it has a webhook already), then put {now} in its place in "
             "`repositories` (pulumi config get repositories) and in prow/"
         )
     if answer.body["archived"]:
-        return f"{name} is archived, so GitHub changes no webhook of it\n    mend it: take it out of `repositories`"
+        return (
+            f"{name} is archived, so GitHub changes no webhook of it\n    fix: take it out of `repositories`"
+        )
     return None
 
 
-def _new(
+def _find_room_problem(
     github: GitHub, target: str, hooks: list[dict[str, Any]], events: tuple[str, ...], url: str | None
 ) -> str | None:
     """Why there is no room for another webhook among these."""
@@ -146,13 +268,13 @@ def _new(
         if url is not None and hook["config"].get("url") == url and shared:
             return (
                 f"{target} has a webhook for this URL already, which the stack did not make; a second one would bring "
-                f"every event twice\n    mend it: pulumi config set --path 'importWebhooks[\"{target}\"]' {hook['id']}"
+                f"every event twice\n    fix: pulumi config set --path 'importWebhooks[\"{target}\"]' {hook['id']}"
                 f"  (or delete it at {place})"
             )
     for event in events:
         if sum(event in hook["events"] for hook in hooks) >= LIMIT:
             return (
-                f"{target} has {LIMIT} webhooks for the event {event}, more GitHub does not allow\n    mend it: delete one "
+                f"{target} has {LIMIT} webhooks for the event {event}, more GitHub does not allow\n    fix: delete one "
                 f"of them at {place}"
             )
     return None
@@ -167,16 +289,14 @@ async def _plain(value: Any) -> Any:
     return value
 
 
-class Check:
+class WebhookPreflight:
     """Looks at each webhook before it is made or changed."""
 
-    def __init__(self, name: str, config: pulumi.Config):
-        """:param config: the settings of pulumi-github."""
-        self._name = name
-        self._base_url = config.get("baseUrl") or os.environ.get("GITHUB_BASE_URL")
-        self._token = pulumi.Output.from_input(config.get_secret("token") or os.environ.get("GITHUB_TOKEN"))
+    def __init__(self, name: str, github: GitHub):
+        """:param name: of the component, for the hooks' names."""
+        self._name, self._github = name, github
 
-    def binding(self, target: str) -> pulumi.ResourceHookBinding:
+    def for_webhook(self, target: str) -> pulumi.ResourceHookBinding:
         """The check as hooks of a webhook's resource.
 
         Hooks for errors would be simpler. But the engine wants to call them at `pulumi destroy` as well, where no program
@@ -188,8 +308,8 @@ class Check:
             url = (inputs.get("configuration") or {}).get("url")
             # In a thread: the program goes on meanwhile.
             found = await asyncio.to_thread(
-                problem,
-                GitHub(self._base_url, await self._token.future()),
+                find_problem,
+                self._github,
                 target,
                 events=inputs.get("events") or (),
                 url=url if isinstance(url, str) else None,  # a preview may not know it
@@ -197,7 +317,23 @@ class Check:
             if found is not None:
                 raise RuntimeError(found)
 
-        made = pulumi.ResourceHook(
-            f"{self._name}-{target}", check, pulumi.ResourceHookOptions(on_dry_run=True)
-        )
+        made = self._hook(target, check)
         return pulumi.ResourceHookBinding(before_create=[made], before_update=[made])
+
+    def for_provider(self, owner: str, targets: Sequence[str]) -> pulumi.ResourceHookBinding:
+        """The check of a new token as a hook of the owner's provider.
+
+        :param targets: what gets webhooks through this provider.
+        """
+
+        async def check(hook: pulumi.ResourceHookArgs) -> None:
+            old, new = await _plain(hook.old_inputs or {}), await _plain(hook.new_inputs or {})
+            if all(old.get(key) == new.get(key) for key in ("token", "baseUrl", "owner")):
+                return
+            questions = [(find_access_problem, self._github, target) for target in targets]
+            _raise(await asyncio.to_thread(_ask, questions), RuntimeError)
+
+        return pulumi.ResourceHookBinding(before_update=[self._hook(f"{owner} token", check)])
+
+    def _hook(self, name: str, check: Callable[[pulumi.ResourceHookArgs], Any]) -> pulumi.ResourceHook:
+        return pulumi.ResourceHook(f"{self._name}-{name}", check, pulumi.ResourceHookOptions(on_dry_run=True))

@@ -1,9 +1,12 @@
 """The text of a preview: what a reviewer reads below a pull request."""
 
+import base64
 import difflib
+import gzip
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from previews.changes import ADD, CHANGE, DELETE, REPLACE, Change, Outcome, of_kind
 from previews.configuration import Configured, FileChange, JobChange, compare
@@ -165,7 +168,9 @@ def _beside_configuration(change: Change) -> list[Difference]:
     """The differences of a resource that are not shown as configuration."""
     if change.type != _CONFIG_MAP:
         return list(change.differences)
-    return [d for d in change.differences if not re.match(r"data\b", d.path) or d.before == d.after]
+    return [
+        d for d in change.differences if not re.match(r"(data|binaryData)\b", d.path) or d.before == d.after
+    ]
 
 
 # -- configuration -------------------------------------------------------------------------------------------
@@ -180,9 +185,20 @@ def _configuration(changes: Iterable[Change]) -> list[_Part]:
         if change.type != _CONFIG_MAP or change.kind not in (CHANGE, REPLACE):
             continue
         for texts, properties in ((before, change.before), (after, change.after)):
-            data = properties.get("data")
-            texts |= {key: str(text) for key, text in data.items()} if isinstance(data, dict) else {}
+            texts |= _files(properties)
     return _configured(compare(before, after))
+
+
+def _files(properties: Mapping[str, Any]) -> dict[str, str]:
+    """The files of a ConfigMap; large ones are compressed in it (prowconfig.render, pack_files)."""
+    data, binary = properties.get("data"), properties.get("binaryData")
+    texts = {key: str(text) for key, text in data.items()} if isinstance(data, dict) else {}
+    for key, packed in binary.items() if isinstance(binary, dict) else ():
+        try:
+            texts[key] = gzip.decompress(base64.b64decode(str(packed))).decode()
+        except (OSError, EOFError, ValueError):
+            texts[key] = str(packed)  # not known, or not ours
+    return texts
 
 
 def _configured(configured: Configured) -> list[_Part]:

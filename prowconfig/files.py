@@ -241,6 +241,7 @@ def _check_scope(files: FolderFiles, where: Scope) -> Iterator[Problem]:
         yield from _tell(file, scope.find_jobs_for_none(file.data, where), warning=True)
     yield from _tell(files.config, scope.check_query_scope(files.config.data, where))
     yield from _tell(files.plugins, scope.check_plugin_scope(files.plugins.data, where))
+    yield from _tell(files.plugins, scope.find_useless_options(files.plugins.data, where), warning=True)
 
 
 def _find_mistakes(files: FolderFiles, expanded: _Expanded) -> Iterator[Problem]:

@@ -74,8 +74,17 @@ def check_query_scope(config: dict[str, Any], scope: Scope) -> Findings:
 
 
 def check_plugin_scope(plugins: dict[str, Any], scope: Scope) -> Findings:
-    """Parts of plugins.yaml for repositories and owners that the settings do not have."""
+    """Plugins for repositories and owners that the settings do not have."""
+    keys = list(as_map(plugins.get("plugins")))
+    for at, reason in _find_foreign(keys, scope):
+        yield ("plugins", keys[at]), f"plugins for {reason}"
+
+
+def find_useless_options(plugins: dict[str, Any], scope: Scope) -> Findings:
+    """Options of plugins, and external plugins, for repositories and owners that the settings do not have."""
     for path in REPOSITORY_MAPS:
+        if path == ("plugins",):
+            continue
         keys = list(as_map(get_in(plugins, *path)))
         for at, reason in _find_foreign(keys, scope):
             yield (*path, keys[at]), f"{'.'.join(path)} for {reason}"

@@ -3,12 +3,21 @@
 - `groups.py`: the table: one field for each setting, with its name, type, default and description
 - `parsers.py`, `checks.py`, `kubeconfig.py`: one parser for each type, and what a text must look like
 - `rules.py`: what must hold between settings
+- `github_provider.py`: the settings of pulumi-github
 - `reader.py`: `load()` reads and checks all of them
 - `__main__.py`: writes Pulumi.yaml's `config:` and docs/reference/settings.md from the table (`make settings`)
 """
 
+from settings.github_provider import read_github_provider
 from settings.groups import Settings
-from settings.kubeconfig import read_contexts
+from settings.kubeconfig import find_kubeconfig, read_contexts
 from settings.reader import SettingsError, load
 
-__all__ = ["Settings", "SettingsError", "load", "read_contexts"]
+__all__ = [
+    "Settings",
+    "SettingsError",
+    "find_kubeconfig",
+    "load",
+    "read_contexts",
+    "read_github_provider",
+]

@@ -493,6 +493,11 @@ class Settings:
         return first if first in self.webhooks.repositories else f"a repository of {first}"
 
     @property
+    def job_folder(self) -> str:
+        """Where jobs are written, for people."""
+        return f"prow/jobs/ of {self.config_repository}" if self.config_repository else "prow/jobs/"
+
+    @property
     def config_repository(self) -> Repository | None:
         """Repository whose merges change Prow's jobs and plugins; None: only the stack does."""
         if not self.prow.config_updater:

@@ -44,15 +44,18 @@ class Kubeconfig:
     """Names of its contexts, which jobs name with `cluster:`."""
 
 
+def find_kubeconfig() -> str:
+    """The user's own kubeconfig as kubectl and the provider find it: KUBECONFIG, which may be several, or ~/.kube/config."""
+    return os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+
+
 def read_contexts() -> list[str]:
     """Names of the contexts of the user's own kubeconfig.
 
-    Read from the files of KUBECONFIG, else from ~/.kube/config, as kubectl and the provider do. Files that are
-    missing or not YAML count as empty: the settings' check then says which contexts there are.
+    Files that are missing or not YAML count as empty: the settings' check then says which contexts there are.
     """
-    paths = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
     found: list[str] = []
-    for path in paths.split(os.pathsep):
+    for path in find_kubeconfig().split(os.pathsep):
         try:
             content = _parse(Path(path).expanduser().read_text(encoding="utf-8"))
         except (OSError, ValueError, KubeconfigError):

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pulumi
 from pulumi.runtime import is_config_secret
 
-from settings.groups import GROUPS, Setting, Settings, list_settings
+from settings.groups import GROUPS, TABLE, Setting, Settings, list_settings
 from settings.parsers import Parser, Scalar
 from settings.rules import RULES, Context
 
@@ -31,7 +31,8 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
     groups: dict[str, Any] = {name: reader.read_group(group) for name, group in GROUPS.items()}
     settings = Settings(**groups)
     wrong = frozenset(problem.partition("[")[0] for problem in reader.problems)
-    context = Context(settings=settings, wrong=wrong, contexts=contexts)
+    hidden = frozenset(name for name in TABLE if is_config_secret(reader.config.full_key(name)))
+    context = Context(settings=settings, wrong=wrong, hidden=hidden, contexts=contexts)
     for rule in RULES:
         for at, reason, fix in rule(context):
             reader.report(at, reason, fix)
@@ -44,7 +45,7 @@ class _Reader:
     """Reads groups of settings and collects what is wrong with them."""
 
     def __init__(self, config: pulumi.Config):
-        self._config = config
+        self.config = config
         self.problems: dict[str, list[tuple[str, str]]] = {}
         """Reasons and fixes by place."""
 
@@ -64,7 +65,7 @@ class _Reader:
             for reason, fix in problems:
                 seen[name] = seen.get(name, 0) + 1
                 if seen[name] <= MOST_PROBLEMS:
-                    shown.append(f"  - {self._config.name}:{at} {reason}\n    fix: {fix}")
+                    shown.append(f"  - {self.config.name}:{at} {reason}\n    fix: {fix}")
         count = sum(seen.values())
         if count > len(shown):
             shown.append(f"  - and {count - len(shown)} more of the same settings")
@@ -74,14 +75,14 @@ class _Reader:
 
     def _read(self, entry: Setting) -> Any:
         """The value of a setting, None where it has none."""
-        text = self._config.get(entry.name)
+        text = self.config.get(entry.name)
         if text is None:
             return _parse_default(entry)
         if not text.strip():
             if isinstance(entry.parser, Scalar) and entry.default != "":
                 entry.parser.report_empty(entry.name, self.report)
             return _parse_default(entry)
-        stored_as_secret = is_config_secret(self._config.full_key(entry.name))
+        stored_as_secret = is_config_secret(self.config.full_key(entry.name))
         if entry.is_secret and not stored_as_secret:
             reason = "is stored in plain text in the stack's file; make it a secret and replace the token"
             self.report(entry.name, reason, f"pulumi config set --secret {entry.name}")

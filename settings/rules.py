@@ -24,12 +24,18 @@ class Context:
     settings: Settings
     wrong: frozenset[str]
     """Names of settings that have a problem of their own; `settings` has their defaults."""
+    hidden: frozenset[str]
+    """Names of settings that are stored as secrets; their values are in no message."""
     contexts: Sequence[str] | None
     """Contexts of the user's kubeconfig; None: not known."""
 
     def is_set(self, name: str) -> bool:
         """Whether a setting whose default is empty has a value, right or wrong."""
         return name in self.wrong or self.settings.get_value(name) is not None
+
+    def show(self, name: str) -> str:
+        """The value of a setting for a message."""
+        return "a secret" if name in self.hidden else show(self.settings.get_value(name))
 
     def are_right(self, *names: str) -> bool:
         """Whether none of these settings has a problem of its own."""
@@ -101,7 +107,7 @@ def check_context(context: Context) -> Iterator[Problem]:
     if context.contexts is None or cluster.context in context.contexts or not context.are_right("context"):
         return
     known = ", ".join(sorted(context.contexts)) or "none"
-    reason = f"is {show(cluster.context)}, which your kubeconfig does not have; it has: {known}"
+    reason = f"is {context.show('context')}, which your kubeconfig does not have; it has: {known}"
     if pulumi.runtime.is_dry_run() and cluster.node_address:
         # As in CI: with the address known, a preview needs nothing of the cluster.
         pulumi.log.warn(f"prow:context {reason}. Previewed from the stack's state alone.")
@@ -114,7 +120,11 @@ def check_namespaces(context: Context) -> Iterator[Problem]:
     """Jobs run code of pull requests: next to Prow's secrets they could mount them."""
     prow = context.settings.prow
     if prow.namespace == prow.job_namespace and context.are_right("namespace", "jobNamespace"):
-        yield "jobNamespace", f"is {show(prow.namespace)} as well as namespace", TABLE["jobNamespace"].fix
+        yield (
+            "jobNamespace",
+            f"is {context.show('namespace')} as well as namespace",
+            TABLE["jobNamespace"].fix,
+        )
 
 
 def check_job_security(context: Context) -> Iterator[Problem]:
@@ -150,12 +160,12 @@ def check_image_tag(context: Context) -> Iterator[Problem]:
     release = parse_release(tag)
     if not release.has(OLDEST_RELEASE):
         reason = f"a release before v{OLDEST_RELEASE.replace('-', '')}; Prow had other flags and files then"
-        yield name, f"is {show(tag)}, {reason}", TABLE[name].fix
+        yield name, f"is {context.show(name)}, {reason}", TABLE[name].fix
     elif release.date == UNKNOWN_DATE:
         reason = "is not of the form vYYYYMMDD-<commit>: what differs between releases cannot be checked"
         if tag == "latest" or tag.startswith("latest-"):
             reason = "names another release of Prow every day, so a pod that restarts may run another one"
-        pulumi.log.warn(f"prow:{name} is {show(tag)}, which {reason}; {TABLE[name].fix}")
+        pulumi.log.warn(f"prow:{name} is {context.show(name)}, which {reason}; {TABLE[name].fix}")
 
 
 def check_config_repository(context: Context) -> Iterator[Problem]:
@@ -170,7 +180,7 @@ def check_config_repository(context: Context) -> Iterator[Problem]:
     allowed = {target.lower() for target in context.settings.targets}
     if written is None or allowed.isdisjoint({written.lower(), written.lower().partition("/")[0]}):
         among = ", ".join([*repositories, *(f"{owner}/…" for owner in organizations)])
-        reason = f"is {show(written)}, which" if written else "is empty; with configUpdater on it"
+        reason = f"is {context.show(name)}, which" if written else "is empty; with configUpdater on it"
         example = [*repositories, *(f"{owner}/<name>" for owner in organizations)][0]
         yield name, f"{reason} must be one of {among}", set_command(name, example)
 

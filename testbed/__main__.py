@@ -105,6 +105,20 @@ def demo_down(folder: Path) -> int:
     return 0
 
 
+def preview(folder: Path) -> int:
+    """Preview the stack as it comes, on a new stack of this cluster, and end what was started for it."""
+    from testbed import environment
+
+    try:
+        running = environment.up(folder, say)
+        pulumi = running.pulumi(report=say)
+        running.configure(pulumi)
+        pulumi.preview()
+    finally:
+        environment.down(folder, say)
+    return 0
+
+
 COMMANDS: dict[str, Callable[[Path], int]] = {
     "up": up,
     "down": down,
@@ -112,6 +126,7 @@ COMMANDS: dict[str, Callable[[Path], int]] = {
     "tools": build_tools,
     "demo": demo_up,
     "demo-down": demo_down,
+    "preview": preview,
 }
 
 

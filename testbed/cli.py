@@ -115,6 +115,33 @@ def _change(step: dict[str, Any]) -> Change:
     return Change(op=step["op"], urn=step["urn"], type=step["type"], paths=paths)
 
 
+_CHAINED = (
+    "During handling of the above exception, another exception occurred:",
+    "The above exception was the direct cause of the following exception:",
+)
+
+
+def exceptions(output: str) -> list[str]:
+    """The last line of every Python traceback in a run's output, which names the exception; of a chain the last one's.
+
+    KeyboardInterrupt is left out, and a traceback that is cut off: Pulumi's own language host interrupts a program that
+    still runs when a resource fails, and Python then prints where it was, until the host ends it.
+    """
+    found: list[str] = []
+    depth: int | None = None
+    for line in output.splitlines():
+        text, spaces = line.strip(), len(line) - len(line.lstrip())
+        if text.startswith("Traceback (most recent call last):"):
+            depth = spaces
+        elif text and depth is not None and spaces <= depth:  # what is called is indented further
+            if spaces == depth:
+                found.append(text)
+            depth = None
+        elif text in _CHAINED and found:
+            found.pop()
+    return [text for text in found if not text.startswith("KeyboardInterrupt")]
+
+
 class PulumiError(Exception):
     """A command that failed: the message has the end of its output, `run` all of it."""
 

@@ -109,8 +109,10 @@ def job_file(name: str, says: str, **fields: Any) -> str:
 def up(folder: Path, report: Report = print) -> Environment:
     """Start what does not run yet and return the environment. Raises what the parts raise, each saying what mends it."""
     folder = folder.absolute()
-    node = () if os.environ.get("PROW_TESTBED_CONTEXT") else cluster.PROGRAMS
-    tools.ensure([*node, "pulumi", *stage.programs(), "versitygw", *images.PROW_COMPONENTS], report)
+    # A cluster of the user's pulls its images, so that nothing has to be built for them.
+    own = () if os.environ.get("PROW_TESTBED_CONTEXT") else (*cluster.PROGRAMS, "versitygw")
+    prow = images.PROW_COMPONENTS if own else ()
+    tools.ensure([*own, "pulumi", *stage.programs(), *prow], report)
     running = cluster.up(folder, report)
     with timed("images of Prow and of the jobs onto the node", report):
         _images(running, folder, report)

@@ -28,5 +28,5 @@ fi
 started=$SECONDS
 echo "Python packages into .venv …"
 "$python" -m venv .venv
-.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 echo "Python packages into .venv: $((SECONDS - started)) s"

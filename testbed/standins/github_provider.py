@@ -101,7 +101,7 @@ class GitHub(Provider):
     """The provider for one owner (user or organization) with one token."""
 
     def Configure(self, request, context):
-        """Take the settings; find the owner out if none is given (config.go ConfigureOwner)."""
+        """Take the settings; find the owner out if none is given, else look it up (config.go ConfigureOwner)."""
         args = reveal(decode(request.args))
         if has_unknown(args):
             return super().Configure(request, context)
@@ -122,12 +122,23 @@ class GitHub(Provider):
         self.retries = number("maxRetries", 3)
         self.retry_seconds = number("retryDelayMs", 1000) / 1000
         self.lock = threading.Lock()  # transport.go: one request at a time, unless parallelRequests
-        if not self.owner and self.token:
+        if self.token:
+            self._configure_owner()
+        return super().Configure(request, context)
+
+    def _configure_owner(self) -> None:
+        """Find the owner out, or look it up: any answer but "no such organization" ends the plugin."""
+        if not self.owner:
             try:
                 self.owner = self.call("GET", "/user")["login"]
             except GitHubError as e:
                 raise ProviderError(str(e)) from None
-        return super().Configure(request, context)
+            return
+        try:
+            self.call("GET", f"/orgs/{quote(self.owner)}")
+        except GitHubError as e:
+            if e.code != 404:
+                raise ProviderError(f'failed to lookup organization "{self.owner}": {e}') from None
 
     # -- requests --------------------------------------------------------------------------------------------
 

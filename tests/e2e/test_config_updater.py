@@ -186,7 +186,7 @@ def test_pulumi_leaves_the_merged_content_alone(stack: Stack, view: View) -> Non
     merged = data(view, "plugins"), data(view, "job-config")
     stack.pulumi.preview("--expect-no-changes")
     run = stack.pulumi.refresh("--preview-only")
-    assert {change.name for change in run.drift} <= {"cluster-node"}  # which is only read
+    assert run.drift == []
     stack.pulumi.up("--expect-no-changes")
     (stack.project / "prow" / "jobs" / "local.yaml").write_text(job("local"))
     assert changed(stack.pulumi.up()) == []
@@ -206,11 +206,29 @@ def test_a_change_beside_the_data_is_applied_and_keeps_it(stack: Stack, view: Vi
             "prow-configuration-job-config",
             "prow-configuration-plugins",
         }
-        assert annotations(view, "plugins") == {"other": REPOSITORY}
+        assert annotations(view, "plugins")["other"] == REPOSITORY
+        assert ANNOTATION not in annotations(view, "plugins")
         assert (data(view, "plugins"), data(view, "job-config")) == merged
     finally:
         source.write_text(text)
         stack.pulumi.up()
+    assert (data(view, "plugins"), data(view, "job-config")) == merged
+
+
+def test_what_is_edited_beside_the_data_is_put_right_and_the_data_stay_the_plugins(
+    stack: Stack, view: View
+) -> None:
+    merged = data(view, "plugins"), data(view, "job-config")
+    for name in ("plugins", "job-config"):
+        body = {"metadata": {"labels": {"app.kubernetes.io/part-of": "edited"}}}
+        view.core.patch_namespaced_config_map(name, "prow", body, field_manager="kubectl-edit")
+    stack.pulumi.preview("--refresh")
+    run = stack.pulumi.up("--refresh")
+    names = {"prow-configuration-job-config", "prow-configuration-plugins"}
+    assert {change.name for change in run.changes if change.op == "update"} >= names
+    for name in ("plugins", "job-config"):
+        config_map: Any = view.core.read_namespaced_config_map(name, "prow")
+        assert config_map.metadata.labels["app.kubernetes.io/part-of"] == "prow"
     assert (data(view, "plugins"), data(view, "job-config")) == merged
 
 

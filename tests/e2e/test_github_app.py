@@ -123,4 +123,4 @@ def test_a_token_as_well_is_refused(environment, stack):
     stack.config_remove("prow:botToken")
     assert run.code != 0
     assert "prow:botToken is set, and a GitHub App as well; Prow is one of them" in run.output
-    assert "mend it: pulumi config rm botToken" in run.output
+    assert "fix: pulumi config rm botToken" in run.output

@@ -11,7 +11,7 @@ import pytest
 import requests
 from github.Hook import Hook
 
-from testbed.cli import Pulumi, Run
+from testbed.cli import Pulumi, Run, exceptions
 from testbed.environment import BOT, OWNER, REPOSITORY, Environment
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -74,7 +74,7 @@ def refused(run: Run, *texts: str) -> None:
     assert run.code != 0
     for text in texts:
         assert text in run.output, run.output
-    assert "Traceback" not in run.output
+    assert exceptions(run.output) == []
 
 
 def second(pulumi: Pulumi, name: str | None = SECOND) -> None:
@@ -103,7 +103,8 @@ def test_a_token_without_the_right_fails_the_preview_and_the_update_with_what_it
     pulumi.config_set("github:token", token, secret=True)
     try:
         for run in (pulumi.preview(check=False), pulumi.up(check=False)):
-            refused(run, reason, "mend it: pulumi config set --secret github:token")
+            assert "failed to lookup organization" not in run.output  # the provider's own words
+            refused(run, reason, "fix: pulumi config set --secret github:token")
             assert token not in run.output
     finally:
         pulumi.config_set("github:token", environment.person(OWNER).token, secret=True)
@@ -111,7 +112,31 @@ def test_a_token_without_the_right_fails_the_preview_and_the_update_with_what_it
     assert len(hooks(environment, REPOSITORY)) == 1
 
 
-def test_once_the_token_is_mended_the_next_up_makes_the_webhook(environment, pulumi):
+def test_an_owner_that_is_not_there_is_named_before_the_provider_asks(environment, pulumi):
+    pulumi.config_set_all({"prow:repositories[2]": "ghost/missing", "prow:organizations[0]": OWNER})
+    try:
+        refused(
+            pulumi.preview(check=False),
+            "GitHub has no user or organisation ghost",
+            "pulumi config get repositories",
+            f"{OWNER} is a user on GitHub, not an organisation",
+        )
+    finally:
+        pulumi.run("config", "rm", "--path", "prow:repositories[2]", *pulumi._config, *pulumi._stack)
+        pulumi.config_remove("prow:organizations")
+
+
+def test_an_organisation_that_refuses_the_token_is_said_before_the_provider_fails(
+    environment, pulumi, trouble
+):
+    trouble.plan(path="/api/v3/orgs/acme", status=403, count=None)
+    run = pulumi.preview(check=False)
+    trouble.end()
+    refused(run, "GitHub refuses github:token for acme: ", "fix: authorise it for the organisation")
+    assert "failed to lookup organization" not in run.output
+
+
+def test_once_the_token_is_fixed_the_next_up_makes_the_webhook(environment, pulumi):
     assert webhooks(pulumi.up()) == [("create", f"webhook-{SECOND}")]
     assert len(hooks(environment, SECOND)) == 1
 
@@ -236,7 +261,7 @@ def test_while_github_is_down_up_fails_with_the_address_and_the_next_one_does_on
     trouble.plan(path="/api/v3/.*", drop=True, count=None)
     pulumi.config_set_all({"prow:repositories[2]": third})
     run = pulumi.up(check=False)
-    refused(run, f"POST {environment.github}/api/v3/repos/{third}/hooks: ")
+    refused(run, f"GET {environment.github}/api/v3/orgs/omega: ")  # the provider's own first question
     trouble.end()
     assert webhooks(pulumi.up()) == [("create", f"webhook-{third}")]
     pulumi.up("--expect-no-changes")

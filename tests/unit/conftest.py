@@ -66,9 +66,6 @@ class Recorder(pulumi.runtime.Mocks):
         if args.typ == "kubernetes:core/v1:Service":
             for port in outputs["spec"]["ports"]:
                 port["nodePort"] = self.node_port
-        elif args.typ == "kubernetes:core/v1:Node":
-            address = {"type": "InternalIP", "address": "192.0.2.7"}
-            outputs["status"] = {"addresses": [{"type": "Hostname", "address": "node"}, address]}
         elif args.typ == "random:index/randomPassword:RandomPassword":
             outputs["result"] = "0f" * (int(outputs["length"]) // 2)
         elif args.typ == "github:index/repositoryWebhook:RepositoryWebhook":
@@ -100,6 +97,7 @@ class Hooks:
 
     def register_error_hook(self, hook: pulumi.ErrorHook) -> None:
         """Nothing fails on mocks."""
+        self.names.append(hook.name)
 
     def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
         """Nothing is done on mocks."""

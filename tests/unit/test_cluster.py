@@ -1,51 +1,109 @@
 import pulumi
 import pytest
 
-from components.cluster import Cluster, ClusterArgs, _internal_ip, kubeconfig_contexts
+from components import cluster as module
+from components.cluster import PATCH_FORCE, Cluster, ClusterArgs
+from components.cluster_reader import ClusterError, ClusterFacts
+from components.log_store import LogStore, LogStoreArgs
+from components.namespaces import CLUSTER, Namespaces, NamespacesArgs
 
-from .conftest import known
+from .conftest import reveal
+
+ARGS = ClusterArgs(kubeconfig="config", context="prow-cluster", node="n")
 
 
-def test_the_node_address_is_the_internal_ip_of_the_node(run):
+@pytest.fixture
+def asked(monkeypatch):
+    """The nodes that a cluster, which answers, was asked for."""
+    nodes = []
+
+    def read(kubeconfig, context, *, node):
+        nodes.append(node)
+        return ClusterFacts(uid="uid-1", node_address=node and "192.0.2.7")
+
+    monkeypatch.setattr(module, "read_cluster", read)
+    return nodes
+
+
+def test_the_node_address_is_read_and_the_node_is_no_part_of_the_state(run, asked):
     made = []
-    recorder = run(lambda: made.append(Cluster("cluster", ClusterArgs(context="prow-cluster", node="n"))))
-    assert known(made[0].node_address) == "192.0.2.7"
-    assert list(recorder.of("Node")) == ["cluster-node"]
+    recorder = run(lambda: made.append(Cluster("cluster", ARGS)))
+    assert (made[0].node_address, made[0].uid) == ("192.0.2.7", "uid-1")
+    assert asked == ["n"]
+    # `pulumi refresh` compares everything in the state, and a node's status never rests.
+    assert {r.type for r in recorder.resources} == {"prow:index:Cluster", "pulumi:providers:kubernetes"}
 
 
-def test_a_given_node_address_spares_reading_the_node(run):
+def test_a_given_node_address_spares_reading_the_node_but_not_the_clusters_identity(run, asked):
     made = []
-    args = ClusterArgs(context="prow-cluster", node="n", node_address="198.51.100.4")
-    recorder = run(lambda: made.append(Cluster("cluster", args)))
-    assert known(made[0].node_address) == "198.51.100.4"
-    assert recorder.of("Node") == {}
+    args = ClusterArgs(kubeconfig="config", context="prow-cluster", node="n", node_address="198.51.100.4")
+    run(lambda: made.append(Cluster("cluster", args)))
+    assert (made[0].node_address, made[0].uid) == ("198.51.100.4", "uid-1")
+    assert asked == [None]
 
 
-def test_the_provider_keeps_config_maps_and_secrets_in_place(run):
-    recorder = run(lambda: Cluster("cluster", ClusterArgs(context="prow-cluster", node="n")))
-    (provider,) = (r.inputs for r in recorder.resources if r.type == "pulumi:providers:kubernetes")
-    assert provider["context"] == "prow-cluster"
-    assert provider["clusterIdentifier"] == "prow-cluster"
-    assert {provider["enableConfigMapMutable"], provider["enableSecretMutable"]} <= {"true", True}
+@pytest.mark.parametrize(
+    ("node_address", "preview", "works"),
+    [("198.51.100.4", True, True), ("198.51.100.4", False, False), (None, True, False)],
+)
+def test_only_a_preview_that_knows_the_node_address_does_without_the_cluster(
+    run, monkeypatch, node_address, preview, works
+):
+    def read(kubeconfig, context, *, node):
+        raise ClusterError("away")
+
+    monkeypatch.setattr(module, "read_cluster", read)
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: preview)
+    made = []
+    args = ClusterArgs(kubeconfig="config", context="prow-cluster", node="n", node_address=node_address)
+
+    def program():
+        made.append(Cluster("cluster", args))
+
+    if works:
+        run(program)
+        assert made[0].uid is None
+    else:
+        with pytest.raises(ClusterError, match="away"):
+            run(program)
 
 
-def test_a_node_without_internal_ip_is_an_error_that_names_the_setting():
-    with pytest.raises(
-        pulumi.RunError, match=r"node n has no InternalIP(.|\n)*pulumi config set nodeAddress"
-    ):
-        _internal_ip(None, "n")
+def provider(run):
+    recorder = run(lambda: Cluster("cluster", ARGS))
+    (inputs,) = (r.inputs for r in recorder.resources if r.type == "pulumi:providers:kubernetes")
+    return inputs
 
 
-def test_contexts_come_from_every_file_of_kubeconfig_and_broken_files_count_as_empty(tmp_path, monkeypatch):
-    (tmp_path / "a").write_text("contexts: [{name: one}, {name: two}]\n")
-    (tmp_path / "b").write_text("contexts: [")
-    (tmp_path / "c").write_text("contexts: [{name: three}]\n")
-    monkeypatch.setenv("KUBECONFIG", ":".join(str(tmp_path / name) for name in ("a", "b", "missing", "c")))
-    assert kubeconfig_contexts() == ["one", "two", "three"]
+def test_the_provider_keeps_config_maps_and_secrets_in_place(run, asked):
+    inputs = provider(run)
+    assert inputs["context"] == "prow-cluster"
+    assert inputs["clusterIdentifier"] == "prow-cluster"
+    assert {inputs["enableConfigMapMutable"], inputs["enableSecretMutable"]} <= {"true", True}
 
 
-def test_where_the_kubeconfig_is_does_not_change_the_stack(run, monkeypatch):
+def test_what_the_users_shell_has_does_not_change_the_stack(run, asked, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", "/home/me/.kube/config")
-    recorder = run(lambda: Cluster("cluster", ClusterArgs(context="prow-cluster", node="n")))
-    (provider,) = (r.inputs for r in recorder.resources if r.type == "pulumi:providers:kubernetes")
-    assert provider["kubeconfig"] == ""
+    monkeypatch.setenv("PULUMI_K8S_ENABLE_PATCH_FORCE", "true")
+    inputs = provider(run)
+    assert inputs["kubeconfig"] == ""
+    assert inputs["enablePatchForce"] in ("false", False)
+
+
+def test_every_object_is_the_stacks_own_whatever_form_its_metadata_has(run, asked):
+    def program():
+        options = Cluster("cluster", ARGS).options
+        Namespaces("namespaces", NamespacesArgs(cluster_uid="uid-1"), options)
+        store = LogStoreArgs(
+            namespace="prow", node_address="n", bucket="b", state_bucket="s", region="r", size="1Gi"
+        )
+        LogStore("store", store, options)
+
+    recorder = run(program)
+    objects = [r for r in recorder.resources if r.type.startswith("kubernetes:")]
+    found = {r.name: reveal(r.inputs)["metadata"]["annotations"] for r in objects}
+    assert all(annotations[PATCH_FORCE] == "true" for annotations in found.values())
+    # Their own annotations are kept, and one object's are not another's although they share metadata in the program.
+    assert found["namespaces-prow"][CLUSTER] == "uid-1"
+    assert found["store-service"]["pulumi.com/skipAwait"] == "true"
+    assert set(found["store-deployment"]) == {PATCH_FORCE}
+    assert len(objects) == 7

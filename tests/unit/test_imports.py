@@ -74,9 +74,5 @@ def test_only_the_program_and_the_settings_read_configuration():
     for file in list_files("components"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         read = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "environ"]
-        assert not read or file.name in KNOWN_READERS, file
-        assert "pulumi.Config(" not in file.read_text(encoding="utf-8") or file.name in KNOWN_READERS, file
-
-
-# `cluster.py` finds the user's kubeconfig, webhooks have the settings of pulumi-github.
-KNOWN_READERS = frozenset({"cluster.py", "webhook.py", "webhook_check.py"})
+        assert not read, file
+        assert "pulumi.Config(" not in file.read_text(encoding="utf-8"), file

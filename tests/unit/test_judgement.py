@@ -1,8 +1,11 @@
 """checkconfig judges the configuration on the cluster before Prow reads it."""
 
 import asyncio
+import base64
+import gzip
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +94,20 @@ def test_the_candidates_hold_exactly_what_prow_will_read(made):
     assert len(candidates) == 3
     for name, data in candidates.items():
         assert data == found[name.partition("-candidate-")[0]]
+
+
+def test_job_files_that_are_too_large_are_compressed_for_the_judge_and_for_prow(made, files):
+    large = replace(files, texts={f"{n}.yaml": "# " + "x" * 600_000 for n in range(2)})
+    recorder, _ = made(files=large)
+    found = {name: reveal(inputs) for name, inputs in recorder.of("ConfigMap").items()}
+    jobs = [inputs for name, inputs in found.items() if "job-config" in name]
+    assert len(jobs) == 2
+    for inputs in jobs:
+        assert not inputs.get("data")
+        assert (
+            gzip.decompress(base64.b64decode(inputs["binaryData"]["1.yaml"])).decode()
+            == large.texts["1.yaml"]
+        )
 
 
 def test_checkconfig_finds_the_files_where_prow_finds_them(made, run, recorder):

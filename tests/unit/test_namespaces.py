@@ -3,11 +3,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pulumi
 import pytest
 import yaml
 
 from components.jobs import Jobs
-from components.namespaces import CRD_FILE, Namespaces, NamespacesArgs
+from components.namespaces import CLUSTER, CRD_FILE, Namespaces, NamespacesArgs, same_cluster
 
 from .conftest import known, reveal
 
@@ -86,6 +87,41 @@ def objects(schema: dict, path: str = "") -> Iterator[tuple[str, dict]]:
     parts |= {f"[{key}]": schema[key] for key in ("items", "additionalProperties") if key in schema}
     for name, part in parts.items():
         yield from objects(part, path + name)
+
+
+def asked(old: str | None, new: str | None) -> None:
+    """Have the hook look at a change of the namespace, from one cluster's identity to another's."""
+
+    def inputs(uid: str | None) -> dict:
+        return {"metadata": {"name": "prow", "annotations": {CLUSTER: uid} if uid else {}}}
+
+    args = pulumi.ResourceHookArgs(
+        urn="urn", id="prow", name="prow", type="kubernetes:core/v1:Namespace",
+        old_inputs=inputs(old), new_inputs=inputs(new), old_outputs=None, new_outputs=None,
+    )  # fmt: skip
+    same_cluster("minikube")(args)
+
+
+def test_prows_namespace_says_which_cluster_it_was_made_in(run):
+    recorder = run(lambda: Namespaces("namespaces", NamespacesArgs(cluster_uid="uid-1")))
+    found = {
+        name: reveal(inputs)["metadata"].get("annotations")
+        for name, inputs in recorder.of("Namespace").items()
+    }
+    assert found == {"prow": {CLUSTER: "uid-1"}, "test-pods": None}
+
+
+def test_another_cluster_is_refused_with_the_commands_for_both_reasons():
+    with pytest.raises(RuntimeError) as error:
+        asked("uid-1", "uid-2")
+    assert "the context minikube (prow:context) is of another cluster" in str(error.value)
+    assert "pulumi up --refresh" in str(error.value)
+    assert "pulumi config set context" in str(error.value)
+
+
+@pytest.mark.parametrize(("old", "new"), [("uid-1", "uid-1"), (None, "uid-1"), ("uid-1", None), (None, None)])
+def test_the_same_cluster_a_stack_from_before_and_a_preview_without_the_cluster_are_not_refused(old, new):
+    asked(old, new)
 
 
 def test_the_prowjob_type_is_upstreams_but_for_the_embedded_specs():

@@ -107,7 +107,7 @@ def test_errors_are_the_messages_alone():
         [
             events.diagnostic("debug", "nothing"),
             events.diagnostic(
-                "error", "1 setting to mend\n", "urn:pulumi:dev::prow::pulumi:pulumi:Stack::prow-dev"
+                "error", "1 setting to fix\n", "urn:pulumi:dev::prow::pulumi:pulumi:Stack::prow-dev"
             ),
             events.diagnostic(
                 "error", "an unhandled error occurred: program exited with non-zero exit code: 1"
@@ -119,7 +119,7 @@ def test_errors_are_the_messages_alone():
             events.diagnostic("warning", "Cluster is unreachable, skipping replaceUnready check"),
         ]
     )
-    assert outcome.errors == ("1 setting to mend", "config: quota exceeded")
+    assert outcome.errors == ("1 setting to fix", "config: quota exceeded")
     assert outcome.warnings == ("careful",)
 
 

@@ -1,5 +1,7 @@
 """The comment's text: what is in it, in which order, and what must never be."""
 
+import base64
+import gzip
 import textwrap
 
 import pytest
@@ -127,12 +129,12 @@ def test_a_preview_without_the_cluster_says_so():
 
 def test_a_failure_shows_the_error_and_nothing_that_was_found_before_it():
     text = shown(
-        events.diagnostic("error", "2 settings to mend:\n  - prow:namespace is 'X'"),
+        events.diagnostic("error", "2 settings to fix:\n  - prow:namespace is 'X'"),
         changed(job_config(JOB), job_config()),
         about=About(project="prow", stack="dev", failed=True),
     )
     assert "### ❌ The preview of stack `dev` failed" in text
-    assert "```\n2 settings to mend:\n  - prow:namespace is 'X'\n```" in text
+    assert "```\n2 settings to fix:\n  - prow:namespace is 'X'\n```" in text
     assert "hello" not in text
 
 
@@ -230,3 +232,18 @@ def test_secrets_of_settings_and_state_are_found():
     assert list(masks.of_state([{"outputs": {"data": wrapped, "name": "x"}}])) == ["one"]
     settings = {"a": {"value": "two", "secret": True}, "b": {"value": "open", "secret": False}}
     assert list(masks.of_settings(settings)) == ["two"]
+
+
+def test_files_that_are_compressed_in_their_config_map_are_read_as_others():
+    def packed(*jobs: dict) -> dict:
+        plain = job_config(*jobs)
+        files = {
+            key: base64.b64encode(gzip.compress(text.encode())).decode()
+            for key, text in plain["data"].items()
+        }
+        return named("job-config", data={}, binaryData=files)
+
+    new = JOB | {"always_run": False}
+    text = shown(changed(packed(JOB), packed(new)))
+    assert text.replace("binaryData[", "data[") == shown(changed(job_config(JOB), job_config(new)))
+    assert "Presubmit <b>hello</b> changes" in shown(changed(job_config(JOB), packed(new)))

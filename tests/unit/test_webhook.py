@@ -1,7 +1,6 @@
-import pulumi
-
 from components.repository import Repository
 from components.webhook import Webhooks, WebhooksArgs
+from components.webhook_check import GitHub
 
 from .conftest import known, reveal, secrets_of
 
@@ -13,10 +12,14 @@ REPOSITORIES = [
 
 
 def make(run, repositories=REPOSITORIES, **more):
-    pulumi.runtime.set_all_config({"github:token": "ghp_admin"}, ["github:token"])
     made = []
     args = WebhooksArgs(
-        repositories=repositories, url="http://192.0.2.7:30080/hook", secret="0f" * 20, **more
+        repositories=repositories,
+        url="http://192.0.2.7:30080/hook",
+        secret="0f" * 20,
+        token="ghp_admin",
+        github=GitHub(None, "ghp_admin"),
+        **more,
     )
     return run(lambda: made.append(Webhooks("webhook", args))), made[0]
 

@@ -11,6 +11,8 @@ import yaml
 pytestmark = pytest.mark.unit
 FOLDER = Path(__file__).parents[2] / ".github" / "workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yaml"))
+OF_A_STACK = ("preview", "up", "drift")
+"""Those for a stack that the repository keeps; the others test the project itself."""
 
 
 def workflow(name: str) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def test_actions_are_pinned_to_a_commit_and_rights_are_given_job_by_job(path: Pa
     for job in loaded["jobs"].values():
         assert job["permissions"].pop("contents") == "read"
         assert job["permissions"] == ({"pull-requests": "write"} if path.stem == "preview" else {})
-        assert job["timeout-minutes"] <= 30
+        assert job["timeout-minutes"] <= (120 if path.stem == "nightly" else 30)
         (checkout,) = (s for s in job["steps"] if s.get("uses", "").startswith("actions/checkout@"))
         assert checkout["with"]["persist-credentials"] is False
 
@@ -59,13 +61,49 @@ def test_one_merge_is_applied_after_the_other_and_none_is_broken_off():
     assert workflow("up")["on"]["push"]["branches"] == ["main"]
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_repository_without_a_stack_runs_nothing(path: Path):
-    for job in workflow(path.stem)["jobs"].values():
+@pytest.mark.parametrize("name", OF_A_STACK)
+def test_a_repository_without_a_stack_previews_and_applies_nothing(name: str):
+    for job in workflow(name)["jobs"].values():
         assert job["if"].startswith("vars.PULUMI_STACK != ''")
 
 
-@pytest.mark.parametrize("name", ["preview", "up", "drift"])
+@pytest.mark.parametrize("name", ["checks", "nightly"])
+def test_the_tests_of_the_project_get_no_secret(name: str):
+    assert "secrets." not in (FOLDER / f"{name}.yaml").read_text()
+
+
+def test_a_pull_request_gets_lint_types_unit_tests_and_a_preview_and_each_night_the_whole_suite():
+    checks, nightly = workflow("checks"), workflow("nightly")
+    assert {"pull_request", "push"} == set(checks["on"])
+    assert {"schedule", "workflow_dispatch"} == set(nightly["on"])
+    commands = "\n".join(s.get("run", "") for job in checks["jobs"].values() for s in job["steps"])
+    for command in ("make test-unit", "pre-commit run --all-files", "make lock", "make preview"):
+        assert command in commands
+    (suite,) = nightly["jobs"].values()
+    assert "make test\n" in suite["steps"][-1]["run"]
+
+
+def test_every_workflow_installs_the_cli_of_the_sdk():
+    sdk = re.findall(r"^pulumi==(.*)$", (FOLDER.parents[1] / "requirements.in").read_text(), re.MULTILINE)
+    installed = {
+        version for path in WORKFLOWS for version in re.findall(r"pulumi-version: (.*)", path.read_text())
+    }
+    assert installed == set(sdk)
+
+
+def test_the_make_targets_of_the_workflows_exist():
+    makefile = (FOLDER.parents[1] / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = {
+        name
+        for path in WORKFLOWS
+        for name in re.findall(r"\bmake ([a-z-]+)$", path.read_text(), re.MULTILINE)
+    }
+    assert named
+    assert named <= targets
+
+
+@pytest.mark.parametrize("name", OF_A_STACK)
 def test_each_workflow_runs_the_one_command(name: str):
     (job,) = workflow(name)["jobs"].values()
     assert job["steps"][-1]["run"] == f".venv/bin/python -m previews {name}"

@@ -383,7 +383,7 @@ BROKEN = [
         f"{P}:2",
         "prow:repositories",
     ),
-    own(
+    doubtful(
         "trigger of another",
         {"plugins.yaml": "triggers:\n- repos:\n  - me\n  - you\n"},
         f"{P}:4",

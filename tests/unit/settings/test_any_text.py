@@ -106,8 +106,9 @@ def test_a_setting_that_is_stored_as_a_secret_without_need_is_not_shown(configur
 
 
 def test_a_rule_does_not_show_a_hidden_value_either(configure):
-    text = read_errors(configure(hidden=("namespace",), namespace="test-pods"))
-    assert "prow:jobNamespace" in text
+    text = read_errors(configure(hidden=("namespace",), namespace=SECRET, jobNamespace=SECRET))
+    assert "prow:jobNamespace is a secret as well as namespace" in text
+    assert SECRET not in text
 
 
 def test_the_password_of_a_url_is_not_shown(configure):

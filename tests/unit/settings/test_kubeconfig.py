@@ -91,3 +91,11 @@ def test_a_job_for_a_cluster_that_no_context_has_is_refused(tmp_path):
     load(tmp_path / "2", "default")
     with pytest.raises(ProwFilesError, match=f"{A}:4: .*cluster 'biuld' is no context.*did you mean `build`"):
         load(tmp_path / "3", "biuld")
+
+
+def test_contexts_come_from_every_file_of_kubeconfig_and_broken_files_count_as_empty(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("contexts: [{name: one}, {name: two}]\n")
+    (tmp_path / "b").write_text("contexts: [")
+    (tmp_path / "c").write_text("contexts: [{name: three}]\n")
+    monkeypatch.setenv("KUBECONFIG", ":".join(str(tmp_path / name) for name in ("a", "b", "missing", "c")))
+    assert build_clusters.read_contexts() == ["one", "two", "three"]

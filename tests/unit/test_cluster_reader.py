@@ -1,0 +1,139 @@
+"""Reading a cluster with a kubeconfig, against a small server that answers as the API server does."""
+
+import json
+import stat
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.cluster_reader import ClusterError, ClusterFacts, read_cluster
+
+TOKEN = "of-the-admin"
+ADDRESSES = [{"type": "Hostname", "address": "n"}, {"type": "InternalIP", "address": "192.0.2.7"}]
+OBJECTS: dict[str, Any] = {
+    "/api/v1/namespaces/kube-system": {"metadata": {"name": "kube-system", "uid": "uid-1"}},
+    "/api/v1/nodes/n": {"metadata": {"name": "n"}, "status": {"addresses": ADDRESSES}},
+    "/api/v1/nodes/bare": {"metadata": {"name": "bare"}, "status": {"addresses": ADDRESSES[:1]}},
+}
+FORBIDDEN = {"of-a-job": tuple(OBJECTS), "of-a-preview": ("/api/v1/namespaces/kube-system",)}
+"""Paths that the bearers of other tokens may not read."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        found = OBJECTS.get(self.path)
+        if token not in (TOKEN, *FORBIDDEN):
+            self.answer(401, {"kind": "Status", "message": "Unauthorized"})
+        elif self.path in FORBIDDEN.get(token, ()):
+            self.answer(403, {"kind": "Status", "message": "forbidden"})
+        else:
+            self.answer(200 if found else 404, found or {"kind": "Status", "message": "not found"})
+
+    def answer(self, code: int, body: Any) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """The test's output is enough."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{made.server_port}"
+    made.shutdown()
+    made.server_close()
+
+
+def kubeconfig(path: Path, server: str, user: dict[str, Any]) -> str:
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+                "clusters": [{"name": "c", "cluster": {"server": server}}],
+                "users": [{"name": "u", "user": user}],
+            }
+        )
+    )
+    return str(path)
+
+
+def test_a_cluster_tells_who_it_is_and_where_its_node_is(server, tmp_path):
+    file = kubeconfig(tmp_path / "config", server, {"token": TOKEN})
+    assert read_cluster(file, "here", node="n") == ClusterFacts(uid="uid-1", node_address="192.0.2.7")
+    assert read_cluster(file, "here", node=None) == ClusterFacts(uid="uid-1", node_address=None)
+
+
+def test_the_context_may_be_in_any_of_several_files_one_of_which_is_missing(server, tmp_path):
+    (tmp_path / "other").write_text("contexts: []\nclusters: []\nusers: []\n")
+    file = kubeconfig(tmp_path / "config", server, {"token": TOKEN})
+    assert read_cluster(f"{tmp_path}/other:{tmp_path}/none:{file}", "here", node=None).uid == "uid-1"
+
+
+def test_a_login_program_is_asked_as_kubectl_asks_it(server, tmp_path):
+    """As the kubeconfigs of EKS and GKE have it."""
+    program = tmp_path / "login"
+    credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+    program.write_text(
+        "#!/bin/sh\n"
+        f"echo '{json.dumps(credential | {'status': {'token': 'TOKEN'}})}' | sed \"s/TOKEN/$1-$WHOSE/\"\n"
+    )
+    program.chmod(program.stat().st_mode | stat.S_IEXEC)
+    plugin = {
+        "apiVersion": credential["apiVersion"],
+        "command": "./login",  # from the kubeconfig's own folder
+        "args": ["of"],
+        "env": [{"name": "WHOSE", "value": "the-admin"}],
+        "interactiveMode": "Never",
+    }
+    file = kubeconfig(tmp_path / "config", server, {"exec": plugin})
+    assert read_cluster(file, "here", node="n").node_address == "192.0.2.7"
+
+
+def test_an_account_that_may_not_read_the_identity_still_gets_the_address(server, tmp_path):
+    file = kubeconfig(tmp_path / "config", server, {"token": "of-a-preview"})
+    assert read_cluster(file, "here", node="n") == ClusterFacts(uid=None, node_address="192.0.2.7")
+
+
+@pytest.mark.parametrize(
+    ("token", "node", "problem", "fix"),
+    [
+        (TOKEN, "missing", "prow:node is 'missing', which the cluster", "pulumi config set node <name>"),
+        (TOKEN, "bare", "the node bare (prow:node) has no InternalIP", "pulumi config set nodeAddress"),
+        ("of-a-job", "n", "may not read the node n", "pulumi config set nodeAddress"),
+        ("expired", "n", "cannot be read: Unauthorized", "pulumi config set context <name>"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_setting_and_the_command(server, tmp_path, token, node, problem, fix):
+    file = kubeconfig(tmp_path / "config", server, {"token": token})
+    with pytest.raises(ClusterError) as error:
+        read_cluster(file, "here", node=node)
+    assert problem in str(error.value)
+    assert fix in str(error.value)
+    assert token not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("server", "context"),
+    [("http://127.0.0.1:1", "here"), ("https://127.0.0.1:1", "here"), ("http://127.0.0.1:1", "elsewhere")],
+)
+def test_a_cluster_that_does_not_answer_is_one_error_that_names_the_context(tmp_path, server, context):
+    file = kubeconfig(tmp_path / "config", server, {"token": TOKEN})
+    with pytest.raises(ClusterError, match=rf"the cluster of the context {context} \(prow:context\)"):
+        read_cluster(file, context, node=None)
+
+
+def test_no_kubeconfig_at_all_is_the_same_error(tmp_path):
+    with pytest.raises(ClusterError, match="cannot be read: Invalid kube-config"):
+        read_cluster(str(tmp_path / "none"), "here", node=None)
