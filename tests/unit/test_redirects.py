@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from components import webhook_check
 from components.scripts import redeliver
 from previews.github import GitHub, GitHubError, PullRequest
 
@@ -92,6 +93,15 @@ def test_the_token_for_comments_goes_to_no_other_server(servers):
     github, thief = servers
     with pytest.raises(GitHubError, match="does not get the token"):
         GitHub(TOKEN, github.url).is_fork(PullRequest(repository="acme/app", number=1))
+    assert github.tokens == [f"Bearer {TOKEN}"]
+    assert thief.tokens == []
+
+
+def test_the_token_for_webhooks_goes_to_no_other_server(servers):
+    github, thief = servers
+    answer = webhook_check.GitHub(github.url, TOKEN).get("repos/acme/app")
+    assert answer is not None
+    assert answer.status == 302
     assert github.tokens == [f"Bearer {TOKEN}"]
     assert thief.tokens == []
 
