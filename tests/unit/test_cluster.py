@@ -106,4 +106,4 @@ def test_every_object_is_the_stacks_own_whatever_form_its_metadata_has(run, aske
     assert found["namespaces-prow"][CLUSTER] == "uid-1"
     assert found["store-service"]["pulumi.com/skipAwait"] == "true"
     assert set(found["store-deployment"]) == {PATCH_FORCE}
-    assert len(objects) == 7
+    assert len(objects) == 9
