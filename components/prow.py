@@ -162,8 +162,9 @@ class Prow(pulumi.ComponentResource):
                 replicas=settings.replicas,
                 storage=settings.storage,
             ),
-            # Every component watches ProwJobs from its start.
-            pulumi.ResourceOptions(parent=self, depends_on=[namespaces.prowjob_crd]),
+            # Every component watches ProwJobs from its start. And where the checkconfig of another release refuses the
+            # configuration, no component is updated to that release, ghproxy included, which reads no configuration.
+            pulumi.ResourceOptions(parent=self, depends_on=[namespaces.prowjob_crd, config_maps]),
         )
         Rotation(
             f"{name}-rotation",
