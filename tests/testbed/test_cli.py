@@ -32,3 +32,11 @@ def test_a_traceback_of_the_program_is_found_by_its_last_line():
 def test_an_interrupt_by_the_host_is_no_exception_of_the_program():
     assert exceptions(INTERRUPTED * 2) == []
     assert exceptions(INTERRUPTED + BROKEN) == ["ValueError: it broke"]
+    during = "\nDuring handling of the above exception, another exception occurred:\n\n"
+    assert exceptions(BROKEN + during + INTERRUPTED) == []
+    assert exceptions(INTERRUPTED + during + BROKEN) == ["ValueError: it broke"]
+
+
+def test_a_traceback_that_the_host_cuts_off_is_no_exception_of_the_program():
+    cut = "".join(f"    {line}\n" for line in INTERRUPTED.splitlines()[:2])
+    assert exceptions(f"{cut}\nResources:\n    + 1 to create\n") == []
