@@ -188,7 +188,7 @@ def explain(failure: str, image: str, translate: Callable[[str], Iterable[object
         return "\n".join([heading, *(f"  {problem}" for problem in translate(log))])
     return (
         f"checkconfig of Prow {release} did not judge the configuration, and none of it reaches Prow\n"
-        f"    fix: see what its pod says below; where the registry has no image {image}, do without it: "
+        f"    fix: the error of the Job {NAME} says why; where the registry has no image {image}, do without it: "
         "pulumi config set checkConfiguration none"
     )
 

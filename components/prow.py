@@ -275,9 +275,11 @@ class Prow(pulumi.ComponentResource):
                 replicas=options.replicas,
                 features={Feature.CONFIG_UPDATER} if options.config_updater else frozenset(),
             ),
-            # Every component watches ProwJobs from its start.
+            # Every component watches ProwJobs from its start. And where the checkconfig of another release refuses the
+            # configuration, no component is updated to that release, ghproxy included, which reads no configuration.
             pulumi.ResourceOptions(
-                parent=self, depends_on=[self.prowjob_crd] if self.prowjob_crd is not None else []
+                parent=self,
+                depends_on=[config_maps, *([self.prowjob_crd] if self.prowjob_crd is not None else [])],
             ),
         )
 

@@ -12,7 +12,6 @@ from testbed.cluster_view import View
 from testbed.environment import IMAGE_TAG, Environment
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
-SELECTOR = "app.kubernetes.io/part-of=prow,app.kubernetes.io/instance=dev"
 REFUSED = f"checkconfig of Prow {IMAGE_TAG} refuses the configuration, and none of it reaches Prow:"
 JUDGED = {"prow-configuration-judgement-job", "prow-configuration-judgement-job-config"}
 
@@ -68,6 +67,12 @@ def candidates(view: View) -> set[str]:
     return {item.metadata.name for item in items if "-candidate-" in item.metadata.name}
 
 
+def deployments(view: View) -> set[str]:
+    """Names of the components that were started."""
+    items: Any = view.apps.list_namespaced_deployment("prow").items
+    return {item.metadata.name for item in items}
+
+
 def hook_pods(view: View) -> list[tuple[str, int, bool]]:
     """Name, restarts and readiness of hook's pods."""
     pods: Any = view.core.list_namespaced_pod("prow", label_selector="app=hook").items
@@ -88,7 +93,7 @@ def test_the_first_up_of_a_new_stack_is_judged(pulumi, view, zone):
     for name in ("config", "plugins", "job-config"):
         with pytest.raises(ApiException, match="404"):
             view.core.read_namespaced_config_map(name, "prow")
-    assert view.apps.list_namespaced_deployment("prow").items == []
+    assert deployments(view) == set()
 
 
 def test_the_same_files_are_refused_in_the_same_words_again(pulumi, view, zone):
@@ -96,7 +101,7 @@ def test_the_same_files_are_refused_in_the_same_words_again(pulumi, view, zone):
     assert run.code != 0
     assert REFUSED in run.output
     assert "unknown time zone Nowhere/Bad" in run.output
-    assert view.apps.list_namespaced_deployment("prow").items == []
+    assert deployments(view) == set()
 
 
 def test_a_fixed_file_is_taken_and_the_stack_comes_up(pulumi, view, zone):
@@ -125,16 +130,16 @@ def test_a_refused_job_leaves_running_prow_as_it_is(pulumi, view, zone):
     before, pods = read_by_prow(view), hook_pods(view)
     zone.write_text(ZONE)
     preview = pulumi.preview()
-    (told,) = [line for line in preview.output.splitlines() if "is not judged yet" in line]
+    diagnostics = preview.output.partition("Diagnostics:")[2]
+    (told,) = [line for line in diagnostics.splitlines() if "is not judged yet" in line]
     assert f"`pulumi up` has that of Prow {IMAGE_TAG} judge it on the cluster" in told
     assert "go install sigs.k8s.io/prow/cmd/checkconfig@66b115076" in told
-    for _ in range(2):
-        run = pulumi.up(check=False)
-        assert run.code != 0
-        assert REFUSED in run.output
-        assert "prow/jobs/zone.yaml:2: checkconfig: invalid cron string TZ=Nowhere/Bad" in run.output
-        assert read_by_prow(view) == before
-        assert hook_pods(view) == pods
+    run = pulumi.up(check=False)
+    assert run.code != 0
+    assert REFUSED in run.output
+    assert "prow/jobs/zone.yaml:2: checkconfig: invalid cron string TZ=Nowhere/Bad" in run.output
+    assert read_by_prow(view) == before
+    assert hook_pods(view) == pods
 
 
 def test_a_refused_config_yaml_leaves_running_prow_as_it_is(pulumi, view, zone, project):
@@ -163,10 +168,28 @@ def test_what_is_fixed_reaches_prow_and_is_judged_once(pulumi, view, project):
     assert "Good day from" in after["job-config"][1]["hello.yaml"]
     assert {name for name in after if after[name] != before[name]} == {"job-config"}
     assert len(candidates(view)) == 3
-    assert names(pulumi.up("--expect-no-changes")) == set()
 
 
-def test_without_the_job_nothing_of_it_is_left(pulumi, view):
+def test_an_image_that_cannot_be_had_changes_nothing_and_the_error_names_the_setting(pulumi, view, project):
+    before, pods = read_by_prow(view), hook_pods(view)
+    source = project / "components" / "judgement.py"
+    text = source.read_text()
+    assert "WITHIN_SECONDS = 300" in text
+    source.write_text(text.replace("WITHIN_SECONDS = 300", "WITHIN_SECONDS = 15"))
+    pulumi.config_set_all({"prow:imageRegistry": "registry.invalid/prow"})
+    run = pulumi.up(check=False)
+    source.write_text(text)
+    pulumi.config_remove("prow:imageRegistry")
+    assert run.code != 0
+    assert f"checkconfig of Prow {IMAGE_TAG} did not judge the configuration" in run.output
+    assert "pulumi config set checkConfiguration none" in run.output
+    assert "DeadlineExceeded" in run.output
+    assert "registry.invalid/prow/checkconfig" in run.output.partition("Diagnostics:")[2]
+    assert read_by_prow(view) == before
+    assert hook_pods(view) == pods
+
+
+def test_switched_off_nothing_of_it_is_left(pulumi, view):
     before = read_by_prow(view)
     pulumi.config_set_all({"prow:checkConfiguration": "none"})
     run = pulumi.up()
@@ -174,11 +197,3 @@ def test_without_the_job_nothing_of_it_is_left(pulumi, view):
     assert view.batch.list_namespaced_job("prow").items == []
     assert candidates(view) == set()
     assert read_by_prow(view) == before
-
-
-def test_destroy_removes_the_judgement_too(pulumi, view):
-    pulumi.config_set_all({"prow:checkConfiguration": "cluster"})
-    pulumi.up()
-    assert len(candidates(view)) == 3
-    pulumi.destroy()
-    assert view.labelled(SELECTOR) == []
