@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from prowconfig import release, types
 from prowconfig.release import parse_release
-from settings.groups import TABLE
 
 pytestmark = pytest.mark.unit
 FOLDER = Path(types.__file__).parent
@@ -95,4 +95,5 @@ def test_a_field_of_a_known_date_is_unknown_to_an_older_release():
 
 
 def test_the_default_release_is_the_stacks():
-    assert TABLE["imageTag"].default == release.DEFAULT_IMAGE_TAG
+    project = yaml.safe_load((Path(__file__).parents[3] / "Pulumi.yaml").read_text())
+    assert project["config"]["imageTag"]["default"] == release.DEFAULT_IMAGE_TAG
