@@ -172,7 +172,7 @@ def _github(folder: Path, running: Cluster) -> str:
             argv += ["--certificate", str(certificate), "--key", str(key)]
         processes.start("github", argv, cwd=PROJECT)
     deadline = time.monotonic() + 30
-    while not address.exists():
+    while not (address.exists() and address.read_text().strip()):  # it is made before it is written
         if not processes.alive("github") or time.monotonic() > deadline:
             log = (folder / "logs" / "github.log").read_text()
             raise StartError(f"the GitHub stand-in did not start:\n{log[-2000:]}")

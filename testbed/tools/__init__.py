@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 Report = Callable[[str], None]
 """Takes one line of progress for the user."""
@@ -326,17 +327,21 @@ def locked(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                waiting()
-                waiting = lambda: None  # noqa: E731
-            if stop and stop.is_set():
-                raise ToolError(f"gave up waiting for {path}")
-            time.sleep(0.1)
+        if not _take(lock):
+            waiting()
+            while not _take(lock):
+                if stop and stop.is_set():
+                    raise ToolError(f"gave up waiting for {path}")
+                time.sleep(0.1)
         yield
+
+
+def _take(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _installed(tool: Tool, binary: str) -> Path | None:

@@ -88,7 +88,7 @@ def test_the_first_up_of_a_new_stack_is_judged(pulumi, view, zone):
     run = pulumi.up(check=False)
     assert run.code != 0
     assert REFUSED in run.output
-    assert "prow/jobs/zone.yaml:2: checkconfig: invalid cron string TZ=Nowhere/Bad" in run.output
+    assert "prow/jobs/zone.yaml:3: checkconfig: invalid cron string TZ=Nowhere/Bad" in run.output
     assert "unknown time zone Nowhere/Bad" in run.output
     for name in ("config", "plugins", "job-config"):
         with pytest.raises(ApiException, match="404"):
@@ -105,7 +105,7 @@ def test_the_same_files_are_refused_in_the_same_words_again(pulumi, view, zone):
 
 
 def test_a_fixed_file_is_taken_and_the_stack_comes_up(pulumi, view, zone):
-    zone.unlink()
+    zone.unlink(missing_ok=True)
     pulumi.up()
     assert "zone.yaml" not in read_by_prow(view)["job-config"][1]
     assert [ready for _, _, ready in hook_pods(view)] == [True]
@@ -137,14 +137,14 @@ def test_a_refused_job_leaves_running_prow_as_it_is(pulumi, view, zone):
     run = pulumi.up(check=False)
     assert run.code != 0
     assert REFUSED in run.output
-    assert "prow/jobs/zone.yaml:2: checkconfig: invalid cron string TZ=Nowhere/Bad" in run.output
+    assert "prow/jobs/zone.yaml:3: checkconfig: invalid cron string TZ=Nowhere/Bad" in run.output
     assert read_by_prow(view) == before
     assert hook_pods(view) == pods
 
 
 def test_a_refused_config_yaml_leaves_running_prow_as_it_is(pulumi, view, zone, project):
     before, pods = read_by_prow(view), hook_pods(view)
-    zone.unlink()
+    zone.unlink(missing_ok=True)
     config = project / "prow" / "config.yaml"
     text = config.read_text()
     assert "plank:" not in text
@@ -152,7 +152,8 @@ def test_a_refused_config_yaml_leaves_running_prow_as_it_is(pulumi, view, zone, 
     run = pulumi.up(check=False)
     config.write_text(text)
     assert run.code != 0
-    assert "prow/config.yaml: checkconfig: validating plank config: " in run.output
+    line = len(f"{text}{TEMPLATE}".splitlines())
+    assert f"prow/config.yaml:{line}: checkconfig: validating plank config: " in run.output
     assert "unclosed action" in run.output
     assert read_by_prow(view) == before
     assert hook_pods(view) == pods

@@ -19,5 +19,5 @@ def test_the_readme_names_settings_that_there_are_with_their_defaults():
 
 def test_every_command_of_the_makefile_that_the_readme_names_exists():
     targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"`?make ([a-z-]+)", (PROJECT / "README.md").read_text()))
+    named = set(re.findall(r"(?:`|\$ )make ([a-z-]+)", (PROJECT / "README.md").read_text()))
     assert named <= targets
