@@ -42,9 +42,9 @@ drift: $(INSTALLED) ## Say what was changed by hand on the cluster or on GitHub;
 minikube: ## Start the minikube profile that the stack `dev` runs on
 	minikube start --memory 4096 --cpus 4 --profile prow-cluster
 
-schema: ## Generate components/prow_schema.json from Prow's own types
-	cd testbed/tools/prow-schema && CGO_ENABLED=0 go run . > ../../../components/prow_schema.json.new
-	mv components/prow_schema.json.new components/prow_schema.json
+schema: ## Generate prowconfig/schema.json from Prow's own types
+	cd testbed/tools/prow-schema && CGO_ENABLED=0 go run . > ../../../prowconfig/schema.json.new
+	mv prowconfig/schema.json.new prowconfig/schema.json
 
 clean: ## Remove the virtual environment and what tests left in the checkout
 	rm -rf .venv .testbed .pytest_cache .ruff_cache

@@ -55,6 +55,23 @@ def restricted_container() -> kubernetes.core.v1.SecurityContextArgsDict:
     }
 
 
+def run_once(template: kubernetes.core.v1.PodTemplateSpecArgsDict) -> kubernetes.batch.v1.JobSpecArgsDict:
+    """A Job whose first failure is final, unless its pod was evicted: that starts another.
+
+    Not by `FailJob` for the program's exit code: the reason that such a Job has (PodFailurePolicy) is none of those by
+    which the provider knows a failure (pulumi/cloud-ready-checks, pkg/kubernetes/job), so it would wait for its timeout.
+    """
+    return {
+        "backoff_limit": 0,
+        "pod_failure_policy": {
+            "rules": [
+                {"action": "Ignore", "on_pod_conditions": [{"type": "DisruptionTarget", "status": "True"}]}
+            ]
+        },
+        "template": template,
+    }
+
+
 def http_probe(probe: Probe, *, period: int, failures: int) -> kubernetes.core.v1.ProbeArgsDict:
     """A container's probe, which has 5 s for its answer.
 

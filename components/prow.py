@@ -6,44 +6,61 @@ from pathlib import Path
 
 import pulumi
 
-from components import config_updater, configuration, prow_files
+from components import config_updater, configuration, judgement
 from components.catalog import CATALOG
-from components.configuration import Configuration, ConfigurationArgs
+from components.configuration import Configuration, ConfigurationArgs, ConfigurationError
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
 from components.log_store import ACCESS_KEY, LogStore, LogStoreArgs
 from components.namespaces import Namespaces, NamespacesArgs
-from components.prow_files import ProwFiles
 from components.rotation import Rotation, RotationArgs
 from components.services import Services, ServicesArgs
 from components.settings import Settings
 from components.storage import KEY
 from components.workload import Workloads, WorkloadsArgs, web_url
+from prowconfig.files import ProwFiles, load
+from prowconfig.problem import ProwFilesError
+from prowconfig.release import parse_release
 
 
 def read_files(folder: Path, settings: Settings) -> ProwFiles:
     """The files of the folder, checked as the settings have it; what is doubtful is a warning.
 
-    :raises ProwFilesError: with every problem of every file.
+    :raises ConfigurationError: with every problem of every file.
     """
     logs = settings.job_logs
-    files = prow_files.load(
-        folder,
-        [str(repository) for repository in settings.repositories],
-        organizations=settings.organizations,
-        job_namespace=settings.job_namespace,
-        decoration=logs.decoration if logs else None,
-        github_url=web_url(settings.github_endpoint),
-        followed=str(settings.config_updater) if settings.config_updater else None,
-        clusters=settings.build_clusters,
-    )
+    try:
+        files = load(
+            folder,
+            [str(repository) for repository in settings.repositories],
+            organizations=settings.organizations,
+            job_namespace=settings.job_namespace,
+            decoration=logs.decoration if logs else None,
+            github_url=web_url(settings.github_endpoint),
+            config_updater=str(settings.config_updater) if settings.config_updater else "",
+            clusters=settings.build_clusters,
+            slack=settings.slack_token is not None,
+            release=parse_release(settings.image_tag),
+        )
+    except ProwFilesError as error:
+        raise ConfigurationError(error) from None
+    where, image = settings.check_configuration, checkconfig_image(settings)
+    judge = judgement.find_checkconfig(where, image)
     configuration.check(
         files,
         namespace=settings.namespace,
         job_namespace=settings.job_namespace,
+        checkconfig=judge,
         job_logs=logs,
         slack_reporter_configs=settings.slack_reporter_configs,
     )
+    if judge is None and pulumi.runtime.is_dry_run():
+        pulumi.log.info(judgement.describe(where, image))
     return files
+
+
+def checkconfig_image(settings: Settings) -> str:
+    """The image of checkconfig, of the release that is deployed."""
+    return f"{settings.image_registry}/{judgement.NAME}:{settings.image_tag}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +141,9 @@ class Prow(pulumi.ComponentResource):
                 job_logs=settings.job_logs,
                 slack_reporter_configs=settings.slack_reporter_configs,
                 config_updater=str(settings.config_updater) if settings.config_updater else None,
+                checkconfig_image=None
+                if settings.check_configuration == judgement.NONE
+                else checkconfig_image(settings),
             ),
             child,
         )

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.catalog import CATALOG
-from components.objects import labels, name_of
+from components.objects import labels, name_of, run_once
 from components.script import SECRET_PATH, Script, ScriptArgs
 
 NAME = "webhook-secret"
@@ -87,18 +87,13 @@ class Rotation(pulumi.ComponentResource):
                 # A failed Job cannot be started again: the next `pulumi up` makes it anew.
                 "annotations": {"pulumi.com/replaceUnready": "true"},
             },
-            spec={
-                "backoff_limit": 3,
-                # The script's own verdict ends it; what befalls its pod (an eviction, say) does not.
-                "pod_failure_policy": {
-                    "rules": [
-                        {"action": "FailJob", "on_exit_codes": {"operator": "In", "values": [1]}},
-                    ]
-                },
-                "template": script.pod(arguments, name_of(secret)),
-            },
+            spec=run_once(script.pod(arguments, name_of(secret))),
             opts=pulumi.ResourceOptions(
-                parent=self, custom_timeouts=pulumi.CustomTimeouts(create="10m", update="10m")
+                parent=self,
+                # The API server lets hardly any of it change, of which the provider knows a part (pkg/provider/diff.go).
+                replace_on_changes=["spec"],
+                delete_before_replace=True,
+                custom_timeouts=pulumi.CustomTimeouts(create="10m", update="10m"),
             ),
         )
 

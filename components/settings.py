@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,12 +15,12 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi.runtime import is_config_secret
 
-from components import build_clusters, slack
+from components import build_clusters, judgement, slack
 from components.catalog import CATALOG, REQUIRED
 from components.github_app import GitHubApp, clone_as
 from components.relay_catalog import RELAYS, RelaySettings
 from components.storage import KINDS, JobLogs, Storage, job_logs
-from prowconfig.release import Release
+from prowconfig.release import DEFAULT_IMAGE_TAG, UNKNOWN_DATE, parse_release
 
 # What GitHub accepts: https://docs.github.com/en/rest/repos/repos (owner: GitHub's sign-up form, 39 characters).
 _OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})")
@@ -31,7 +30,7 @@ _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, as
 _DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 _IMAGE_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")  # github.com/distribution/reference
 _IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})")
-_OLDEST_RELEASE = date(2024, 8, 2)  # v20240802-66b115076, the first for which the catalog's flags hold
+_OLDEST_RELEASE = "v20240802"  # the first for which the flags of the catalog hold
 _SCHEDULE = re.compile(r"[\d*/,-]+( [\d*/,A-Za-z?-]+){4}")
 _TOKEN = re.compile(r"[!-~]+")
 _APP_ID = re.compile(r"[1-9]\d*|Iv[0-9A-Za-z.]{10,}")
@@ -115,6 +114,8 @@ class Settings:
     """Registry and path of Prow's images, without a trailing slash."""
     image_tag: str
     """Release of Prow."""
+    check_configuration: str
+    """Where Prow's checkconfig judges a configuration beside one that is on the path, of `judgement.PLACES`."""
     script_image: str
     """Image with Python for the stack's own scripts."""
     github_endpoint: str
@@ -463,23 +464,17 @@ def _build_clusters(read: _Reader) -> tuple[pulumi.Output[str] | None, tuple[str
 
 def _image_tag(read: _Reader) -> str:
     """The tag of Prow's images. It says which release they are of; where it does not, that is warned of."""
-    key, example = "imageTag", "v20260819-7593870dc"
-    tag = read.text(key, _IMAGE_TAG.fullmatch, "an image tag", example)
-    release, fix = Release.parse(tag), f"pulumi config set {key} {example}"
-    if release is not None and release.date < _OLDEST_RELEASE:
-        reason = (
-            f"is {tag!r}, a release before v{_OLDEST_RELEASE:%Y%m%d}; Prow had other flags and files then"
-        )
+    key = "imageTag"
+    tag = read.text(key, _IMAGE_TAG.fullmatch, "an image tag", DEFAULT_IMAGE_TAG)
+    release, fix = parse_release(tag), f"pulumi config set {key} {DEFAULT_IMAGE_TAG}"
+    if release.date != UNKNOWN_DATE and tag < _OLDEST_RELEASE:
+        reason = f"is {tag!r}, a release before {_OLDEST_RELEASE}; Prow had other flags and files then"
         read.problem(key, reason, fix)
-    elif release is None and _IMAGE_TAG.fullmatch(tag):
-        reason = (
-            f"is not of the form vYYYYMMDD-<commit>: what differs between releases cannot be checked; {fix}"
-        )
+    elif release.date == UNKNOWN_DATE and _IMAGE_TAG.fullmatch(tag):
+        reason = "is not of the form vYYYYMMDD-<commit>: what differs between releases cannot be checked"
         if tag == "latest" or tag.startswith("latest-"):
-            reason = (
-                f"names another release of Prow every day, so a pod that restarts may run another one; {fix}"
-            )
-        pulumi.log.warn(f"{read.config.name}:{key} is {tag!r}, which {reason}")
+            reason = "names another release of Prow every day: a pod that restarts may run another one"
+        pulumi.log.warn(f"{read.config.name}:{key} is {tag!r}, which {reason}; fix: {fix}")
     return tag
 
 
@@ -556,6 +551,7 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
         replicas=int(replicas) if replicas.isdecimal() else 0,
         image_registry=registry.rstrip("/"),
         image_tag=_image_tag(read),
+        check_configuration=read.choice("checkConfiguration", judgement.PLACES),
         script_image=read.text(
             "scriptImage",
             _IMAGE.fullmatch,

@@ -6,10 +6,12 @@ pkg/apis/prowjobs/v1/types.go of kubernetes-sigs/prow; credentials: pkg/io/provi
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
+
+from prowconfig.render import JobLogs
 
 KINDS = ("none", "in-cluster", "s3", "gcs")
 UTILITIES = ("clonerefs", "entrypoint", "initupload", "sidecar")
@@ -81,16 +83,6 @@ class Storage:
                 )
             )
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobLogs:
-    """What config.yaml has where logs are stored."""
-
-    decoration: dict[str, Any]
-    """Defaults of decorated jobs, below those of the user's config.yaml."""
-    defaults: dict[str, Any] = field(default_factory=dict)
-    """Further parts of config.yaml, each where the user's has none."""
 
 
 def job_logs(storage: Storage, *, image_registry: str, image_tag: str, with_token: bool) -> JobLogs:

@@ -103,16 +103,23 @@ def read(events: Iterable[Mapping[str, Any]], *, drift: bool = False) -> Outcome
     return Outcome(
         changes=tuple(changes),
         unchanged=unchanged,
-        warnings=messages("warning"),
+        warnings=tuple(warning for warning in messages("warning") if not _SKIPPED.search(warning)),
         # What the engine breaks off after an error, and that the program ended, says nothing beside that error.
         errors=tuple(e for e in errors if not _FOLLOWING.search(e)) or errors,
         violations=tuple(_violation(event["policyEvent"]) for event in events if "policyEvent" in event),
     )
 
 
+# Of each Job, where the cluster cannot be asked, which the comment says itself (provider.go of pulumi-kubernetes, Diff).
+_SKIPPED = re.compile(r"skipping replaceUnready check$")
 _FOLLOWING = re.compile(
     r"^an unhandled error occurred: program exited with non-zero exit code|context canceled$"
 )
+
+
+# The copies of the configuration that checkconfig judges, and its Job: whatever changes there follows from what changes
+# in the configuration itself, and is told there (components/judgement.py).
+_JUDGEMENT = "$prow:index:Judgement$"
 
 
 def _is_ours(step: Mapping[str, Any]) -> bool:
@@ -131,7 +138,7 @@ def _planned(events: list[Mapping[str, Any]]) -> Iterator[tuple[Change | None, b
     seen: set[str] = set()
     for event in events:
         step = (event.get("resourcePreEvent") or {}).get("metadata")
-        if step is None or not _is_ours(step) or step["urn"] in seen:
+        if step is None or not _is_ours(step) or _JUDGEMENT in step["urn"] or step["urn"] in seen:
             continue
         kind = _KINDS.get(step["op"])
         if kind is None:

@@ -72,6 +72,11 @@ class Run:
         """The steps that change something: all but "same", and a "refresh" only where it found drift."""
         return [s for s in self.steps if s.op not in ("same", "refresh", "read")] + self.drift
 
+    @property
+    def changes_but_judgement(self) -> list[Change]:
+        """`changes` without the copies of the configuration that checkconfig judges, and without its Job."""
+        return [change for change in self.changes if "$prow:index:Judgement$" not in change.urn]
+
     @cached_property
     def drift(self) -> list[Change]:
         """The resources that a refresh found changed ("update") or gone ("delete")."""

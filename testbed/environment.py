@@ -25,7 +25,15 @@ REPOSITORY = "acme/go-with-prow"
 OWNER, BOT, OUTSIDER = "alice", "prow-bot", "mallory"
 """The repository's admin, Prow's account, and someone without any right."""
 IMAGE_TAG = images.PROW_TAG
-STACK_FILES = ("Pulumi.yaml", "Pulumi.README.md", "__main__.py", "requirements.txt", "components", "prow")
+STACK_FILES = (
+    "Pulumi.yaml",
+    "Pulumi.README.md",
+    "__main__.py",
+    "requirements.txt",
+    "components",
+    "prowconfig",
+    "prow",
+)
 """What makes up the stack's program."""
 
 Report = Callable[[str], None]

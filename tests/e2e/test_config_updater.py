@@ -97,7 +97,7 @@ def restarts(view: View) -> dict[str, list[int]]:
 
 
 def changed(run: Run) -> list[tuple[str, str]]:
-    changes = run.changes
+    changes = run.changes_but_judgement
     return sorted(
         (change.op, change.name) for change in changes if not change.type.startswith("pulumi:pulumi:")
     )
@@ -235,7 +235,9 @@ def test_switched_off_the_content_and_the_rights_are_the_stacks_again(stack: Sta
     before = restarts(view)
     stack.pulumi.config_set_all({"prow:configUpdater": "false"})
     run = stack.pulumi.up()
-    assert {change.name for change in run.changes if not change.type.startswith("pulumi:pulumi:")} == {
+    assert {
+        change.name for change in run.changes_but_judgement if not change.type.startswith("pulumi:pulumi:")
+    } == {
         "prow-components-hook-role",
         "prow-configuration-job-config",
         "prow-configuration-plugins",

@@ -25,7 +25,7 @@ from kubernetes.dynamic import DynamicClient
 from playwright.sync_api import sync_playwright
 
 from previews.__main__ import DRIFTED
-from testbed import browser
+from testbed import browser, tools
 from testbed.cli import Pulumi
 from testbed.cluster_view import wait_for
 from testbed.environment import BOT, OUTSIDER, OWNER, PROJECT, REPOSITORY, Environment
@@ -379,6 +379,7 @@ def test_the_merge_is_applied_and_running_prow_has_the_job(site, pull, view):
 
 def test_the_examples_presubmit_comments_from_a_pod_of_our_own_prow(site, account, view, tmp_path):
     owner, variables = site.environment.person(OWNER), site.pulumi.environment()
+    [checkconfig] = tools.ensure(["checkconfig"]).values()
     # As the Dockerfile lays it out, on a path that the pod sees too.
     image = tmp_path / "stack-previews"
     for name in KEPT:
@@ -397,7 +398,7 @@ def test_the_examples_presubmit_comments_from_a_pod_of_our_own_prow(site, accoun
     needed = {key: value for key, value in variables.items() if key.startswith("PULUMI_")} | {
         "PULUMI_STACK": site.pulumi.stack,
         "COMMENT_TOKEN": site.environment.person(BOT).token,
-        "PATH": f"{site.pulumi.binary.parent}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{site.pulumi.binary.parent}:{checkconfig.parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(tmp_path),
         "TMPDIR": str(tmp_path),  # of this machine too, and the first of two runs is killed
         "GITHUB_API_URL": f"{site.environment.github}/api/v3",

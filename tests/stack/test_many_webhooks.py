@@ -37,7 +37,9 @@ def hooks(environment: Environment, target: str) -> list[Hook]:
 
 
 def changed(run: Run) -> set[tuple[str, str]]:
-    return {(change.op, change.name) for change in run.changes if "pulumi:Stack" not in change.type}
+    return {
+        (change.op, change.name) for change in run.changes_but_judgement if "pulumi:Stack" not in change.type
+    }
 
 
 def by_hand(environment: Environment, pulumi: Pulumi, target: str) -> Hook:

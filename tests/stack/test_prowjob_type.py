@@ -1,8 +1,6 @@
 """The ProwJob type of the stack on a real API server: what Prow writes comes back as it was written."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +9,8 @@ from kubernetes import config, dynamic
 from kubernetes.client.exceptions import ApiException
 
 from components.namespaces import CRD_FILE, read_prowjob_crd
+from prowconfig.release import parse_release
+from prowconfig.types import load_schema
 from tests.stack.api_server import api_server
 
 pytestmark = [
@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Unverified HTTPS request"),
 ]
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "components" / "prow_schema.json").read_text())
+SCHEMA = load_schema(parse_release())
 UNKNOWN = {"field_of_a_release_to_come": {"deep": [1]}}
 # The types in the schema of Prow's files that a ProwJob has as well, by its fields.
 SHARED = {

@@ -31,10 +31,13 @@ def hooks(environment: Environment) -> list[Any]:
 
 
 def changed(run: Run) -> list[tuple[str, str]]:
-    """Operation and name of everything that a run changed, steps of one replacement joined."""
+    """Operation and name of everything that a run changed, steps of one replacement joined.
+
+    tests/stack/test_judgement.py looks at the judgement that comes before a change of the configuration.
+    """
     found = {
         (op, change.name)
-        for change in run.changes
+        for change in run.changes_but_judgement
         if not change.type.startswith("pulumi:pulumi:")
         for op in [change.op.removeprefix("create-").removeprefix("delete-")]
     }

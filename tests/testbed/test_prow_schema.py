@@ -25,4 +25,4 @@ def test_the_committed_schemas_are_what_the_generator_prints():
     printed = subprocess.run(
         ["go", "run", "."], cwd=folder, env=env, capture_output=True, text=True, check=True
     )
-    assert printed.stdout == (PROJECT / "components/prow_schema.json").read_text(), "run `make schema`"
+    assert printed.stdout == (PROJECT / "prowconfig/schema.json").read_text(), "run `make schema`"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components import prow_files
+from prowconfig.__main__ import main
 from testbed import tools
 
 pytestmark = pytest.mark.cluster
@@ -44,7 +44,9 @@ def test_actionlint_finds_what_is_wrong(tmp_path: Path):
     assert 'undefined variable "nothing"' in done.stdout
 
 
-def test_prow_takes_the_examples_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_prow_takes_the_examples_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     monkeypatch.setenv("PATH", f"{tool('checkconfig').parent}{os.pathsep}{os.environ['PATH']}")
     shutil.copytree(PROJECT / "prow", tmp_path / "prow")
     text = (EXAMPLE / "jobs.yaml").read_text()
@@ -58,9 +60,9 @@ def test_prow_takes_the_examples_jobs(tmp_path: Path, monkeypatch: pytest.Monkey
     body = text[text.index("presubmits:") :]
     assert "<" not in body.replace("<<:", "")
     (tmp_path / "prow" / "jobs" / "stack.yaml").write_text(text)
-    files = prow_files.load(tmp_path / "prow", ["acme/stack"])
-    config = f"{prow_files.to_yaml(files.config)}\nprowjob_namespace: prow\npod_namespace: test-pods\n"
-    assert prow_files.run_checkconfig(config, files.plugins_text, files.texts, files) == ()
+    options = ["--repository", "acme/stack", "--job-namespace", "test-pods"]
+    assert main([str(tmp_path / "prow"), *options]) == 0
+    assert not capsys.readouterr().out
 
 
 def test_the_examples_accounts_are_those_of_its_jobs():

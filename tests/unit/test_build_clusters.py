@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from components import build_clusters, prow_files
-from components.prow_files import ProwFilesError
+from components import build_clusters
+from prowconfig import files as prow_files
+from prowconfig.problem import ProwFilesError
 
-from .prow_examples import POD, REPOSITORIES, A, write
+from .prowconfig.examples import POD, REPOSITORIES, A, write
 
 pytestmark = pytest.mark.unit
 SECRET = "token-nobody-may-see"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components import prow_files
+from prowconfig import files as prow_files
 
 SPEC = {"containers": [{"image": "x", "command": ["true"]}]}
 GHE = "https://ghe.example.com"
@@ -61,11 +61,6 @@ def test_an_address_of_the_jobs_own_stays(load):
 def test_with_github_itself_or_without_decoration_the_file_stays_as_it_is(load, given):
     jobs = {"presubmits": {"acme/one": [presubmit()]}}
     assert load(jobs, **given) == jobs
-
-
-def test_with_stored_logs_a_job_must_say_what_it_runs(load):
-    with pytest.raises(prow_files.ProwFilesError, match="a container of a decorated job needs `command` or"):
-        load({"presubmits": {"*": [presubmit(spec={"containers": [{"image": "x"}]})]}}, decoration=DECORATION)
 
 
 def test_a_job_that_is_not_decorated_need_not(load):

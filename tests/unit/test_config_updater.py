@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components import config_updater, prow_files
+from components import config_updater
 from components.catalog import CATALOG
 from components.configuration import Configuration, ConfigurationArgs
-from components.prow_files import ProwFilesError
+from prowconfig import files as prow_files
+from prowconfig import updater
+from prowconfig.problem import ProwFilesError
 
 from .conftest import reveal
-from .prow_examples import POD, REPOSITORIES, P, write
+from .prowconfig.examples import POD, REPOSITORIES, P, write
 
 pytestmark = pytest.mark.unit
 FOLLOWED = "me/app"
@@ -28,7 +30,9 @@ JOBS = f"# kept\npresubmits:\n  me/app:\n  - name: a\n    {POD}\n"
 
 def load(folder: Path, *, plugins: str = PLUGINS, **files: str):
     given = {name.replace("__", "/") + ".yaml": text for name, text in files.items()}
-    return prow_files.load(write(folder, {"plugins.yaml": plugins, **given}), REPOSITORIES, followed=FOLLOWED)
+    return prow_files.load(
+        write(folder, {"plugins.yaml": plugins, **given}), REPOSITORIES, config_updater=FOLLOWED
+    )
 
 
 def refused(folder: Path, **files: str) -> list[str]:
@@ -87,14 +91,18 @@ def test_a_file_that_would_end_or_misguide_the_plugin_is_refused(tmp_path: Path,
 def test_a_job_file_that_the_plugin_would_not_find_is_refused(tmp_path: Path):
     top = write(tmp_path, {"plugins.yaml": PLUGINS, "jobs/a.yml": JOBS})
     with pytest.raises(ProwFilesError, match=r"prow/jobs/a\.yml: config-updater follows \*\.yaml only"):
-        prow_files.load(top, REPOSITORIES, followed=FOLLOWED)
+        prow_files.load(top, REPOSITORIES, config_updater=FOLLOWED)
 
 
 def test_a_job_that_the_stack_would_have_told_where_to_clone_from_must_say_so_itself(tmp_path: Path):
     def load_with_logs(folder: Path, jobs: str):
         top = write(folder, {"plugins.yaml": PLUGINS, "jobs/a.yaml": jobs})
         return prow_files.load(
-            top, REPOSITORIES, followed=FOLLOWED, decoration=DECORATION, github_url="https://ghe.example"
+            top,
+            REPOSITORIES,
+            config_updater=FOLLOWED,
+            decoration=DECORATION,
+            github_url="https://ghe.example",
         )
 
     with pytest.raises(
@@ -108,7 +116,7 @@ def test_a_job_that_the_stack_would_have_told_where_to_clone_from_must_say_so_it
 def test_while_it_is_off_the_plugin_in_the_files_is_a_warning_with_the_command_that_turns_it_on(
     tmp_path: Path,
 ):
-    files = prow_files.load(write(tmp_path, {"plugins.yaml": PLUGINS}), REPOSITORIES)
+    files = prow_files.load(write(tmp_path, {"plugins.yaml": PLUGINS}), REPOSITORIES, config_updater="")
     (warning,) = files.warnings
     assert str(warning).startswith(f"{P}:2: ")
     assert "pulumi config set configUpdater true" in warning.reason
@@ -116,7 +124,7 @@ def test_while_it_is_off_the_plugin_in_the_files_is_a_warning_with_the_command_t
 
 def test_the_shipped_maps_are_those_that_hook_may_write():
     shipped = yaml.safe_load((Path(__file__).parents[2] / "prow" / "plugins.yaml").read_text())
-    assert shipped["config_updater"] == config_updater.SECTION
+    assert shipped["config_updater"] == updater.SECTION
 
 
 def test_hook_may_read_and_replace_two_config_maps_and_create_none():

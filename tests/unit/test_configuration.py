@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,10 +6,17 @@ import pulumi
 import pytest
 import yaml
 
-from components import configuration, prow_files
-from components.configuration import Configuration, ConfigurationArgs, check, render_config
-from components.prow_files import Problem, ProwFilesError
+from components.configuration import (
+    Configuration,
+    ConfigurationArgs,
+    ConfigurationError,
+    check,
+    render_config,
+)
 from components.storage import LENSES, JobLogs
+from prowconfig import files as prow_files
+from prowconfig.checkconfig import Checkconfig
+from prowconfig.problem import Problem
 
 from .conftest import reveal
 
@@ -134,17 +142,36 @@ def test_an_unknown_address_makes_only_config_yaml_unknown(run, files):
     assert not isinstance(data["prow/config"].get("config.yaml"), str)
 
 
-def test_what_checkconfig_refuses_stops_the_program(files, monkeypatch, recorder):
-    refused = Problem(file="prow/config.yaml", line=3, reason="no")
-    monkeypatch.setattr(configuration, "run_checkconfig", lambda *_: (refused,))
-    with pytest.raises(ProwFilesError, match=r"prow/config\.yaml:3: no"):
-        check(files, namespace="prow", job_namespace="test-pods")
+class Judge(Checkconfig):
+    """Says what it was made with."""
+
+    def run(self, *args: Any, **options: Any) -> list[Problem]:
+        line = 3
+        return [
+            Problem(file="prow/config.yaml", line=line, reason=reason, warning=reason == "hm")
+            for reason in self.command
+        ]
+
+
+def judge(files, *says: str) -> None:
+    check(files, namespace="prow", job_namespace="test-pods", checkconfig=Judge(command=says))
+
+
+def test_what_checkconfig_refuses_stops_the_program(files, recorder):
+    with pytest.raises(ConfigurationError, match=r"prow/config\.yaml:3: no"):
+        judge(files, "no")
 
 
 def test_what_checkconfig_only_doubts_is_a_warning(files, monkeypatch, recorder):
     shown = []
-    doubted = Problem(file="prow/config.yaml", line=3, reason="hm", warning=True)
-    monkeypatch.setattr(configuration, "run_checkconfig", lambda *_: (doubted,))
     monkeypatch.setattr(pulumi.log, "warn", shown.append)
-    check(files, namespace="prow", job_namespace="test-pods")
+    judge(files, "hm")
     assert shown == ["prow/config.yaml:3: hm"]
+
+
+def test_without_a_checkconfig_the_files_own_warnings_are_shown_all_the_same(files, monkeypatch, recorder):
+    shown = []
+    monkeypatch.setattr(pulumi.log, "warn", shown.append)
+    doubted = replace(files, warnings=(Problem(file="prow/config.yaml", reason="hm", warning=True),))
+    check(doubted, namespace="prow", job_namespace="test-pods", checkconfig=None)
+    assert shown == ["prow/config.yaml: hm"]

@@ -6,13 +6,13 @@ import pulumi
 import pytest
 import yaml
 
-from components import prow_files
 from components.catalog import CATALOG, Input
 from components.configuration import render_config
 from components.credentials import Credentials, CredentialsArgs
 from components.github_app import GitHubApp
 from components.settings import load
 from components.workload import github_flags
+from prowconfig import files as prow_files
 
 from .conftest import known, marked_secret, reveal, secrets_of
 from .test_settings import configure, errors

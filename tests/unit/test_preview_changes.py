@@ -46,6 +46,20 @@ def test_components_and_what_is_only_read_are_no_changes_and_do_not_count():
     assert outcome.unchanged == 1
 
 
+def test_the_judged_copies_of_the_configuration_are_not_told_beside_it():
+    parents = "urn:pulumi:dev::prow::prow:index:Configuration$prow:index:Judgement$"
+    old, new = (
+        named("job-config-candidate-1", data={"a": "1"}),
+        named("job-config-candidate-2", data={"a": "2"}),
+    )
+    judged = step("replace", CONFIG_MAP, "candidate", old, new)
+    judged["resourcePreEvent"]["metadata"]["urn"] = f"{parents}{CONFIG_MAP}::candidate"
+    outcome = read(
+        [judged, step("update", CONFIG_MAP, "a", named("a", data={"a": "1"}), named("a", data={"a": "2"}))]
+    )
+    assert [change.name for change in outcome.changes] == ["prow/a"]
+
+
 def test_a_secret_that_changes_is_named_without_its_value():
     old = new = named("t", data=events.SECRET)
     found = read([step("update", "kubernetes:core/v1:Secret", "t", old, new, detailed={"data.token": {}})])
@@ -101,6 +115,8 @@ def test_errors_are_the_messages_alone():
             events.diagnostic("error", "preview failed"),
             events.diagnostic("error", "quota exceeded", f"urn:pulumi:dev::prow::{CONFIG_MAP}::config"),
             events.diagnostic("warning", "careful"),
+            # The provider's, for every Job of a preview without the cluster.
+            events.diagnostic("warning", "Cluster is unreachable, skipping replaceUnready check"),
         ]
     )
     assert outcome.errors == ("1 setting to mend", "config: quota exceeded")

@@ -70,6 +70,12 @@ def test_every_component_is_deployed_and_every_repository_calls(program):
     assert set(program.of("RepositoryWebhook")) == {"webhook-acme/one", "webhook-zeta/two"}
 
 
+def test_checkconfig_of_the_deployed_release_judges_the_configuration(program):
+    (container,) = reveal(program.of("Job")["prow/checkconfig"])["spec"]["template"]["spec"]["containers"]
+    (hook,) = reveal(program.of("Deployment")["prow/hook"])["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == hook["image"].replace("/hook:", "/checkconfig:")
+
+
 def test_every_resource_has_a_component_as_its_parent(program):
     for urn in program.monitor.resources:
         kind = urn.split("::")[2]

@@ -34,6 +34,14 @@ def test_a_failed_job_is_made_anew_and_a_done_one_stays(run):
     assert "ttlSecondsAfterFinished" not in job["spec"]
 
 
+def test_the_scripts_verdict_is_final_and_an_eviction_is_not(run):
+    spec = make(run, {2: NEW, 1: OLD}).of("Job")["prow/webhook-secret-2"]["spec"]
+    assert spec["backoffLimit"] == 0
+    (rule,) = spec["podFailurePolicy"]["rules"]
+    # With FailJob the provider would not notice that the Job has failed, and wait for ten minutes.
+    assert rule == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+
+
 def test_the_job_asks_every_pod_of_hook_and_not_one_of_them(run):
     recorder = make(run, {2: NEW, 1: OLD})
     service = recorder.of("Service")["prow/hook-pods"]["spec"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components import prow_files
+from prowconfig import files as prow_files
 from testbed import images, sample
 
 pytestmark = pytest.mark.unit

@@ -1,6 +1,7 @@
 """The workflows for GitHub Actions: pinned, of few rights, and not for forks. `actionlint` reads them in tests/testbed."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,42 @@ def test_a_repository_without_a_stack_runs_nothing(path: Path):
 def test_each_workflow_runs_the_one_command(name: str):
     (job,) = workflow(name)["jobs"].values()
     assert job["steps"][-1]["run"] == f".venv/bin/python -m previews {name}"
+
+
+def test_a_pull_request_is_judged_by_the_checkconfig_of_the_release_that_the_stack_deploys(tmp_path: Path):
+    (job,) = workflow("preview")["jobs"].values()
+    steps = {step.get("name"): step for step in job["steps"]}
+    names = list(steps)
+    assert names.index("checkconfig of that release") < names.index("Preview")
+    assert "pulumi config get imageTag" in steps["Release of Prow that the stack deploys"]["run"]
+    install = steps["checkconfig of that release"]
+    assert install["env"] == {"TAG": "${{ steps.prow.outputs.tag }}"}
+
+    go = tmp_path / "go"
+    go.write_text(
+        '#!/bin/sh\necho "$GOBIN: $*" >> "$HOME/said"; mkdir "$GOBIN"; cp "$0" "$GOBIN/checkconfig"\n'
+    )
+    go.chmod(0o755)
+    environment = {
+        "TAG": "v20260819-7593870dc",
+        "HOME": str(tmp_path),
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "GITHUB_PATH": str(tmp_path / "path"),
+    }
+    for _ in range(2):  # the second time from the cache
+        subprocess.run(
+            ["bash", "-e", "-c", install["run"]], cwd=FOLDER.parents[1], env=environment, check=True
+        )
+    folder = f"{tmp_path}/.checkconfig"
+    said = (tmp_path / "said").read_text()
+    assert said == f"{folder}: install sigs.k8s.io/prow/cmd/checkconfig@7593870dc\n"
+    assert set((tmp_path / "path").read_text().splitlines()) == {folder}
+
+
+def test_the_image_of_the_presubmit_has_the_checkconfig_of_the_default_release():
+    project = FOLDER.parents[1]
+    declared = yaml.safe_load((project / "Pulumi.yaml").read_text())["config"]
+    image = f"{declared['imageRegistry']['default']}/checkconfig:{declared['imageTag']['default']}"
+    text = (project / "examples" / "stack-previews" / "Dockerfile").read_text()
+    assert f"ARG PROW={image}\n" in text
+    assert "COPY --from=checkconfig /ko-app/checkconfig /usr/local/bin/" in text

@@ -1,5 +1,5 @@
 // Command prow-schema prints JSON Schemas of the files that Prow reads (config.yaml, job files, plugins.yaml) and the
-// names of its plugins, from Prow's own Go types. Its output is components/prow_schema.json.
+// names of its plugins, from Prow's own Go types. Its output is prowconfig/schema.json.
 //
 // A general generator (github.com/invopop/jsonschema) does not fit: what Prow accepts is decided by
 // sigs.k8s.io/yaml as much as by the types. It turns a number or boolean into text where the Go field is a string, but

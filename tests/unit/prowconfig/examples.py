@@ -60,20 +60,34 @@ class Broken:
     rule: str
     files: Mapping[str, str]
     where: str
-    words: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    level: str = "error"
+    """What the package says without checkconfig: error, warning or nothing."""
     by_prow: bool = True
-    """Prow refuses them as well (else the rule is Kubernetes', YAML's or the stack's)."""
+    """checkconfig refuses them as well (else the rule is Kubernetes', YAML's or the stack's)."""
 
     def __str__(self) -> str:
         return self.rule
 
 
-def broken(rule: str, files: Mapping[str, str], where: str, *words: str, by_prow: bool = True) -> Broken:
-    return Broken(rule=rule, files=files, where=where, words=words, by_prow=by_prow)
+def broken(rule: str, files: Mapping[str, str], where: str, *words: str) -> Broken:
+    """Refused by the package and by checkconfig."""
+    return Broken(rule=rule, files=files, where=where, words=words)
 
 
 def own(rule: str, files: Mapping[str, str], where: str, *words: str) -> Broken:
-    return broken(rule, files, where, *words, by_prow=False)
+    """Refused by the package alone."""
+    return Broken(rule=rule, files=files, where=where, words=words, by_prow=False)
+
+
+def doubtful(rule: str, files: Mapping[str, str], where: str, *words: str, by_prow: bool = False) -> Broken:
+    """A warning of the package."""
+    return Broken(rule=rule, files=files, where=where, words=words, level="warning", by_prow=by_prow)
+
+
+def judged(rule: str, files: Mapping[str, str], where: str) -> Broken:
+    """Refused by checkconfig alone, whose words lead to that place."""
+    return Broken(rule=rule, files=files, where=where, level="nothing")
 
 
 A = "prow/jobs/a.yaml"
@@ -84,17 +98,19 @@ BROKEN = [
     # YAML
     broken("no YAML", jobs("periodics: [\n"), f"{A}:2", "no valid YAML"),
     broken("tab", jobs("periodics:\n\t- name: a\n"), f"{A}:2", "tab", "spaces"),
-    own(
+    doubtful(
         "key twice",
         {"config.yaml": "log_level: info\nsinker: {}\nlog_level: debug\n"},
         f"{C}:3",
         "log_level",
         "line 1",
     ),
-    own("two documents", {"config.yaml": "log_level: info\n---\nsinker: {}\n"}, f"{C}:2", "second document"),
+    doubtful(
+        "two documents", {"config.yaml": "log_level: info\n---\nsinker: {}\n"}, f"{C}:2", "second document"
+    ),
     broken("no map", {"plugins.yaml": "- trigger\n"}, f"{P}:1", "must be a map"),
     broken("control character", {"config.yaml": "log_level: info\n# \x01\n"}, f"{C}:2", "control characters"),
-    broken("anchor in itself", {"config.yaml": "tide: &a\n  priority: *a\n"}, f"{C}:1", "contains itself"),
+    broken("anchor in itself", {"config.yaml": "tide: &a\n  priority: *a\n"}, f"{C}:2", "contains itself"),
     # Types
     broken(
         "number for text",
@@ -134,128 +150,74 @@ BROKEN = [
         '"1 m"',
     ),
     broken("plugins as text", {"plugins.yaml": "plugins:\n  me/app: trigger\n"}, f"{P}:2", "a list or a map"),
-    own("wrong case", presubmit("Always_Run: true"), f"{A}:4", "`Always_Run`", "written `always_run`"),
+    doubtful("wrong case", presubmit("Always_Run: true"), f"{A}:4", "`Always_Run`", "written `always_run`"),
     # Jobs
-    broken("no name", jobs(f"periodics:\n- interval: 1h\n  {POD}\n"), f"{A}:2", "`name` is missing"),
-    broken(
-        "bad name", jobs(f"periodics:\n- name: a b\n  interval: 1h\n  {POD}\n"), f"{A}:2", "letters, digits"
+    judged("no name", jobs(f"periodics:\n- interval: 1h\n  {POD}\n"), f"{A}:2"),
+    judged("bad name", jobs(f"periodics:\n- name: a b\n  interval: 1h\n  {POD}\n"), f"{A}:2"),
+    judged("no spec", presubmit(pod=""), f"{A}:3"),
+    judged("no containers", presubmit(pod="spec: {}"), f"{A}:3"),
+    doubtful(
+        "no image", presubmit(pod="spec: {containers: [{command: [date]}]}"), f"{A}:4", "`image` is missing"
     ),
-    broken("no spec", presubmit(pod=""), f"{A}:3", "presubmit a", "`spec` is missing"),
-    broken("no containers", presubmit(pod="spec: {}"), f"{A}:4", "at least one container"),
-    own("no image", presubmit(pod="spec: {containers: [{command: [date]}]}"), f"{A}:4", "`image` is missing"),
-    broken(
-        "init containers",
-        presubmit(pod=f"{POD[:-1]}, initContainers: [{{image: x}}]}}"),
-        f"{A}:4",
-        "init containers",
+    judged("init containers", presubmit(pod=f"{POD[:-1]}, initContainers: [{{image: x}}]}}"), f"{A}:4"),
+    judged(
+        "two undecorated containers", presubmit(pod="spec: {containers: [{image: x}, {image: z}]}"), f"{A}:4"
     ),
-    broken(
-        "two undecorated containers",
-        presubmit(pod="spec: {containers: [{image: x}, {image: z}]}"),
-        f"{A}:4",
-        "decorate",
+    judged("env twice", presubmit(pod=pod("env:", "- name: V", "- name: V")), f"{A}:7"),
+    judged("env of Prow", presubmit(pod=pod("env:", "- name: JOB_SPEC")), f"{A}:8"),
+    judged(
+        "mount without volume", presubmit(pod=pod("volumeMounts:", "- {name: v, mountPath: /v}")), f"{A}:8"
     ),
-    broken("env twice", presubmit(pod=pod("env:", "- name: V", "- name: V")), f"{A}:9", "V is given twice"),
-    broken("env of Prow", presubmit(pod=pod("env:", "- name: JOB_SPEC")), f"{A}:8", "JOB_SPEC", "Prow sets"),
-    broken(
-        "mount without volume",
-        presubmit(pod=pod("volumeMounts:", "- {name: v, mountPath: /v}")),
-        f"{A}:8",
-        "no volume v",
-    ),
-    broken(
-        "volume twice",
-        presubmit(pod=f"{POD[:-1]}, volumes: [{{name: v}}, {{name: v}}]}}"),
-        f"{A}:4",
-        "two volumes",
-    ),
-    broken(
-        "volume of Prow",
-        presubmit(pod=f"{POD[:-1]}, volumes: [{{name: logs}}]}}"),
-        f"{A}:4",
-        "logs",
-        "Prow's own",
-    ),
-    broken(
-        "mount of Prow",
-        presubmit(pod=pod("volumeMounts:", "- {name: tools, mountPath: /v}")),
-        f"{A}:8",
-        "Prow's own",
-    ),
-    broken("other agent", presubmit("agent: jenkins"), f"{A}:4", "agent kubernetes, not jenkins"),
+    judged("volume twice", presubmit(pod=f"{POD[:-1]}, volumes: [{{name: v}}, {{name: v}}]}}"), f"{A}:4"),
+    judged("volume of Prow", presubmit(pod=f"{POD[:-1]}, volumes: [{{name: logs}}]}}"), f"{A}:4"),
+    judged("mount of Prow", presubmit(pod=pod("volumeMounts:", "- {name: tools, mountPath: /v}")), f"{A}:7"),
+    judged("other agent", presubmit("agent: jenkins"), f"{A}:4"),
     broken("namespace", presubmit("namespace: other"), f"{A}:4", "test-pods", "prow:jobNamespace"),
-    broken("below 0", presubmit("max_concurrency: -1"), f"{A}:4", "below 0"),
-    broken("label of Prow", presubmit("labels:", "  created-by-prow: x"), f"{A}:5", "Prow sets"),
-    broken("label name", presubmit("labels: {a b: x}"), f"{A}:4", "'a b' is no name"),
-    broken("label value", presubmit("labels: {a: x y}"), f"{A}:4", "'x y'", "letters"),
-    broken("annotation name", presubmit("annotations: {a/b/c: x}"), f"{A}:4", "annotation"),
-    broken("no such queue", presubmit("job_queue_name: q"), f"{A}:4", "job_queue_capacities"),
-    broken(
+    judged("below 0", presubmit("max_concurrency: -1"), f"{A}:4"),
+    judged("label of Prow", presubmit("labels:", "  created-by-prow: x"), f"{A}:5"),
+    judged("label name", presubmit("labels: {a b: x}"), f"{A}:4"),
+    judged("label value", presubmit("labels: {a: x y}"), f"{A}:4"),
+    judged("annotation name", presubmit("annotations: {a/b/c: x}"), f"{A}:4"),
+    judged("no such queue", presubmit("job_queue_name: q"), f"{A}:4"),
+    judged(
         "rerun by all and some",
         presubmit("rerun_auth_config: {allow_anyone: true, github_users: [me]}"),
         f"{A}:4",
-        "allow_anyone",
     ),
-    broken(
-        "always and when changed",
-        presubmit("always_run: true", "run_if_changed: x"),
-        f"{A}:5",
-        "exclude each other",
-    ),
-    broken(
-        "two conditions",
-        presubmit("run_if_changed: x", "skip_if_only_changed: z"),
-        f"{A}:5",
-        "exclude each other",
-    ),
-    broken(
-        "bad run_if_changed",
-        presubmit("run_if_changed: '*.go'"),
-        f"{A}:4",
-        "run_if_changed",
-        "nothing to repeat",
-    ),
-    broken("bad skip_if_only_changed", presubmit("skip_if_only_changed: '(docs'"), f"{A}:4", "unterminated"),
-    broken("look-ahead", presubmit("branches: [main, '^(?!x)']"), f"{A}:4", "looks ahead", "Go's"),
-    broken("bad skip_branches", presubmit("skip_branches: ['[']"), f"{A}:4", "skip_branches"),
-    broken("bad trigger", presubmit("trigger: '/test ('", "rerun_command: /test a"), f"{A}:4", "`trigger`"),
-    broken("trigger alone", presubmit("trigger: /test a"), f"{A}:4", "needs `rerun_command`"),
-    broken(
-        "rerun_command no match",
-        presubmit("trigger: ^/go$", "rerun_command: /test a"),
-        f"{A}:5",
-        "does not match",
-    ),
-    broken("no schedule", periodic(), f"{A}:2", "`interval`, `cron` and `minimum_interval` is missing"),
-    broken("two schedules", periodic("interval: 1h", "cron: '@daily'"), f"{A}:3", "only one of"),
-    broken("bad interval", periodic("interval: 5 minutes"), f"{A}:3", "'5 minutes'", "10m"),
-    broken("cron fields", periodic("cron: 0 6 * *"), f"{A}:3", "4 fields instead of 5"),
-    broken("cron range", periodic("cron: 0 25 * * *"), f"{A}:3", "hours", "'25'", "0-23"),
-    broken("cron name", periodic("cron: '@fortnightly'"), f"{A}:3", "@daily"),
-    own(
-        "cron step 0", periodic("cron: '*/0 * * * *'"), f"{A}:3", "the step of '*/0'"
-    ),  # checkconfig does not end
+    judged("always and when changed", presubmit("always_run: true", "run_if_changed: x"), f"{A}:5"),
+    judged("two conditions", presubmit("run_if_changed: x", "skip_if_only_changed: z"), f"{A}:5"),
+    judged("bad run_if_changed", presubmit("run_if_changed: '*.go'"), f"{A}:4"),
+    judged("bad skip_if_only_changed", presubmit("skip_if_only_changed: '(docs'"), f"{A}:4"),
+    judged("look-ahead", presubmit("branches: [main, '^(?!x)']"), f"{A}:4"),
+    judged("bad skip_branches", presubmit("skip_branches: ['[']"), f"{A}:4"),
+    judged("bad trigger", presubmit("trigger: '/test ('", "rerun_command: /test a"), f"{A}:4"),
+    judged("trigger alone", presubmit("trigger: /test a"), f"{A}:5"),
+    judged("rerun_command no match", presubmit("trigger: ^/go$", "rerun_command: /test a"), f"{A}:4"),
+    judged("no schedule", periodic(), f"{A}:2"),
+    judged("two schedules", periodic("interval: 1h", "cron: '@daily'"), f"{A}:3"),
+    judged("bad interval", periodic("interval: 5 minutes"), f"{A}:3"),
+    judged("cron fields", periodic("cron: 0 6 * *"), f"{A}:3"),
+    judged("cron range", periodic("cron: 0 25 * * *"), f"{A}:3"),
+    judged("cron name", periodic("cron: '@fortnightly'"), f"{A}:3"),
+    own("cron step 0", periodic("cron: '*/0 * * * *'"), f"{A}:3", "the step 0"),  # checkconfig does not end
     broken(
         "decorated without storage",
         presubmit("decorate: true"),
         f"{A}:4",
         "default_decoration_configs",
-        "gcs_configuration",
+        "pulumi config set storage",
     ),
-    broken(
+    judged(
         "decorated without command",
         {**presubmit("decorate: true", pod=pod()), "config.yaml": STORAGE},
-        f"{A}:7",
-        "`command` or `args`",
+        f"{A}:6",
     ),
-    broken(
+    judged(
         "bad path strategy",
         {**presubmit("decorate: true"), "config.yaml": STORAGE.replace("explicit", "flat")},
-        f"{A}:4",
-        "path_strategy",
-        "explicit",
+        f"{A}:3",
     ),
-    broken(
+    judged(
         "containers without names",
         {
             **presubmit(
@@ -265,47 +227,35 @@ BROKEN = [
             "config.yaml": STORAGE,
         },
         f"{A}:5",
-        "must have a `name`",
     ),
     # Jobs together
-    broken(
+    judged(
         "job twice",
         jobs(f"presubmits:\n  me/app:\n  - name: a\n    {POD}\n  - name: a\n    {POD}\n"),
         f"{A}:5",
-        "a.yaml:3",
     ),
-    broken(
+    judged(
         "job twice in two files",
         {
             "jobs/x/b.yaml": f"postsubmits:\n  me/app:\n  - name: a\n    branches: [main]\n    {POD}\n",
             **jobs(f"postsubmits:\n  me/app:\n  - name: a\n    {POD}\n"),
         },
         "prow/jobs/x/b.yaml:3",
-        "a.yaml:3",
-        "me/app",
     ),
-    broken(
-        "periodic twice",
-        jobs(f"periodics:\n- &a\n  name: a\n  interval: 1h\n  {POD}\n- *a\n"),
-        f"{A}:3",
-        "the name is taken",
-    ),
-    broken(
+    judged("periodic twice", jobs(f"periodics:\n- &a\n  name: a\n  interval: 1h\n  {POD}\n- *a\n"), f"{A}:6"),
+    judged(
         "one context",
         jobs(f"presubmits:\n  me/app:\n  - name: a\n    {POD}\n  - name: b\n    context: a\n    {POD}\n"),
         f"{A}:6",
-        "reports as 'a'",
     ),
-    broken("preset twice", jobs("presets:\n- labels: {x: z}\n- labels: {x: z}\n"), f"{A}:3", "a.yaml:2"),
-    broken(
+    judged("preset twice", jobs("presets:\n- labels: {x: z}\n- labels: {x: z}\n"), f"{A}:3"),
+    judged(
         "preset adds what is there",
         {
             **presubmit("labels: {x: z}", pod=pod("env: [{name: V}]")),
             "jobs/b.yaml": "presets:\n- labels: {x: z}\n  env: [{name: V}]\n",
         },
-        f"{A}:5",
-        "preset",
-        "V",
+        f"{A}:8",
     ),
     own(
         "same base name",
@@ -316,67 +266,42 @@ BROKEN = [
     own("bad file name", {"jobs/a b.yaml": ""}, "prow/jobs/a b.yaml", "letters, digits"),
     own("not UTF-8", {"jobs/b.yaml": "", "jobs/c.yaml": "# \udce9\n"}, "prow/jobs/c.yaml:1", "UTF-8"),
     # config.yaml
-    broken("log level", {"config.yaml": "log_level: inof\n"}, f"{C}:1", "'inof'", "`info`"),
-    broken(
-        "job types",
-        {"config.yaml": "github_reporter:\n  job_types_to_report:\n  - periodic\n"},
-        f"{C}:3",
-        "'periodic'",
+    judged("log level", {"config.yaml": "log_level: inof\n"}, f"{C}:1"),
+    judged(
+        "job types", {"config.yaml": "github_reporter:\n  job_types_to_report:\n  - periodic\n"}, f"{C}:2"
     ),
-    broken(
-        "slack channel",
-        {"config.yaml": "slack_reporter_configs:\n  '*': {}\n"},
-        f"{C}:2",
-        "`channel` is missing",
-    ),
-    broken(
-        "tide query for nothing",
-        {"config.yaml": "tide:\n  queries:\n  - labels: [lgtm]\n"},
-        f"{C}:3",
-        "`repos` are both empty",
-    ),
-    broken(
+    judged("slack channel", {"config.yaml": "slack_reporter_configs:\n  '*': {}\n"}, f"{C}:1"),
+    judged("tide query for nothing", {"config.yaml": "tide:\n  queries:\n  - labels: [lgtm]\n"}, f"{C}:3"),
+    judged(
         "label wanted and not",
         {"config.yaml": "tide:\n  queries:\n  - repos: [me/app]\n    labels: [x]\n    missingLabels: [x]\n"},
-        f"{C}:5",
-        "label x",
+        f"{C}:3",
     ),
-    broken(
+    judged(
         "query twice the same",
         {"config.yaml": "tide:\n  queries:\n  - repos:\n    - me/app\n    - me/app\n"},
-        f"{C}:5",
-        "twice",
+        f"{C}:3",
     ),
-    broken(
+    judged(
         "repository of a named owner",
         {"config.yaml": "tide:\n  queries:\n  - orgs: [me]\n    repos: [me/app]\n"},
-        f"{C}:4",
-        "included by the owner me",
-    ),
-    broken(
-        "merge method",
-        {"config.yaml": "tide:\n  merge_method:\n    me/app: fast\n"},
         f"{C}:3",
-        "'fast'",
-        "squash",
     ),
-    broken(
+    judged("merge method", {"config.yaml": "tide:\n  merge_method:\n    me/app: fast\n"}, f"{C}:3"),
+    judged(
         "two defaults",
         {"config.yaml": f"{STORAGE}  default_decoration_config_entries: [{{repo: me}}]\n"},
         f"{C}:6",
-        "exclude each other",
     ),
-    broken(
+    judged(
         "two report templates",
         {"config.yaml": "plank:\n  report_template: a\n  report_templates: {'*': b}\n"},
         f"{C}:3",
-        "exclude each other",
     ),
-    broken(
+    judged(
         "lens",
         {"config.yaml": "deck:\n  spyglass:\n    lenses:\n    - required_files: ['*.xml']\n"},
         f"{C}:4",
-        "'*.xml'",
     ),
     own(
         "prefix",
@@ -399,45 +324,35 @@ BROKEN = [
         "changes with the cluster",
     ),
     # plugins.yaml
-    broken(
+    doubtful(
         "unknown plugin",
         {"plugins.yaml": "plugins:\n  me/app:\n    plugins:\n    - triger\n"},
         f"{P}:4",
         "'triger'",
         "`trigger`",
+        by_prow=True,
     ),
-    broken(
+    doubtful(
         "unknown plugin, old form",
         {"plugins.yaml": "plugins:\n  me/app: [lgtm, holt]\n"},
         f"{P}:2",
         "'holt'",
         "`hold`",
+        by_prow=True,
     ),
-    broken(
+    judged(
         "plugin of owner and repository",
         {"plugins.yaml": "plugins:\n  me: [size]\n  me/app: [size]\n"},
         f"{P}:3",
-        "its owner me",
     ),
-    broken(
-        "two entries",
-        {"plugins.yaml": "approve:\n- repos: [me/app]\n- repos: [me/app]\n"},
-        f"{P}:3",
-        "two entries of `approve`",
-    ),
-    broken("sizes", {"plugins.yaml": "size: {s: 10}\n"}, f"{P}:1", "xxl"),
-    broken("reviewers", {"plugins.yaml": "blunderbuss:\n  request_count: 0\n"}, f"{P}:2", "above 0"),
-    broken(
-        "blockade",
-        {"plugins.yaml": "blockades:\n- repos: [me/app]\n  branchregexp: '('\n"},
-        f"{P}:3",
-        "no regular expression",
-    ),
-    broken(
+    judged("two entries", {"plugins.yaml": "approve:\n- repos: [me/app]\n- repos: [me/app]\n"}, f"{P}:1"),
+    judged("sizes", {"plugins.yaml": "size: {s: 10}\n"}, f"{P}:1"),
+    judged("reviewers", {"plugins.yaml": "blunderbuss:\n  request_count: 0\n"}, f"{P}:2"),
+    judged("blockade", {"plugins.yaml": "blockades:\n- repos: [me/app]\n  branchregexp: '('\n"}, f"{P}:3"),
+    judged(
         "label rule",
         {"plugins.yaml": "require_matching_label:\n- {org: me, regexp: x, missing_label: y}\n"},
-        f"{P}:2",
-        "`prs: true`",
+        f"{P}:1",
     ),
     # Repositories that the settings do not have
     own(

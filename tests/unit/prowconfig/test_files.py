@@ -1,14 +1,18 @@
 """The checks of prow/*.yaml: each rule with a file that breaks it."""
 
-import os
+import base64
+import gzip
+import random
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from components import prow_files
-from components.prow_files import Problem, ProwFilesError
-from tests.unit.prow_examples import (
+from prowconfig import files as prow_files
+from prowconfig import render
+from prowconfig.problem import Problem, ProwFilesError
+from prowconfig.yaml_text import to_yaml
+from tests.unit.prowconfig.examples import (
     BROKEN,
     POD,
     REPOSITORIES,
@@ -25,32 +29,43 @@ from tests.unit.prow_examples import (
 )
 
 pytestmark = pytest.mark.unit
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 
-def problems(folder: Path, files: Mapping[str, str]) -> tuple[Problem, ...]:
-    """What is wrong with the files, warnings apart."""
+def load(folder: Path, files: Mapping[str, str]) -> tuple[list[Problem], list[Problem]]:
+    """Errors and warnings about the files, as the stack checks them without config-updater."""
+    top = write(folder, {name: text for name, text in files.items() if "\udce9" not in text})
+    for name, text in files.items():
+        (top / name).write_bytes(text.encode(errors="surrogateescape"))
     try:
-        prow_files.load(write(folder, files), REPOSITORIES)
+        taken = prow_files.load(top, REPOSITORIES, config_updater="")
     except ProwFilesError as error:
-        return error.problems
-    return ()
+        return list(error.problems), list(error.warnings)
+    return [], list(taken.warnings)
+
+
+def problems(folder: Path, files: Mapping[str, str]) -> list[Problem]:
+    """What is wrong with the files, warnings apart."""
+    return load(folder, files)[0]
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=str)
-def test_a_broken_file_is_refused_with_file_line_and_reason(case: Broken, tmp_path: Path):
-    files = {name: text for name, text in case.files.items() if "\udce9" not in text}
-    top = write(tmp_path, files)
-    for name in case.files.keys() - files.keys():
-        (top / name).write_bytes(case.files[name].encode(errors="surrogateescape"))
+def test_a_broken_file_is_told_with_file_line_and_reason(case: Broken, tmp_path: Path):
+    errors, warnings = load(tmp_path, case.files)
+    assert bool(errors) is (case.level == "error"), "what checkconfig judges is left to it"
+    if case.level != "nothing":
+        said = [str(problem) for problem in (errors if case.level == "error" else warnings)]
+        here = [text for text in said if text.startswith(f"{case.where}: ")]
+        assert any(all(word in text for word in case.words) for text in here), said
 
+
+def test_an_error_lists_every_problem_and_keeps_the_warnings(tmp_path: Path):
+    top = write(tmp_path, {"config.yaml": "log_level: info\nlog_level: info\n", **jobs("presubmits: []\n")})
     with pytest.raises(ProwFilesError) as refused:
         prow_files.load(top, REPOSITORIES)
-
-    said = [str(problem) for problem in refused.value.problems]
-    here = [text for text in said if text.startswith(f"{case.where}: ")]
-    assert any(all(word in text for word in case.words) for text in here), said
-    assert str(refused.value).splitlines()[1:] == [f"  {text}" for text in said]
+    [problem], [warning] = refused.value.problems, refused.value.warnings
+    assert str(refused.value) == f"1 problem in Prow's configuration:\n  {problem}"
+    assert (problem.file, warning.file, warning.line) == (A, C, 2)
 
 
 def test_the_files_that_come_with_the_project_are_sound_for_any_repositories():
@@ -74,7 +89,7 @@ def test_sound_files_are_kept_word_for_word(tmp_path: Path):
     assert files.texts == {"all.yaml": SOUND["jobs/all.yaml"], "empty.yml": SOUND["jobs/deep/er/empty.yml"]}
     assert files.plugins_text == SOUND["plugins.yaml"]
     assert files.sources["empty.yml"] == "prow/jobs/deep/er/empty.yml"
-    assert files.places["decorated"] == ("prow/jobs/all.yaml", 16)
+    assert files.locate("invalid presubmit job decorated: x", None) == ("prow/jobs/all.yaml", 16)
 
 
 def test_a_star_stands_for_every_repository_and_what_one_has_of_its_own_comes_after(tmp_path: Path):
@@ -108,13 +123,7 @@ def test_a_star_stands_for_every_repository_and_what_one_has_of_its_own_comes_af
     assert files.plugins["dco"] == {"*": {}}, "Prow's own meaning of * stays"
     assert files.config["tide"]["queries"][0]["repos"] == ["me/lib", "me/app"]
     assert files.config["slack_reporter_configs"] == {"*": {"channel": "ci"}}
-    assert files.texts["a.yaml"] == prow_files.to_yaml(files.jobs["a.yaml"])
-
-
-def test_a_job_for_all_that_clashes_with_one_of_a_repository_is_told_once(tmp_path: Path):
-    text = f"presubmits:\n  '*':\n  - name: a\n    {POD}\n  me/app:\n  - name: a\n    {POD}\n"
-    [problem] = problems(tmp_path, jobs(text))
-    assert (problem.line, "for me/app" in problem.reason) == (6, True)
+    assert files.texts["a.yaml"] == to_yaml(files.jobs["a.yaml"])
 
 
 def test_what_was_replaced_reads_as_the_same_text(tmp_path: Path):
@@ -135,9 +144,9 @@ def test_every_problem_of_every_file_is_told_at_once(tmp_path: Path):
     found = problems(
         tmp_path,
         {
-            "config.yaml": "log_level: x\ntide: {sync_period: 1}\n",
-            "plugins.yaml": "plugins: {me/app: [nope]}\n",
-            **jobs("periodics:\n- {}\n- name: a b\n"),
+            "config.yaml": "tide: {sync_period: 1}\npod_namespace: x\n",
+            "plugins.yaml": "plugins: {you/app: [size]}\nsize: {s: many}\n",
+            **jobs("periodics:\n- name: {}\n  namespace: other\n"),
             "jobs/b.yaml": "x: [\n",
         },
     )
@@ -145,13 +154,10 @@ def test_every_problem_of_every_file_is_told_at_once(tmp_path: Path):
         (C, 1),
         (C, 2),
         (A, 2),
-        (A, 2),
-        (A, 2),
-        (A, 3),
-        (A, 3),
         (A, 3),
         ("prow/jobs/b.yaml", 2),
         (P, 1),
+        (P, 2),
     ]
 
 
@@ -173,9 +179,7 @@ def test_missing_files_are_named(tmp_path: Path):
         (presubmit(pod=pod("comand: [date]")), f"{A}:7", "`command`"),
         ({"config.yaml": "logs: info\n"}, f"{C}:1", "`logs`"),
         ({"plugins.yaml": "plugins: {me/app: {exclude_repos: []}}\n"}, f"{P}:1", "`excluded_repos`"),
-        (presubmit("agent: other"), f"{A}:4", "no agent 'other'"),
-        ({k: v.replace("- name: a", f"- name: {'a' * 64}") for k, v in presubmit().items()}, f"{A}:3", "64"),
-        ({"jobs/a.yaml": "# " + "x" * 950_000}, "prow/jobs", "1024 KiB"),
+        ({"config.yaml": "# large\nstatus_error_link: " + "x" * 950_000}, C, "1024 KiB"),
     ],
 )
 def test_what_prow_takes_but_hardly_was_meant_is_a_warning(
@@ -187,13 +191,19 @@ def test_what_prow_takes_but_hardly_was_meant_is_a_warning(
 
 
 def test_more_than_a_config_map_holds_is_refused(tmp_path: Path):
-    [problem] = problems(tmp_path, {f"jobs/{n}.yaml": "# " + "x" * 600_000 for n in range(2)})
+    noise = random.Random(10)
+    files = {f"jobs/{n}.yaml": f"# {noise.randbytes(500_000).hex()}" for n in range(3)}
+    [problem] = problems(tmp_path, files)
     assert (problem.file, "1024 KiB" in problem.reason) == ("prow/jobs", True)
 
 
-@pytest.mark.parametrize("plugin", ["transfer-issue", "issue-management"])
-def test_a_plugin_that_was_renamed_has_either_name(plugin: str, tmp_path: Path):
-    assert not problems(tmp_path, {"plugins.yaml": f"plugins: {{me/app: [{plugin}]}}\n"})
+def test_job_files_that_fit_when_compressed_are_taken(tmp_path: Path):
+    files = {f"jobs/{n}.yaml": "# " + "x" * 600_000 for n in range(3)}
+    assert load(tmp_path, files) == ([], [])
+    content = render.pack_files({name.removeprefix("jobs/"): text for name, text in files.items()})
+    assert content.data == {}
+    assert gzip.decompress(base64.b64decode(content.binary_data["1.yaml"])).decode() == files["jobs/1.yaml"]
+    assert render.pack_files({"a.yaml": "x"}) == render.ConfigMapContent(data={"a.yaml": "x"})
 
 
 def test_storage_that_the_stack_adds_serves_decorated_jobs(tmp_path: Path):
@@ -208,27 +218,3 @@ def test_storage_that_the_stack_adds_serves_decorated_jobs(tmp_path: Path):
 def test_500_jobs_are_read_and_checked(tmp_path: Path):
     files = prow_files.load(write(tmp_path, many_jobs(500)), REPOSITORIES)
     assert len(files.jobs["many.yaml"]["presubmits"]["me/lib"]) == 500
-
-
-def test_without_checkconfig_on_the_path_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert prow_files.run_checkconfig("log_level: nonsense", "", {}) == ()
-
-
-@pytest.mark.parametrize(
-    ("script", "words", "warning"),
-    [
-        ("echo what is this >&2; exit 3", "ended with 3: what is this", False),
-        ("sleep 30", "timed out", True),
-    ],
-)
-def test_a_checkconfig_that_fails_otherwise_is_told(
-    script: str, words: str, warning: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    program = tmp_path / "checkconfig"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    [problem] = prow_files.run_checkconfig("", "", {}, timeout=0.5)
-    assert words in problem.reason
-    assert problem.warning is warning

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from components import prow_files
-from components.prow_files import ProwFilesError
-from tests.unit.prow_examples import POD, REPOSITORIES, jobs, write
+from prowconfig import files as prow_files
+from prowconfig.problem import ProwFilesError
+from tests.unit.prowconfig.examples import POD, REPOSITORIES, jobs, write
 
 pytestmark = pytest.mark.unit
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 JOB = f"name: a, {POD}"
 
 

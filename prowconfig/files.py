@@ -1,0 +1,278 @@
+"""The user's files in `prow/`: config.yaml, plugins.yaml and jobs/, read and checked before anything is applied.
+
+What Prow itself judges is left to its checkconfig (`prowconfig.checkconfig`). Here is what it cannot know or does not
+say: the safe reading of the files, types and field names with line and nearest name, this stack's repositories,
+addresses, settings and sizes, a few mistakes that it only warns of, and what only newer releases of it refuse.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path as FilePath
+from typing import Any
+
+from prowconfig import rules, scope, types, updater
+from prowconfig.jobs import JobContext, check_job, iterate_jobs, select_presets
+from prowconfig.locate import locate
+from prowconfig.problem import Problem, ProwFilesError
+from prowconfig.reading import FolderFiles, read_folder
+from prowconfig.release import Release, parse_release
+from prowconfig.render import LARGE_CONFIG_MAP, LARGEST_CONFIG_MAP, pack_files
+from prowconfig.scope import Scope
+from prowconfig.values import as_map, shorten
+from prowconfig.wildcard import WILDCARD, add_clone_uri, expand_config, expand_jobs, expand_plugins
+from prowconfig.yaml_text import YamlFile, to_yaml
+
+GITHUB = "https://github.com"
+
+MOST_PROBLEMS = 100
+"""Problems of one kind that are told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProwFiles:
+    """The files, checked, with `*` replaced by the repositories."""
+
+    config: dict[str, Any]
+    """config.yaml; the stack adds addresses and namespaces (`rules.DERIVED`) and writes it with `render_config`."""
+    plugins: dict[str, Any]
+    """plugins.yaml."""
+    jobs: dict[str, dict[str, Any]]
+    """Job files by their key in the ConfigMap, which is the name of the file without its folder."""
+    texts: dict[str, str]
+    """Text of each job file for the ConfigMap: word for word, or anew where `*` was replaced."""
+    plugins_text: str
+    """Text of plugins.yaml, likewise."""
+    warnings: tuple[Problem, ...] = ()
+    """What Prow takes but hardly was meant."""
+    folder: str = "prow"
+    """The user's folder, relative to the project."""
+    sources: dict[str, str] = field(default_factory=dict)
+    """For each key of `jobs`, the file relative to the project."""
+    written: tuple[YamlFile, ...] = ()
+    """The files as the user wrote them."""
+    plugin_names: tuple[str, ...] = ()
+    """Names of the plugins of Prow's release."""
+
+    def locate(self, message: str, file: str | None) -> tuple[str, int | None] | None:
+        """File and line that a message of checkconfig is about; None when it cannot be told.
+
+        :param file: the file, where the message names it.
+        """
+        return locate(self.written, message, file)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checks:
+    """What the files are checked against."""
+
+    scope: Scope
+    release: Release
+    job_namespace: str = "test-pods"
+    decoration: Mapping[str, Any] = field(default_factory=dict)
+    clone_url: str = ""
+    """What the stack completes `clone_uri` with; empty: nothing to complete."""
+    config_updater: str | None = None
+    clusters: Collection[str] | None = None
+    slack: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Expanded:
+    """The content of the files with `*` replaced."""
+
+    config: dict[str, Any]
+    plugins: dict[str, Any]
+    jobs: dict[str, dict[str, Any]]
+    texts: dict[str, str]
+    plugins_text: str
+
+
+def load(
+    folder: FilePath,
+    repositories: Sequence[str],
+    *,
+    organizations: Sequence[str] = (),
+    job_namespace: str = "test-pods",
+    decoration: Mapping[str, Any] | None = None,
+    github_url: str = GITHUB,
+    config_updater: str | None = None,
+    clusters: Collection[str] | None = None,
+    slack: bool | None = None,
+    release: Release | None = None,
+) -> ProwFiles:
+    """Read and check config.yaml, plugins.yaml and jobs/**/*.yaml of the folder.
+
+    :param repositories: `owner/name` of the settings.
+    :param organizations: organisations of the settings, whose webhook calls for all of their repositories.
+    :param job_namespace: where jobs run; a job that names another namespace is refused, by Prow too.
+    :param decoration: defaults for decorated jobs that the stack adds to config.yaml when logs are stored; then jobs are
+        decorated unless they, or `decorate_all_jobs` in config.yaml, say no.
+    :param github_url: where the repositories of decorated jobs are cloned from.
+    :param config_updater: `owner/name` whose merges change plugins.yaml and the job files in the cluster, or empty: only
+        the stack does; None: not known, and not checked. With it, Prow gets these files word for word, without `*`.
+    :param clusters: build clusters that jobs may name beside this cluster; None: not checked.
+    :param slack: whether the settings have Slack's token; None: not checked.
+    :param release: Prow's release; by default the stack's.
+    :raises ProwFilesError: with every problem of every file.
+    """
+    checks = Checks(
+        scope=Scope(tuple(repositories), tuple(organizations)),
+        release=release or parse_release(),
+        job_namespace=job_namespace,
+        decoration=decoration or {},
+        clone_url="" if github_url == GITHUB or not decoration else github_url,
+        config_updater=config_updater,
+        clusters=clusters,
+        slack=slack,
+    )
+    files = read_folder(folder)
+    problems = [*files.problems, *_check_types(files, checks.release)]
+    expanded = _expand(files, checks)
+    problems += _check(files, expanded, checks)
+    return _build(files, expanded, problems, types.load_schema(checks.release)["plugin_names"])
+
+
+def _check_types(files: FolderFiles, release: Release) -> Iterator[Problem]:
+    yield from types.check_types(files.config, "config", release)
+    yield from types.check_types(files.plugins, "plugins", release)
+    for file in files.jobs.values():
+        yield from types.check_types(file, "jobs", release)
+
+
+def _expand(files: FolderFiles, checks: Checks) -> _Expanded:
+    where = checks.scope
+    config = expand_config(files.config.data, where.repositories, where.organizations)
+    plugins = expand_plugins(files.plugins.data, where.plugin_targets)
+    jobs = {
+        key: add_clone_uri(expand_jobs(file.data, where.repositories), checks.clone_url)
+        for key, file in files.jobs.items()
+    }
+    followed = bool(checks.config_updater)
+    return _Expanded(
+        config=add_clone_uri(config, checks.clone_url),
+        plugins=plugins,
+        jobs=jobs,
+        texts={
+            key: file.text if followed or jobs[key] is file.data else to_yaml(jobs[key])
+            for key, file in files.jobs.items()
+        },
+        plugins_text=(files.plugins.text if followed or plugins == files.plugins.data else to_yaml(plugins)),
+    )
+
+
+def _build(
+    files: FolderFiles, expanded: _Expanded, problems: Iterable[Problem], plugin_names: Sequence[str]
+) -> ProwFiles:
+    found = sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line or 0))
+    if errors := [problem for problem in found if not problem.warning]:
+        raise ProwFilesError(errors, [problem for problem in found if problem.warning])
+    return ProwFiles(
+        config=expanded.config,
+        plugins=expanded.plugins,
+        jobs=expanded.jobs,
+        texts=expanded.texts,
+        plugins_text=expanded.plugins_text,
+        warnings=tuple(found),
+        folder=files.folder,
+        sources={key: file.name for key, file in files.jobs.items()},
+        written=(files.config, files.plugins, *files.jobs.values()),
+        plugin_names=tuple(plugin_names),
+    )
+
+
+# ------------------------------------------------------------------------------------------------- checks
+
+
+def _check(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Iterator[Problem]:
+    parts = (
+        _check_jobs(files, checks),
+        _check_config(files.config, checks),
+        _check_plugins(files.plugins, checks),
+        updater.check_config_updater(files.plugins, files.jobs, checks.config_updater, checks.clone_url),
+        _check_scope(files, checks.scope),
+        _find_mistakes(files, expanded),
+        _check_sizes(files, expanded, checks),
+    )
+    for part in parts:
+        yield from islice(part, MOST_PROBLEMS)
+
+
+def _tell(file: YamlFile, findings: scope.Findings, *, warning: bool = False) -> Iterator[Problem]:
+    for path, reason in islice(findings, MOST_PROBLEMS):
+        yield file.problem(path, reason, warning=warning)
+
+
+def _check_jobs(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
+    written = (files.config, *files.jobs.values())
+    context = JobContext(
+        config=files.config.data,
+        release=checks.release,
+        presets=select_presets(written),
+        decoration=checks.decoration,
+        job_namespace=checks.job_namespace,
+        clusters=checks.clusters,
+    )
+    for file in written:
+        for job in iterate_jobs(file):
+            yield from check_job(job, context)
+
+
+def _check_config(config: YamlFile, checks: Checks) -> Iterator[Problem]:
+    yield from _tell(config, rules.check_config(config.data, checks.release))
+    useless = rules.find_sections_without_setting(config.data, slack=checks.slack)
+    yield from _tell(config, useless, warning=True)
+
+
+def _check_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
+    yield from _tell(plugins, rules.check_plugins(plugins.data, checks.release))
+    known = types.load_schema(checks.release)["plugin_names"]
+    yield from _tell(plugins, rules.find_unknown_plugins(plugins.data, known), warning=True)
+
+
+def _check_scope(files: FolderFiles, where: Scope) -> Iterator[Problem]:
+    for file in (files.config, *files.jobs.values()):
+        yield from _tell(file, scope.check_job_scope(file.data, where))
+        yield from _tell(file, scope.find_jobs_for_none(file.data, where), warning=True)
+    yield from _tell(files.config, scope.check_query_scope(files.config.data, where))
+    yield from _tell(files.plugins, scope.check_plugin_scope(files.plugins.data, where))
+
+
+def _find_mistakes(files: FolderFiles, expanded: _Expanded) -> Iterator[Problem]:
+    """The commonest mistakes that Prow takes."""
+    enabled = rules.EnabledPlugins(expanded.plugins)
+    yield from _tell(files.config, rules.find_unmergeable(expanded.config, enabled), warning=True)
+    told: set[str] = set()
+    pairs = [
+        (files.config, expanded.config),
+        *((files.jobs[key], data) for key, data in expanded.jobs.items()),
+    ]
+    for file, data in pairs:
+        for section in ("presubmits", "postsubmits"):
+            for repository, jobs in as_map(data.get(section)).items():
+                if not jobs or repository in told or enabled.has("trigger", repository):
+                    continue
+                told.add(repository)
+                key = repository if repository in as_map(file.data.get(section)) else WILDCARD
+                reason = (
+                    f"jobs of {shorten(repository)} never start: add `trigger` to its plugins in plugins.yaml"
+                )
+                yield file.problem((section, key), reason, warning=True)
+
+
+def _check_sizes(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Iterator[Problem]:
+    followed = bool(checks.config_updater)  # writes files as they are
+    plain = sum(len(text.encode()) for text in expanded.texts.values())
+    packed = plain <= LARGE_CONFIG_MAP or followed
+    sizes = (
+        (f"{files.folder}/jobs", plain if packed else pack_files(expanded.texts).size),
+        (files.config.name, len(to_yaml(expanded.config).encode()) if files.config.text else 0),
+        (files.plugins.name, len(expanded.plugins_text.encode())),
+    )
+    for name, size in sizes:
+        if size > LARGE_CONFIG_MAP:
+            large = (
+                f"{size / 1024:.0f} KiB{' compressed' if name == sizes[0][0] and not packed else ' of text'}"
+            )
+            reason = f"{large}; a ConfigMap holds {LARGEST_CONFIG_MAP // 1024} KiB, and this is kept in one"
+            yield Problem(file=name, reason=reason, warning=size <= LARGEST_CONFIG_MAP)

@@ -1,0 +1,121 @@
+"""config.yaml as Prow gets it: the user's, completed with what only the stack knows."""
+
+import base64
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from prowconfig.yaml_text import copy_value, to_yaml
+
+LOG_PATH = "log?job={{.Spec.Job}}&id={{.Status.BuildID}}"
+"""Deck's page with the log of a job's pod; Prow fills the template in for each job."""
+
+VIEW_PATH = "view/"
+"""Deck's page with what a decorated job has stored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobLogs:
+    """What config.yaml has where logs are stored."""
+
+    decoration: dict[str, Any]
+    """Defaults for decorated jobs: images, the place for logs, and the secrets to reach it."""
+    defaults: dict[str, Any] = field(default_factory=dict)
+    """What the user's configuration has unless it says otherwise."""
+
+
+def render_config(
+    config: Mapping[str, Any],
+    *,
+    namespace: str,
+    job_namespace: str,
+    deck_url: str,
+    github_link_url: str,
+    job_logs: JobLogs | None = None,
+    slack_reporter_configs: Mapping[str, Any] | None = None,
+) -> str:
+    """config.yaml as Prow gets it: the user's, with namespaces, addresses and what follows from settings filled in.
+
+    :param deck_url: URL of deck, with a trailing slash.
+    """
+    filled = copy_value(dict(config))
+    filled["prowjob_namespace"] = namespace
+    filled["pod_namespace"] = job_namespace
+    plank = filled["plank"] = filled.get("plank") or {}  # `plank:` without anything is valid
+    prefixes = plank["job_url_prefix_config"] = plank.get("job_url_prefix_config") or {}
+    # Prow puts the log's place in the bucket behind it (JobURL in pkg/pjutil): decorated jobs alone have this link.
+    prefixes["*"] = deck_url + (VIEW_PATH if job_logs else "")
+    plank["job_url_template"] = deck_url + LOG_PATH
+    if github_link_url != "https://github.com":
+        filled["github"] = {"link_url": github_link_url, **(filled.get("github") or {})}
+    if job_logs:
+        _add_decoration(plank, job_logs.decoration)
+        apply_defaults(filled, job_logs.defaults)
+    if slack_reporter_configs and not filled.get("slack_reporter_configs"):
+        # Without any, crier does not start its Slack reporter but ends (cmd/crier/main.go).
+        filled["slack_reporter_configs"] = copy_value(dict(slack_reporter_configs))
+    return to_yaml(filled)
+
+
+def _add_decoration(plank: dict[str, Any], decoration: Mapping[str, Any]) -> None:
+    """Put the decoration below the user's own defaults; Prow takes a map or a list of those, but not both."""
+    if by_repository := plank.get("default_decoration_configs"):
+        by_repository["*"] = merge_decoration(by_repository.get("*") or {}, decoration)
+    else:
+        own = plank.get("default_decoration_config_entries") or []
+        plank["default_decoration_config_entries"] = [{"config": copy_value(dict(decoration))}, *own]
+
+
+def merge_decoration(upper: Mapping[str, Any], lower: Mapping[str, Any]) -> dict[str, Any]:
+    """DecorationConfig.ApplyDefault: parts that are set win; images and storage are merged part by part."""
+    merged = {**lower, **{key: value for key, value in upper.items() if value not in (None, "", [])}}
+    for part in ("utility_images", "gcs_configuration"):
+        if isinstance(upper.get(part), dict) and isinstance(lower.get(part), dict):
+            merged[part] = {**lower[part], **{key: value for key, value in upper[part].items() if value}}
+    return merged
+
+
+def apply_defaults(config: dict[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Fill in what the configuration does not have."""
+    for key, value in defaults.items():
+        own = config.get(key)
+        if own is None or own == {}:
+            config[key] = copy_value(value)
+        elif isinstance(own, dict) and isinstance(value, dict):
+            apply_defaults(own, value)
+
+
+# Kubernetes: pkg/apis/core/validation, ValidateConfigMap (MaxSecretSize).
+LARGEST_CONFIG_MAP = 1024 * 1024
+LARGE_CONFIG_MAP = 900 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigMapContent:
+    """What a ConfigMap holds."""
+
+    data: dict[str, str]
+    binary_data: dict[str, str] = field(default_factory=dict)
+    """In base64."""
+
+    @property
+    def size(self) -> int:
+        """Bytes, as the API server counts them."""
+        packed = sum(len(text) // 4 * 3 for text in self.binary_data.values())
+        return packed + sum(len(text.encode()) for text in self.data.values())
+
+
+def pack_files(texts: Mapping[str, str]) -> ConfigMapContent:
+    """The files as a ConfigMap holds them: as they are, or compressed where they are too large together.
+
+    Prow reads either (ReadFileMaybeGZIP in pkg/config/config.go).
+    """
+    plain = ConfigMapContent(data=dict(texts))
+    if plain.size <= LARGE_CONFIG_MAP:
+        return plain
+    # Without a time: the same files give the same bytes.
+    packed = {name: gzip.compress(text.encode(), compresslevel=6, mtime=0) for name, text in texts.items()}
+    return ConfigMapContent(
+        data={}, binary_data={name: base64.b64encode(content).decode() for name, content in packed.items()}
+    )

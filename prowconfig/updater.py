@@ -1,0 +1,122 @@
+"""Configuration that updates itself: what Prow's plugin config-updater follows, and what it needs to do so.
+
+When a pull request is merged, config-updater copies its changed files, word for word, from the repository into
+ConfigMaps (pkg/plugins/updateconfig of kubernetes-sigs/prow). So it can follow a file only if Prow can take it as it
+stands in the repository:
+
+- `jobs/` and `plugins.yaml` can be written so, with `owner/name` in place of the stack's own `*`. They belong to the
+  plugin; Pulumi gives them their first content and leaves it alone. plugins.yaml must hold the plugin itself, else the
+  first merge that changes the file would switch it off.
+- `config.yaml` stays with the stack, and a change of it needs a `pulumi up`. It is where the settings of the stack reach
+  Prow: namespaces, deck's address and all that later settings bring. They cannot move to a file of their own: of what
+  `--supplemental-prow-config-dir` reads, Prow takes branch protection, tide's queries and merge methods and Slack's
+  channels, and refuses the rest (ProwConfig.mergeFrom in pkg/config/config.go).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prowconfig.problem import Path, Problem
+from prowconfig.scope import Findings
+from prowconfig.values import as_list, as_map, list_plugins, shorten
+from prowconfig.wildcard import WILDCARD, add_clone_uri, find_wildcards
+from prowconfig.yaml_text import YamlFile
+
+PLUGIN = "config-updater"
+CONFIG_MAPS = {"prow/plugins.yaml": "plugins", "prow/jobs/**/*.yaml": "job-config"}
+"""The ConfigMap that holds the files of each pattern, under their names without folders."""
+SECTION: dict[str, Any] = {"maps": {files: {"name": name} for files, name in CONFIG_MAPS.items()}}
+"""What plugins.yaml must hold as `config_updater`; without a namespace Prow takes that of its ProwJobs."""
+
+_SECTION_TEXT = ", ".join(f"{files}: {{name: {name}}}" for files, name in CONFIG_MAPS.items())
+
+
+def check_config_updater(
+    plugins: YamlFile, jobs: Mapping[str, YamlFile], repository: str | None, github_url: str
+) -> Iterator[Problem]:
+    """What keeps config-updater from copying the files as they are, or does nothing without it.
+
+    :param repository: `owner/name` that the plugin follows; empty: it is off; None: not known, and not checked.
+    :param github_url: what the stack else completes `clone_uri` with; empty: nothing to complete.
+    """
+    if not repository:
+        for path, reason in find_useless(plugins.data) if repository is not None else ():
+            yield plugins.problem(path, reason, warning=True)
+        return
+    for path, reason in check_section(plugins.data, repository):
+        yield plugins.problem(path, reason)
+    found = [(plugins, path) for path in find_wildcards(plugins.data)]
+    found += [
+        (file, (section, WILDCARD))
+        for file in jobs.values()
+        for section in ("presubmits", "postsubmits")
+        if WILDCARD in as_map(file.data.get(section))
+    ]
+    for file, path in found:
+        yield file.problem(path, wildcard_error(repository))
+    for file in jobs.values():
+        yield from _find_without_clone_uri(file, github_url)
+        if not file.name.endswith(".yaml"):
+            yield Problem(file=file.name, reason="config-updater follows *.yaml only: rename the file")
+    enabled = as_map(plugins.data.get("plugins"))
+    if len({isinstance(entry, list) for entry in enabled.values()}) > 1:  # Plugins.UnmarshalJSON
+        reason = (
+            "plugins: write lists for all repositories, or maps with `plugins` for all: Prow takes no mixture"
+        )
+        yield plugins.problem(("plugins",), reason)
+
+
+def wildcard_error(repository: str) -> str:
+    """Why `*` is refused in a file that the plugin follows."""
+    return (
+        "`*` is a shorthand of the stack, which Prow does not know here; with prow:configUpdater Prow gets this file "
+        f"as it stands in {repository}, so write owner/name"
+    )
+
+
+def check_section(plugins: Mapping[str, Any], repository: str) -> Findings:
+    """What plugins.yaml lacks to survive being replaced by the repository's own.
+
+    :param repository: `owner/name` that the plugin follows.
+    """
+    entries = as_map(plugins.get("plugins"))
+    enabled = [key for key, entry in entries.items() if PLUGIN in list_plugins(entry)]
+    for key in enabled:
+        if key not in (repository, WILDCARD):  # `*` is refused as such
+            reason = f"{PLUGIN} of {shorten(key)}: a merge there would change Prow's configuration, which is "
+            yield ("plugins", key), f"{reason}prow:configRepository's ({repository}) to do; take it out"
+    if not enabled:
+        where: Path = ("plugins", repository) if repository in entries else ("plugins",)
+        reason = f"add {PLUGIN} to the plugins of {repository}: prow:configUpdater is on, and Prow reads it from here"
+        yield where, reason
+    if plugins.get("config_updater") != SECTION:
+        wanted = f"config_updater: {{maps: {{{_SECTION_TEXT}}}}}"
+        yield (
+            ("config_updater",),
+            f"with prow:configUpdater this must be, with neither less nor more: {wanted}",
+        )
+
+
+def find_useless(plugins: Mapping[str, Any]) -> Findings:
+    """Entries that do nothing while the setting is off."""
+    for key, entry in as_map(plugins.get("plugins")).items():
+        if PLUGIN in list_plugins(entry):
+            reason = f"{PLUGIN} may not write Prow's configuration; to let it: pulumi config set configUpdater true"
+            yield ("plugins", key), reason
+
+
+def _find_without_clone_uri(file: YamlFile, github_url: str) -> Iterator[Problem]:
+    """The jobs that the stack would give an address to clone from."""
+    completed = add_clone_uri(file.data, github_url)
+    for section in ("presubmits", "postsubmits", "periodics"):
+        written, whole = file.data.get(section), completed.get(section)
+        for key, jobs in as_map(whole).items() if isinstance(whole, dict) else [("", whole)]:
+            here: Path = (section, key) if key else (section,)
+            theirs = as_map(written).get(key) if key else written
+            for at, (job, own) in enumerate(zip(as_list(jobs), as_list(theirs), strict=True)):
+                if job != own and key != WILDCARD:  # `*` is refused as such
+                    reason = (
+                        f"give it (or its extra_refs) a clone_uri, such as {github_url}/owner/name.git: with "
+                    )
+                    reason += "prow:configUpdater the stack cannot complete it, and Prow would clone from github.com"
+                    yield file.problem((*here, at), reason)

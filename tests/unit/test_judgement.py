@@ -1,0 +1,339 @@
+"""checkconfig judges the configuration on the cluster before Prow reads it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.catalog import CATALOG
+from components.configuration import Configuration, ConfigurationArgs
+from components.judgement import CLUSTER, EVERYWHERE, NONE, PLACES, describe, explain, find_checkconfig
+from components.workload import Workloads, WorkloadsArgs
+from prowconfig import files as prow_files
+from prowconfig.checkconfig import Checkconfig, translate
+
+from .conftest import Recorder, reveal
+
+PROW = Path(__file__).parents[2] / "prow"
+IMAGE = "registry.example/prow/checkconfig:v20260819-7593870dc"
+JOB = "prow/checkconfig"
+
+
+class Registrations(dict[str, Any]):
+    """What each resource was registered with beside its inputs, by its name."""
+
+    def __init__(self, recorder: Recorder):
+        super().__init__()
+        assert recorder.monitor
+        register = recorder.monitor.RegisterResource
+
+        def record(request: Any) -> Any:
+            self[request.name] = request
+            return register(request)
+
+        recorder.monitor.RegisterResource = record
+
+    def dependencies(self, name: str) -> set[str]:
+        """Names of the resources that one comes after."""
+        return {urn.rpartition("::")[2] for urn in self[name].dependencies}
+
+
+@pytest.fixture
+def files():
+    return prow_files.load(PROW, ["acme/one"])
+
+
+@pytest.fixture
+def made(run, recorder, files):
+    """Makes a Configuration and gives what was registered."""
+
+    def make(**changes: Any) -> tuple[Recorder, Registrations]:
+        args: dict[str, Any] = {
+            "files": files,
+            "namespace": "prow",
+            "job_namespace": "test-pods",
+            "deck_url": "http://192.0.2.7:30080/",
+            "checkconfig_image": IMAGE,
+        }
+        registered = Registrations(recorder)
+        run(lambda: Configuration("configuration", ConfigurationArgs(**(args | changes))) and None)
+        return recorder, registered
+
+    return make
+
+
+def pod(recorder: Recorder) -> Mapping[str, Any]:
+    return reveal(recorder.of("Job")[JOB])["spec"]["template"]["spec"]
+
+
+def test_what_prow_reads_comes_after_the_judgement(made):
+    _, registered = made()
+    for name in ("config", "plugins", "job-config"):
+        assert "configuration-judgement-job" in registered.dependencies(f"configuration-{name}")
+
+
+def test_the_judgement_comes_after_the_candidates(made):
+    _, registered = made()
+    candidates = {f"configuration-judgement-{name}" for name in ("config", "plugins", "job-config")}
+    assert registered.dependencies("configuration-judgement-job") >= candidates
+
+
+def test_the_candidates_hold_exactly_what_prow_will_read(made):
+    recorder, _ = made()
+    found = {name: reveal(inputs)["data"] for name, inputs in recorder.of("ConfigMap").items()}
+    candidates = {name: data for name, data in found.items() if "-candidate-" in name}
+    assert len(candidates) == 3
+    for name, data in candidates.items():
+        assert data == found[name.partition("-candidate-")[0]]
+
+
+def test_checkconfig_finds_the_files_where_prow_finds_them(made, run, recorder):
+    made()
+    configuration: Any = type("C", (), {"config": "config", "plugins": "plugins", "job_config": "job-config"})
+    empty = dict.fromkeys(("hmac_token", "github_token", "slack_token", "kubeconfig", "storage"))
+    credentials: Any = type("D", (), {**empty, "storage_digest": None})
+    args = WorkloadsArgs(
+        components=[CATALOG["hook"]],
+        namespace="prow",
+        job_namespace="test-pods",
+        image_registry="registry.example/prow",
+        image_tag="v20260819-7593870dc",
+        configuration=configuration,
+        credentials=credentials,
+    )
+    run(lambda: Workloads("components", args) and None)
+    hook = reveal(recorder.of("Deployment")["prow/hook"])["spec"]["template"]["spec"]
+
+    def layout(spec: Mapping[str, Any]) -> set[tuple[str, str]]:
+        volumes = {v["name"]: v["configMap"]["name"] for v in spec["volumes"] if "configMap" in v}
+        mounts = spec["containers"][0]["volumeMounts"]
+        return {
+            (volumes[m["name"]].partition("-candidate-")[0], m["mountPath"])
+            for m in mounts
+            if m["name"] in volumes
+        }
+
+    assert layout(pod(recorder)) == layout(hook)
+    flags = [arg for arg in pod(recorder)["containers"][0]["args"] if "exclude-warning" not in arg]
+    assert set(flags) <= set(hook["containers"][0]["args"])
+    assert len(flags) == 3
+
+
+def test_the_same_files_are_the_same_job_and_others_are_another(made, files):
+    def template(**changes: Any) -> str:
+        recorder, _ = made(**changes)
+        return json.dumps(pod(recorder), sort_keys=True)
+
+    first = template()
+    assert template() == first
+    assert template(deck_url="http://192.0.2.7:30081/") != first
+    assert template(checkconfig_image=IMAGE.replace("v2026", "v2027")) != first
+
+
+def test_a_job_in_place_of_another_never_mounts_the_others_content(made):
+    recorder, registered = made()
+    for name, inputs in recorder.of("ConfigMap").items():
+        if "-candidate-" in name:
+            assert inputs["immutable"] is True
+    for name in ("config", "plugins", "job-config", "job"):
+        assert registered[f"configuration-judgement-{name}"].deleteBeforeReplace is True
+
+
+def test_checkconfigs_verdict_is_final_and_an_eviction_is_not(made):
+    recorder, _ = made()
+    job = reveal(recorder.of("Job")[JOB])
+    assert job["spec"]["backoffLimit"] == 0
+    (rule,) = job["spec"]["podFailurePolicy"]["rules"]
+    # With FailJob the provider would not notice that the Job has failed.
+    assert rule == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    assert job["metadata"]["annotations"] == {"pulumi.com/replaceUnready": "true"}
+    assert "ttlSecondsAfterFinished" not in job["spec"]
+
+
+def test_the_pod_has_no_right_and_satisfies_the_restricted_standard(made):
+    recorder, _ = made()
+    spec = pod(recorder)
+    (container,) = spec["containers"]
+    assert container["image"] == IMAGE
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["restartPolicy"] == "Never"
+    assert set(container["resources"]["limits"]) == {"memory"}
+
+
+def test_without_an_image_nobody_judges_on_the_cluster(made):
+    recorder, registered = made(checkconfig_image=None)
+    assert recorder.of("Job") == {}
+    assert set(recorder.of("ConfigMap")) == {"prow/config", "prow/plugins", "prow/job-config"}
+    assert registered.dependencies("configuration-config") == set()
+
+
+def test_what_config_updater_writes_is_judged_as_the_projects_files_have_it(made):
+    recorder, registered = made(config_updater="acme/one")
+    assert sum("-candidate-" in name for name in recorder.of("ConfigMap")) == 3
+    assert registered["configuration-plugins"].ignoreChanges == ["data"]
+    assert registered["configuration-judgement-plugins"].ignoreChanges == []
+
+
+def test_an_address_that_a_preview_does_not_know_leaves_the_name_unknown_too(made):
+    unknown: Any = pulumi.Output.from_input("x").apply(lambda _: pulumi.UNKNOWN)
+    recorder, _ = made(deck_url=unknown)
+    names = [reveal(inputs)["metadata"].get("name") for inputs in recorder.of("ConfigMap").values()]
+    assert sum(isinstance(name, str) and "-candidate-" in name for name in names) == 2
+
+
+# -- what the user sees ------------------------------------------------------------------------------------
+
+
+def entry(error: str, **fields: str) -> str:
+    """A line of checkconfig's log, as logrus writes it."""
+    fatal = {
+        "component": "checkconfig",
+        "error": error,
+        "file": "cmd/checkconfig/main.go:217",
+        "func": "main.main",
+    }
+    rest = {"level": "fatal", "msg": "Validation failed", "severity": "fatal", "time": "2026-11-29T00:00:00Z"}
+    return json.dumps(fatal | rest | fields, separators=(",", ":"))
+
+
+def failure(*log: str) -> str:
+    """The provider's message for a Job that failed with this log."""
+    words = "\n".join(log)
+    return (
+        'resource "urn:…" was successfully created, but the Kubernetes API server reported that it failed to fully '
+        "initialize or become live: Resource 'checkconfig' was created but failed to initialize\n"
+        f"\t* [Pod prow/checkconfig-abcde]: containers with unready status: [checkconfig][Error] {words}\n"
+        "\t* [BackoffLimitExceeded] Job has reached the specified backoff limit\n"
+    )
+
+
+def test_a_refusal_is_shown_in_checkconfigs_words_with_the_users_file_and_line(files):
+    log = entry("error loading prow config: invalid presubmit job hello: failed to parse cron")
+    text = explain(failure(log), IMAGE, lambda words: translate(words, files))
+    heading, problem = text.splitlines()
+    assert heading == (
+        "checkconfig of Prow v20260819-7593870dc refuses the configuration, and none of it reaches Prow:"
+    )
+    _, line = files.locate("invalid presubmit job hello: failed to parse cron", None)
+    assert (
+        problem
+        == f"  prow/jobs/hello.yaml:{line}: checkconfig: invalid presubmit job hello: failed to parse cron"
+    )
+
+
+def test_other_lines_of_the_log_are_no_refusal(files):
+    warning = '{"component":"checkconfig","level":"warning","msg":"hm","func":"main.reportWarning"}'
+    text = explain(failure(warning, entry("no good")), IMAGE, lambda words: translate(words, files))
+    assert "hm" not in text
+    assert text.endswith("prow/config.yaml: checkconfig: no good")
+
+
+def test_a_log_of_which_only_the_end_is_left_is_shown_from_there(files):
+    log = entry(f'error loading prow config: {"x" * 4000} "the\tend"')[-2048:]
+    text = explain(failure(log), IMAGE, lambda words: translate(words, files))
+    assert "prow/config.yaml: checkconfig: … xxx" in text
+    assert text.endswith('xxx "the\tend"')
+    assert "[Pod" not in text
+
+
+def test_an_image_that_cannot_be_had_is_no_refusal_and_the_error_says_how_to_do_without():
+    message = "\t* [Pod prow/checkconfig-a]: [ImagePullBackOff] Back-off pulling image\n\t* [DeadlineExceeded] Job was active"
+    text = explain(message, IMAGE, translate)
+    assert "did not judge the configuration" in text
+    assert "refuses" not in text
+    assert f"no image {IMAGE}" in text
+    assert "pulumi config set checkConfiguration none" in text
+
+
+def test_only_a_failed_creation_is_explained_and_none_is_tried_again(made, monkeypatch):
+    shown: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", shown.append)
+    made_hooks = []
+    original = pulumi.ErrorHook
+
+    def keep(name: str, function: Any) -> pulumi.ErrorHook:
+        made_hooks.append(original(name, function))
+        return made_hooks[-1]
+
+    monkeypatch.setattr(pulumi, "ErrorHook", keep)
+    made()
+    (hook,) = made_hooks
+    assert hook.name == "configuration-judgement-refusal"
+
+    def fail(operation: str) -> Any:
+        return hook(
+            pulumi.ErrorHookArgs(
+                urn="u",
+                id="i",
+                name="n",
+                type="t",
+                failed_operation=operation,
+                errors=[failure(entry("newest")), failure(entry("older"))],
+            )
+        )
+
+    assert fail("delete") is False
+    assert shown == []
+    assert fail("create") is False
+    (text,) = shown
+    assert "newest" in text
+    assert "older" not in text
+
+
+# -- on this machine ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def path(monkeypatch, tmp_path):
+    """Puts programs on the path, which is empty else."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def put(name: str) -> str:
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+        return str(tmp_path / name)
+
+    return put
+
+
+@pytest.fixture
+def preview(recorder, monkeypatch):
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_checkconfig_on_the_path_judges_whatever_is_set(place, path, recorder):
+    assert find_checkconfig(place, IMAGE) is None
+    program = path("checkconfig")
+    path("docker")
+    assert find_checkconfig(place, IMAGE) == Checkconfig(command=(program,))
+
+
+def test_a_container_engine_is_asked_only_where_the_setting_allows_it(path, preview):
+    program = path("podman")
+    assert find_checkconfig(CLUSTER, IMAGE) is None
+    assert find_checkconfig(NONE, IMAGE) is None
+    assert find_checkconfig(EVERYWHERE, IMAGE) == Checkconfig(command=(program,), image=IMAGE)
+
+
+def test_in_an_update_no_container_engine_is_asked_since_the_cluster_is(path, recorder):
+    path("docker")
+    assert find_checkconfig(EVERYWHERE, IMAGE) is None
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_who_could_not_be_asked_is_told_in_one_line_with_the_command_that_gets_it(place):
+    text = describe(place, IMAGE)
+    assert "\n" not in text
+    assert text.endswith("go install sigs.k8s.io/prow/cmd/checkconfig@7593870dc")
+    assert ("`pulumi up`" in text) == (place != NONE)
