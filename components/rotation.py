@@ -92,6 +92,8 @@ class Rotation(pulumi.ComponentResource):
                 parent=self,
                 # The API server lets hardly any of it change, of which the provider knows a part (pkg/provider/diff.go).
                 replace_on_changes=["spec"],
+                # Other in earlier releases: a Job that has ended is not to be run again for their sake.
+                ignore_changes=["spec.backoffLimit", "spec.podFailurePolicy"],
                 delete_before_replace=True,
                 custom_timeouts=pulumi.CustomTimeouts(create="10m", update="10m"),
             ),

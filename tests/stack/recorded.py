@@ -14,6 +14,7 @@ import json
 import shutil
 import sys
 import tempfile
+from base64 import b64encode
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,12 +99,14 @@ def _shorten(resource: Resource) -> None:
 def _places(environment: Environment, ports: dict[str, int]) -> dict[str, str]:
     """What differs between two environments, by the mark that stands for it; a part of another comes after it."""
     node = environment.cluster.node_ip
+    tokens = {"bot": environment.person(BOT).token, "owner": environment.person(OWNER).token}
     return {
         "@github@": urlsplit(environment.github).netloc,
         **{f"@{name}@": f"{node}:{port}" for name, port in ports.items()},
         "@node@": node,
-        "@bot-token@": environment.person(BOT).token,
-        "@owner-token@": environment.person(OWNER).token,
+        **{f"@{name}-token@": token for name, token in tokens.items()},
+        # In a Kubernetes Secret.
+        **{f"@{name}-token-base64@": b64encode(token.encode()).decode() for name, token in tokens.items()},
     }
 
 

@@ -31,7 +31,7 @@ def pulumi(environment, view, project, tmp_path_factory, request) -> Iterator[Pu
 
 def webhook(environment) -> dict[str, Any]:
     (hook,) = environment.person(OWNER).repository(REPOSITORY).get_hooks()
-    return hook.raw_data
+    return {key: hook.raw_data[key] for key in ("id", "active", "events", "config", "updated_at")}
 
 
 def uids(pulumi: Pulumi) -> dict[str, str]:
@@ -43,7 +43,7 @@ def uids(pulumi: Pulumi) -> dict[str, str]:
 
 def test_an_update_replaces_nothing_deletes_nothing_and_leaves_the_webhook_alone(environment, pulumi):
     hook, before = webhook(environment), uids(pulumi)
-    assert len(before) > 60
+    assert len(before) > 50
     run = pulumi.up()
     assert [(step.op, step.urn, step.paths) for step in run.changes if step.op not in IN_PLACE] == []
     assert webhook(environment) == hook

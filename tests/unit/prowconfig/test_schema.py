@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from components import settings
 from prowconfig import release, types
 from prowconfig.release import parse_release
 
@@ -95,4 +95,5 @@ def test_a_field_of_a_known_date_is_unknown_to_an_older_release():
 
 
 def test_the_default_release_is_the_stacks():
-    assert f'"{release.DEFAULT_IMAGE_TAG}"' in Path(settings.__file__).read_text()
+    project = yaml.safe_load((Path(__file__).parents[3] / "Pulumi.yaml").read_text())
+    assert project["config"]["imageTag"]["default"] == release.DEFAULT_IMAGE_TAG
