@@ -21,9 +21,11 @@ from prowconfig.render import LARGE_CONFIG_MAP, LARGEST_CONFIG_MAP, pack_files
 from prowconfig.scope import Scope
 from prowconfig.values import as_map, shorten
 from prowconfig.wildcard import WILDCARD, add_clone_uri, expand_config, expand_jobs, expand_plugins
-from prowconfig.yaml_text import YamlFile, to_yaml
+from prowconfig.yaml_text import YamlFile, to_yaml, to_yaml_by_key
 
 GITHUB = "https://github.com"
+SECTIONS = ("presubmits", "postsubmits")
+"""Parts of a job file that are by repository."""
 
 MOST_PROBLEMS = 100
 """Problems of one kind that are told."""
@@ -154,7 +156,7 @@ def _expand(files: FolderFiles, checks: Checks) -> _Expanded:
         plugins=plugins,
         jobs=jobs,
         texts={
-            key: file.text if followed or jobs[key] is file.data else to_yaml(jobs[key])
+            key: file.text if followed or jobs[key] is file.data else to_yaml_by_key(jobs[key], SECTIONS)
             for key, file in files.jobs.items()
         },
         plugins_text=(files.plugins.text if followed or plugins == files.plugins.data else to_yaml(plugins)),

@@ -52,14 +52,28 @@ def iterate_jobs(file: YamlFile) -> Iterator[Job]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A preset that adds a toleration, or a variable that Prow sets itself."""
+
+    labels: tuple[tuple[str, str], ...]
+    """Labels of the jobs that it is for."""
+    tolerations: tuple[tuple[str, ...], ...]
+    """What makes each the same as another."""
+    variables: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return shorten(", ".join(f"{key}: {value}" for key, value in self.labels) or "without labels")
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobContext:
     """What decides about a job besides itself."""
 
     config: Mapping[str, Any]
     """config.yaml."""
     release: Release
-    presets: Sequence[Mapping[str, Any]] = ()
-    """Presets of all files that add a toleration or one of Prow's environment variables; see `select_presets`."""
+    presets: Mapping[tuple[str, str] | None, Sequence[Preset]] = field(default_factory=dict)
+    """Of all files, from `select_presets`."""
     decoration: Mapping[str, Any] = field(default_factory=dict)
     """Defaults for decorated jobs that the stack adds to those of config.yaml."""
     job_namespace: str = "test-pods"
@@ -79,14 +93,19 @@ class JobContext:
         return bool(self.config.get("decorate_all_jobs", bool(self.decoration)))
 
 
-def select_presets(files: Sequence[YamlFile]) -> list[dict[str, Any]]:
-    """The presets that add something that `check_job` asks about."""
-    presets = [preset for file in files for preset in as_list(file.data.get("presets"))]
-    return [
-        preset
-        for preset in presets
-        if isinstance(preset, dict) and (preset.get("tolerations") or _find_source_variables(preset))
-    ]
+def select_presets(files: Sequence[YamlFile]) -> dict[tuple[str, str] | None, list[Preset]]:
+    """The presets that `check_job` asks about, by their first label; None: they are for every job."""
+    found: dict[tuple[str, str] | None, list[Preset]] = {}
+    for body in [preset for file in files for preset in as_list(file.data.get("presets"))]:
+        env = as_list(get_in(body, "env"))
+        preset = Preset(
+            labels=tuple((key, as_text(value)) for key, value in as_map(get_in(body, "labels")).items()),
+            tolerations=tuple(_identify_toleration(one) for one in as_list(get_in(body, "tolerations"))),
+            variables=tuple(env[at]["name"] for at in _find_source_variables(body)),
+        )
+        if preset.tolerations or preset.variables:
+            found.setdefault(next(iter(preset.labels), None), []).append(preset)
+    return found
 
 
 def check_job(job: Job, context: JobContext) -> Iterator[Problem]:
@@ -165,29 +184,27 @@ def _check_pod(job: Job, context: JobContext) -> Findings:
                 name = as_list(container["env"])[index]["name"]
                 reason = f"Prow sets the environment variable {name} itself since v20260210"
                 yield ("spec", "containers", at, "env", index), reason
-    if not context.presets:
-        return
+    if context.presets:
+        yield from _check_presets(job, context, reserved=reserved)
+
+
+def _check_presets(job: Job, context: JobContext, *, reserved: bool) -> Findings:
     labels = {key: as_text(value) for key, value in as_map(job.body.get("labels")).items()}
-    tolerations = [_identify_toleration(one) for one in as_list(spec.get("tolerations"))]
-    for preset in context.presets:
-        wanted = as_map(preset.get("labels")).items()
-        if not all(labels.get(key) == as_text(value) for key, value in wanted):
-            continue
-        named = ", ".join(f"{key}: {as_text(value)}" for key, value in wanted) or "without labels"
-        for at in _find_source_variables(preset) if reserved else ():
-            name = preset["env"][at]["name"]
-            yield (
-                ("labels",),
-                f"the preset ({shorten(named)}) adds {name}, which Prow sets itself since v20260210",
-            )
-        for toleration in as_list(preset.get("tolerations")):
-            found = _identify_toleration(toleration)
-            if found in tolerations and context.release.has(releases.PRESET_TOLERATIONS):
-                reason = (
-                    f"the preset ({shorten(named)}) adds a toleration of {shorten(found[0]) or 'any key'}"
+    present = {_identify_toleration(one) for one in as_list(get_in(job.body, "spec", "tolerations"))}
+    for first in (None, *labels.items()):
+        for preset in context.presets.get(first, ()):
+            if any(labels.get(key) != value for key, value in preset.labels):
+                continue
+            for name in preset.variables if reserved else ():
+                yield (
+                    ("labels",),
+                    f"the preset ({preset}) adds {name}, which Prow sets itself since v20260210",
                 )
-                yield ("labels",), f"{reason}, which the job has already"
-            tolerations.append(found)
+            for toleration in preset.tolerations:
+                if toleration in present and context.release.has(releases.PRESET_TOLERATIONS):
+                    what = f"a toleration of {shorten(toleration[0]) or 'any key'}"
+                    yield ("labels",), f"the preset ({preset}) adds {what}, which the job has already"
+                present.add(toleration)
 
 
 def _find_source_variables(holder: Any) -> list[int]:

@@ -13,7 +13,8 @@ What a repository has under its own key comes after what it has by `*`; lists ar
 such a `*`. Where it means something to Prow already (`dco`, `slack_reporter_configs`, `in_repo_config` ...) it stays.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from prowconfig.problem import Path
@@ -58,21 +59,25 @@ def _merge(first: Any, then: Any) -> Any:
 
 
 def _expand_keys(entries: Any, repositories: tuple[str, ...]) -> Any:
-    """The map with `*` replaced by the repositories; what a repository has of its own comes after."""
+    """The map with `*` replaced by the repositories, which share its value; what one has of its own comes after."""
     if not isinstance(entries, dict) or WILDCARD not in entries:
         return entries
-    every = {name: _merge(entries[WILDCARD], entries.get(name)) for name in repositories}
-    return copy_value(
-        {**every, **{key: value for key, value in entries.items() if key not in (WILDCARD, *every)}}
-    )
+    shared = copy_value(entries[WILDCARD])
+    every = {
+        name: copy_value(_merge(shared, entries[name])) if name in entries else shared
+        for name in repositories
+    }
+    return {**every, **{key: value for key, value in entries.items() if key != WILDCARD and key not in every}}
 
 
-def _expand_list(
-    names: Any, repositories: tuple[str, ...], named_elsewhere: frozenset[str] = frozenset()
-) -> Any:
+def _expand_list(names: Any, repositories: tuple[str, ...], is_named_elsewhere: Callable[[str], bool]) -> Any:
     if WILDCARD not in as_list(names):
         return names
-    every = [name for name in repositories if not {name, name.partition("/")[0]} & named_elsewhere]
+    every = [
+        name
+        for name in repositories
+        if not is_named_elsewhere(name) and not is_named_elsewhere(name.partition("/")[0])
+    ]
     texts = (name for name in names if isinstance(name, str))
     return list(dict.fromkeys(new for name in texts for new in (every if name == WILDCARD else [name])))
 
@@ -98,7 +103,8 @@ def expand_config(
         if organizations:
             query["orgs"] = list(dict.fromkeys([*as_texts(query.get("orgs")), *organizations]))
         # Prow refuses a repository of an owner that is named too.
-        query["repos"] = _expand_list(query["repos"], repositories, frozenset(as_texts(query.get("orgs"))))
+        owners = frozenset(as_texts(query.get("orgs")))
+        query["repos"] = _expand_list(query["repos"], repositories, owners.__contains__)
         if not query["repos"] and query.get("orgs"):
             del query["repos"]
     return data
@@ -130,11 +136,16 @@ def _expand_entries(holder: Any, section: str, name: str, repositories: tuple[st
     """Replace `*` in the lists of a section's entries."""
     listed = holder if isinstance(holder, list) else [holder]
     entries = [entry for entry in listed if isinstance(entry, dict) and name in entry]
-    with_wildcard = [entry for entry in entries if WILDCARD in as_list(entry[name])]
-    for entry in with_wildcard:
-        others = [other for other in entries if other is not entry] if section in _ONE_ENTRY else []
-        elsewhere = frozenset(named for other in others for named in as_texts(other.get(name)))
-        entry[name] = _expand_list(entry[name], repositories, elsewhere)
+    named = Counter(text for entry in entries for text in set(as_texts(entry[name])))
+    for entry in entries:
+        if WILDCARD not in as_list(entry[name]):
+            continue
+        own = frozenset(as_texts(entry[name]))
+
+        def is_named_elsewhere(text: str, own: frozenset[str] = own) -> bool:
+            return section in _ONE_ENTRY and named[text] > (text in own)
+
+        entry[name] = _expand_list(entry[name], repositories, is_named_elsewhere)
 
 
 def find_wildcards(plugins: Mapping[str, Any]) -> Iterator[Path]:

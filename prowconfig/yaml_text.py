@@ -11,7 +11,7 @@ import contextlib
 import functools
 import re
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -34,6 +34,9 @@ try:
     from yaml._yaml import CParser as _Parser
 except ImportError:  # PyYAML without libyaml: slower, and the same
     from yaml import SafeLoader as _Parser
+
+MOST_ALIASED = 200_000
+"""Values that the aliases of a file may add. Prow takes some 400,000; installations with many have a few thousand."""
 
 DEPTH = 1000
 """How deep lists and maps may be nested. Prow itself stops at 10,000 (encoding/json); nobody needs either."""
@@ -315,6 +318,8 @@ class _Builder:
             raise YamlError(
                 event.start_mark.line + 1, "aliases make it too large: Prow refuses to expand them"
             )
+        if self.aliased > MOST_ALIASED:
+            raise YamlError(event.start_mark.line + 1, f"aliases add more than {MOST_ALIASED} values")
 
     def _tagged(self, event: Any) -> Any:
         try:
@@ -479,6 +484,30 @@ def to_yaml(value: Any) -> str:
     """The value as YAML that Prow reads as the same value; keys in the order given, so that a diff is short."""
     with allow_depth():
         return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def to_yaml_by_key(data: dict[str, Any], sections: Collection[str]) -> str:
+    """The map as `to_yaml` has it; what several keys of a section share is made into text once.
+
+    :param sections: keys of the map whose values are maps, such as jobs by repository.
+    """
+    parts: list[str] = []
+    for name, entries in data.items():
+        if name not in sections or not isinstance(entries, dict) or not entries:
+            parts.append(to_yaml({name: entries}))
+            continue
+        parts.append(to_yaml({name: None}).removesuffix(" null\n") + "\n")
+        bodies: dict[int, str] = {}
+        for key, value in entries.items():
+            head = to_yaml({key: None}).removesuffix(" null\n")
+            if "\n" in head or not head.endswith(":"):  # a long key has a form of its own
+                parts.append(re.sub(r"(?m)^(?=.)", "  ", to_yaml({key: value})))
+                continue
+            if id(value) not in bodies:
+                body = to_yaml({key: value}).removeprefix(head)
+                bodies[id(value)] = re.sub(r"\n(?=[^\n])", "\n  ", body)
+            parts.append(f"  {head}{bodies[id(value)]}")
+    return "".join(parts)
 
 
 def copy_value(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Whatever lies in the folder, the answer is a list of problems, and it comes in time."""
 
+import contextlib
 import os
 import random
 import time
@@ -105,6 +106,38 @@ def test_as_many_problems_as_lines_are_told_in_time_and_in_bounds(tmp_path: Path
     found = find_problems(top)
     assert time.process_time() - started < 6  # 2 s for each of three files of 64 KiB
     assert 300 < len(found) < 1500
+
+
+JOB = "{name: j, spec: {containers: [{image: x}]}}"
+PRESETS = "".join(f"- {{labels: {{x: z}}, tolerations: [{{key: k{n}}}]}}\n" for n in range(600))
+MANY: dict[str, dict[str, str]] = {
+    "jobs of every repository": {"jobs/a.yaml": f"presubmits:\n  '*': [{', '.join([JOB] * 1200)}]\n"},
+    "entries of every repository": {
+        "plugins.yaml": f"triggers: [{', '.join(['{repos: [*]}'] * 1500)}]\n".replace("*", "'*'")
+    },
+    "entries of one": {
+        "plugins.yaml": f"lgtm: [{', '.join(f'{{repos: [me/a{n}]}}' for n in range(3000))}]\n"
+    },
+    "queries": {
+        "config.yaml": f"tide: {{queries: [{', '.join(['{repos: [*], labels: [lgtm]}'] * 400)}]}}\n".replace(
+            "*", "'*'"
+        )
+    },
+    "presets of every job": {
+        "jobs/a.yaml": f"presets:\n{PRESETS}periodics:\n" + "- {name: a, labels: {x: z}}\n" * 900
+    },
+    "aliases": {"config.yaml": f"a: &a [{', '.join(['x'] * 4000)}]\nb: [{', '.join(['*a'] * 48)}]\n"},
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_what_a_file_makes_of_many_repositories_takes_no_longer(name: str, tmp_path: Path):
+    top = write(tmp_path, MANY[name])
+    repositories = [f"me/a{n}" for n in range(150)]
+    started = time.process_time()
+    with contextlib.suppress(ProwFilesError):
+        files.load(top, repositories)
+    assert time.process_time() - started < 4  # 2 s on a quiet machine
 
 
 # -------------------------------------------------------------------------------------------- any files

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from prowconfig.yaml_text import DEPTH, copy_value, read_text, resolve_scalar, to_yaml
+from prowconfig.yaml_text import DEPTH, copy_value, read_text, resolve_scalar, to_yaml, to_yaml_by_key
 
 pytestmark = pytest.mark.unit
 LIMIT = 2.0
@@ -181,3 +181,33 @@ def test_time_grows_with_the_size():
 
     measure(1000)
     assert measure(40_000) < 10 * max(measure(10_000), 0.05)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [
+            {
+                "name": "a",
+                "args": ["x\n  y\n\nz\n", " lead\n", "tail \n", "", "- x", "~", "1e3"],
+                "n": {"k": None},
+            }
+        ],
+        [],
+        None,
+        {"a": [[1, [2]], {}]},
+        ["\u2028\x85\u00e9\U0001f600"],
+    ],
+)
+def test_what_keys_share_is_written_as_if_they_did_not(value: object):
+    data = {"x": 1, "presubmits": {"me/app": value, "y": value}, "presets": [value]}
+    assert to_yaml_by_key(data, ("presubmits", "presets")) == to_yaml(data)
+    # Long texts are folded elsewhere, and long keys are written otherwise: they mean the same.
+    data["presubmits"]["k " * 100] = [value, "two words " * 300]
+    assert read_text("a.yaml", to_yaml_by_key(data, ("presubmits",))).data == data
+
+
+def test_aliases_that_add_more_than_anybody_needs_are_refused():
+    text = f"a: &a [{','.join(['x'] * 4000)}]\nb: [{','.join(['*a'] * 52)}]\n"
+    [problem] = read_text("a.yaml", text).problems
+    assert "more than 200000 values" in problem.reason
