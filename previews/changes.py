@@ -112,6 +112,8 @@ def read(events: Iterable[Mapping[str, Any]], *, drift: bool = False) -> Outcome
 
 _FOLLOWING = re.compile(
     r"^an unhandled error occurred: program exited with non-zero exit code|context canceled$"
+    # The SDK's own line, of a program that a busy machine interrupts a moment too late (CLI 3.276, SDK 3.272).
+    r"|^Resource monitor has terminated, shutting down$"
 )
 
 

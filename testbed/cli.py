@@ -110,11 +110,17 @@ def _change(step: dict[str, Any]) -> Change:
     return Change(op=step["op"], urn=step["urn"], type=step["type"], paths=paths)
 
 
-def exceptions(output: str) -> list[str]:
-    """The last line of every Python traceback in a run's output, which names the exception.
+_CHAINED = (
+    "During handling of the above exception, another exception occurred:",
+    "The above exception was the direct cause of the following exception:",
+)
 
-    KeyboardInterrupt is left out: Pulumi's own language host interrupts a program that still runs when a resource
-    fails, and Python then prints where it was.
+
+def exceptions(output: str) -> list[str]:
+    """The last line of every Python traceback in a run's output, which names the exception; of a chain the last one's.
+
+    KeyboardInterrupt is left out, and a traceback that is cut off: Pulumi's own language host interrupts a program that
+    still runs when a resource fails, and Python then prints where it was, until the host ends it.
     """
     found: list[str] = []
     depth: int | None = None
@@ -122,9 +128,12 @@ def exceptions(output: str) -> list[str]:
         text, spaces = line.strip(), len(line) - len(line.lstrip())
         if text.startswith("Traceback (most recent call last):"):
             depth = spaces
-        elif text and spaces == depth:  # what is called is indented further
+        elif text and depth is not None and spaces <= depth:  # what is called is indented further
+            if spaces == depth:
+                found.append(text)
             depth = None
-            found.append(text)
+        elif text in _CHAINED and found:
+            found.pop()
     return [text for text in found if not text.startswith("KeyboardInterrupt")]
 
 

@@ -20,8 +20,6 @@ from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime import rpc
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import (
-    engine_pb2,
-    engine_pb2_grpc,
     plugin_pb2,
     provider_pb2,
     provider_pb2_grpc,
@@ -185,11 +183,6 @@ def diff(old: Any, new: Any, path: str = "") -> "dict[str, DiffKind]":
     return found
 
 
-def to_replacing(kind: DiffKind) -> DiffKind:
-    """The kind of a change that needs a new resource, from ADD, DELETE or UPDATE."""
-    return _REPLACING[kind]
-
-
 def diff_response(changes: Mapping[str, DiffKind], replaces: Iterable[str] = ()) -> provider_pb2.DiffResponse:
     """The engine's form of `diff`: `replaces` names those of its paths that need a new resource."""
     replaces = list(replaces)
@@ -200,7 +193,7 @@ def diff_response(changes: Mapping[str, DiffKind], replaces: Iterable[str] = ())
         hasDetailedDiff=True,
         detailedDiff={
             path: provider_pb2.PropertyDiff(
-                kind=to_replacing(kind) if path in replaces else kind, inputDiff=True
+                kind=_REPLACING[kind] if path in replaces else kind, inputDiff=True
             )
             for path, kind in changes.items()
         },
@@ -245,23 +238,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             if name in cls.__dict__:
                 setattr(cls, name, guarded(cls.__dict__[name]))
 
-    def __init__(self, engine_address: str, version: str):
+    def __init__(self, version: str):
         self.version = version
         self.cancelled = threading.Event()
         """Set when the engine asks for a cancellation (Ctrl-C): waiting must stop."""
-        self.engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(engine_address))
-
-    def log(
-        self,
-        urn: str,
-        message: str,
-        severity: engine_pb2.LogSeverity.ValueType = engine_pb2.INFO,
-        ephemeral: bool = False,
-    ) -> None:
-        """Show the user a message about a resource; an ephemeral one only replaces its status line."""
-        self.engine.Log(
-            engine_pb2.LogRequest(urn=urn, message=message, severity=severity, ephemeral=ephemeral)
-        )
 
     def Handshake(self, request, context):
         return provider_pb2.ProviderHandshakeResponse(
@@ -272,7 +252,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Attach(self, request, context):  # only when the engine attached by PULUMI_DEBUG_PROVIDERS
-        self.engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(request.address))
         return empty_pb2.Empty()
 
     def GetPluginInfo(self, request, context):
@@ -326,5 +305,5 @@ def main(provider: type[Provider], package: str) -> None:
     """Run a provider plugin; `package` is the PyPI package whose version it claims."""
     serve(
         provider_pb2_grpc.add_ResourceProviderServicer_to_server,
-        provider(engine_address(), package_version(package)),
+        provider(package_version(package)),
     )

@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 Report = Callable[[str], None]
 """Takes one line of progress for the user."""
@@ -47,7 +48,7 @@ class Tool:
     binaries are the names that ensure() knows. package is what `go build` is given, and one binary under all of
     these names is made of it; None builds every `tool` of the go.mod. The versions in ldflags are those of the go.mod,
     which the programs do not know by themselves. seconds is what the build usually takes on two cores that do nothing
-    else, with nothing compiled before but the tools above it.
+    else, with another tool built beside it and nothing compiled before but the tools above it.
 
     edited is a module of the go.mod that is compiled from a copy of its folder: with edits, and with some of its files
     (embedded: from its folder, to the tool's) where the tool's main.go embeds them. Its sum is checked before.
@@ -78,7 +79,7 @@ TOOLS = (
     Tool(
         name="pulumi-kubernetes",
         binaries=("pulumi-resource-kubernetes",),
-        seconds=400,
+        seconds=660,
         package=".",
         ldflags=f"-s -w -X {_KUBERNETES_PROVIDER}/pkg/version.Version=4.34.2",
         edited=_KUBERNETES_PROVIDER,
@@ -119,14 +120,14 @@ TOOLS = (
             "status-reconciler",
             "tide",
         ),
-        seconds=200,
+        seconds=360,
     ),
     # Not taken from PATH: these go into container images and must be static.
-    Tool(name="coredns", binaries=("coredns",), seconds=100, package="."),
+    Tool(name="coredns", binaries=("coredns",), seconds=180, package="."),
     Tool(
         name="versitygw",
         binaries=("versitygw",),
-        seconds=80,
+        seconds=150,
         package="github.com/versity/versitygw/cmd/versitygw",
         ldflags="-s -w -X main.Version=v1.8.0",
     ),
@@ -134,7 +135,7 @@ TOOLS = (
     Tool(
         name="etcd",
         binaries=("etcd",),
-        seconds=50,
+        seconds=80,
         package="go.etcd.io/etcd/server/v3",
         version_args=("--version",),
         at_least=(3, 5),
@@ -143,7 +144,7 @@ TOOLS = (
     Tool(
         name="kubernetes",
         binaries=("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"),
-        seconds=250,
+        seconds=270,
         package=".",
         ldflags="-s -w -X k8s.io/component-base/version.gitVersion=v1.36.1",
         version_args=("--version",),
@@ -153,7 +154,7 @@ TOOLS = (
     Tool(
         name="pulumi",
         binaries=("pulumi",),
-        seconds=200,
+        seconds=260,
         ldflags="-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.276.0",
         version_args=("version",),
         at_least=(3, 259),
@@ -163,7 +164,7 @@ TOOLS = (
     Tool(
         name="buildkit",
         binaries=("buildctl", "buildkitd", "rootlesskit"),
-        seconds=120,
+        seconds=230,
         ldflags="-s -w -X github.com/moby/buildkit/version.Version=v0.34.2",
     ),
     Tool(
@@ -326,17 +327,21 @@ def locked(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                waiting()
-                waiting = lambda: None  # noqa: E731
-            if stop and stop.is_set():
-                raise ToolError(f"gave up waiting for {path}")
-            time.sleep(0.1)
+        if not _take(lock):
+            waiting()
+            while not _take(lock):
+                if stop and stop.is_set():
+                    raise ToolError(f"gave up waiting for {path}")
+                time.sleep(0.1)
         yield
+
+
+def _take(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _installed(tool: Tool, binary: str) -> Path | None:

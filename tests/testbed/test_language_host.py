@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.cli import Pulumi, PulumiError
+from testbed.cli import Pulumi, PulumiError, exceptions
 from testbed.standins import stage
 
 from .projects import project, write
@@ -110,6 +110,7 @@ def test_failures_of_the_program_are_shown(tmp_path: Path) -> None:
             assert text in run.output, (what, text, run.output)
         for text in hidden:
             assert text not in run.output, (what, text, run.output)
+        assert bool(exceptions(run.output)) == ("Traceback" in run.output), (what, run.output)
     with pytest.raises(PulumiError, match="Missing required configuration"):
         pulumi.preview()
     (pulumi.project / "__main__.py").unlink()

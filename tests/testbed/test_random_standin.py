@@ -67,7 +67,7 @@ def test_imports():
 
 
 def check(kind: str, news: dict) -> tuple[dict, list[str]]:
-    answer = Random("127.0.0.1:1", "1").Check(pb.CheckRequest(type=kind, news=encode(news)), None)
+    answer = Random("1").Check(pb.CheckRequest(type=kind, news=encode(news)), None)
     return decode(answer.inputs), [f.reason for f in answer.failures]
 
 
@@ -84,7 +84,7 @@ def test_inputs_are_checked():
 def test_every_change_needs_a_new_value():
     def diff(old: dict, new: dict) -> list[str]:
         request = pb.DiffRequest(old_inputs=encode(old), news=encode(new))
-        return list(Random("127.0.0.1:1", "1").Diff(request, None).replaces)
+        return list(Random("1").Diff(request, None).replaces)
 
     assert diff({"length": 1}, {"length": 1}) == []
     assert diff({"length": 1}, {"length": 2}) == ["length"]

@@ -202,10 +202,14 @@ def test_an_interrupted_build_leaves_neither_files_nor_compilers(tmp_path: Path,
 import os, signal, sys
 from pathlib import Path
 from testbed import tools
-def make(out):
-    (out / "half").write_text("")
-    tools.run_logged("slow", ["sh", "-c", "echo $$ > {tmp_path}/pid; sleep 60; true"], Path("/"), {{}}, print)
-tools.built(tools.cache_dir() / "tools" / "slow", "slow", make)
+def build(tool, report, step, stop):
+    def make(out):
+        (out / "half").write_text("")
+        command = ["sh", "-c", "echo $$ > {tmp_path}/pid; sleep 60; true"]
+        tools.run_logged("slow", command, Path("/"), {{}}, print, stop=stop)
+    return tools.built(tools.cache_dir() / "tools" / "slow", "slow", make, stop=stop)
+tools._built = build
+tools.ensure(["pause"])
 """
     child = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 10

@@ -112,6 +112,13 @@ def test_a_program_that_only_ended_says_at_least_that():
     assert read([events.diagnostic("error", ended)]).errors == (ended,)
 
 
+def test_that_the_engine_no_longer_answers_the_program_is_not_told_beside_the_reason():
+    told = [events.diagnostic("error", "1 setting to mend")]
+    slow = events.diagnostic("error", "Resource monitor has terminated, shutting down\n")
+    assert read([*told, slow]).errors == ("1 setting to mend",)
+    assert read([slow]).errors == ("Resource monitor has terminated, shutting down",)
+
+
 def test_a_stack_trace_is_cut_to_what_went_wrong():
     text = (
         "Program failed with an unhandled exception:\nTraceback (most recent call last):\n"
