@@ -268,7 +268,7 @@ BROKEN = [
     # config.yaml
     judged("log level", {"config.yaml": "log_level: inof\n"}, f"{C}:1"),
     judged(
-        "job types", {"config.yaml": "github_reporter:\n  job_types_to_report:\n  - periodic\n"}, f"{C}:2"
+        "job types", {"config.yaml": "github_reporter:\n  job_types_to_report:\n  - periodic\n"}, f"{C}:3"
     ),
     judged("slack channel", {"config.yaml": "slack_reporter_configs:\n  '*': {}\n"}, f"{C}:1"),
     judged("tide query for nothing", {"config.yaml": "tide:\n  queries:\n  - labels: [lgtm]\n"}, f"{C}:3"),
