@@ -116,7 +116,7 @@ def check_image_tag(context: Context) -> Iterator[Problem]:
         reason = "is not of the form vYYYYMMDD-<commit>: what differs between releases cannot be checked"
         if tag == "latest" or tag.startswith("latest-"):
             reason = "names another release of Prow every day, so a pod that restarts may run another one"
-        pulumi.log.warn(f"prow:{name} is {context.show(name)}, which {reason}; {TABLE[name].fix}")
+        pulumi.log.warn(f"prow:{name} is {context.show(name)}, which {reason}; fix: {TABLE[name].fix}")
 
 
 def check_config_repository(context: Context) -> Iterator[Problem]:
