@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pulumi
 
@@ -115,17 +116,13 @@ def read_files(
         raise ConfigurationError(error) from None
     image = f"{_known(options.images.registry, 'registry.example')}/{judgement.NAME}:{tag}"
     judge = judgement.find_checkconfig(options.check_configuration, image)
-    reporters = None
-    if options.slack is not None:
-        channel = _known(options.slack.channel, "example")
-        reporters = slack.reporter_configs(channel, options.slack.job_states)
     configuration.check(
         files,
         namespace=_known(options.namespace, "prow"),
         job_namespace=job_namespace,
         checkconfig=judge,
         job_logs=job_logs,
-        slack_reporter_configs=reporters,
+        slack_reporter_configs=_preview_reporters(options.slack),
     )
     if judge is None and pulumi.runtime.is_dry_run():
         pulumi.log.info(judgement.describe(options.check_configuration, image))
@@ -295,6 +292,13 @@ class Prow(pulumi.ComponentResource):
                 depends_on=[config_maps, *([self.prowjob_crd] if self.prowjob_crd is not None else [])],
             ),
         )
+
+
+def _preview_reporters(reported: Slack | None) -> dict[str, Any] | None:
+    """What config.yaml has of Slack, before anything is registered."""
+    if reported is None:
+        return None
+    return slack.reporter_configs(_known(reported.channel, "example"), reported.job_states)
 
 
 def _known(value: pulumi.Input[str] | None, example: str) -> str:

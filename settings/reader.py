@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 import pulumi
 from pulumi.runtime import is_config_secret
 
+from settings.context import Context
 from settings.groups import GROUPS, TABLE, Setting, Settings, list_settings
 from settings.parsers import Parser, Scalar
-from settings.rules import RULES, Context
+from settings.rules import RULES
 
 G = TypeVar("G")
 MOST_PROBLEMS = 10

@@ -1,7 +1,6 @@
 """What must hold between settings. Each rule looks at settings that are right by themselves."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import pulumi
 
@@ -10,37 +9,9 @@ from components.relay_catalog import RELAYS
 from components.storage import GoogleKey, S3Key
 from prowconfig.release import UNKNOWN_DATE, parse_release
 from settings import checks
-from settings.groups import TABLE, Settings
-from settings.parsers import entry_of, remove_command, set_command, show
-
-Problem = tuple[str, str, str]
-"""Where, why, and the command that fixes it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Context:
-    """What the rules look at."""
-
-    settings: Settings
-    wrong: frozenset[str]
-    """Names of settings that have a problem of their own; `settings` has their defaults."""
-    hidden: frozenset[str]
-    """Names of settings that are stored as secrets; their values are in no message."""
-    contexts: Sequence[str] | None
-    """Contexts of the user's kubeconfig; None: not known."""
-
-    def is_set(self, name: str) -> bool:
-        """Whether a setting whose default is empty has a value, right or wrong."""
-        return name in self.wrong or self.settings.get_value(name) is not None
-
-    def show(self, name: str) -> str:
-        """The value of a setting for a message."""
-        return "a secret" if name in self.hidden else show(self.settings.get_value(name))
-
-    def are_right(self, *names: str) -> bool:
-        """Whether none of these settings has a problem of its own."""
-        return self.wrong.isdisjoint(names)
-
+from settings.context import Context, Problem
+from settings.groups import TABLE
+from settings.parsers import entry_of, remove_command, set_command
 
 Rule = Callable[[Context], Iterator[Problem]]
 CREDENTIALS = {
@@ -165,7 +136,7 @@ def check_image_tag(context: Context) -> Iterator[Problem]:
         reason = "is not of the form vYYYYMMDD-<commit>: what differs between releases cannot be checked"
         if tag == "latest" or tag.startswith("latest-"):
             reason = "names another release of Prow every day, so a pod that restarts may run another one"
-        pulumi.log.warn(f"prow:{name} is {context.show(name)}, which {reason}; {TABLE[name].fix}")
+        pulumi.log.warn(f"prow:{name} is {context.show(name)}, which {reason}; fix: {TABLE[name].fix}")
 
 
 def check_config_repository(context: Context) -> Iterator[Problem]:
