@@ -89,11 +89,10 @@ def check_namespaces(context: Context) -> Iterator[Problem]:
     """Jobs run code of pull requests: next to Prow's secrets they could mount them."""
     prow = context.settings.prow
     if prow.namespace == prow.job_namespace and context.are_right("namespace", "jobNamespace"):
-        yield (
-            "jobNamespace",
-            f"is {context.show('namespace')} as well as namespace",
-            TABLE["jobNamespace"].fix,
-        )
+        fix = TABLE["jobNamespace"].fix
+        if prow.namespace == TABLE["jobNamespace"].default:  # which that command would set
+            fix = set_command("jobNamespace", "prow-jobs")
+        yield "jobNamespace", f"is {context.show('namespace')} as well as namespace", fix
 
 
 def check_components(context: Context) -> Iterator[Problem]:
