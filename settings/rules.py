@@ -98,10 +98,12 @@ def check_namespaces(context: Context) -> Iterator[Problem]:
 def check_components(context: Context) -> Iterator[Problem]:
     """The components without which no job is run and reported are there."""
     chosen = context.settings.prow.components
-    for name in REQUIRED:
-        if name not in chosen and context.are_right("components"):
-            fix = set_command(f"components[{len(chosen)}]", name)
-            yield "components", f"lacks {name}, without which no job is run and reported", fix
+    if not context.are_right("components"):
+        return
+    missing = [name for name in REQUIRED if name not in chosen]
+    for index, name in enumerate(missing, start=len(chosen)):  # whoever runs every command has all of them
+        fix = set_command(f"components[{index}]", name)
+        yield "components", f"lacks {name}, without which no job is run and reported", fix
 
 
 def check_image_tag(context: Context) -> Iterator[Problem]:

@@ -196,6 +196,12 @@ def test_a_component_without_which_nothing_is_reported_cannot_be_left_out(config
     assert f"prow:components lacks {missing}" in errors(configure(components=chosen))
 
 
+def test_the_commands_that_add_missing_components_do_not_overwrite_each_other(configure):
+    text = errors(configure(components=["deck"]))
+    for index, name in enumerate((name for name in REQUIRED if name != "deck"), start=1):
+        assert f"fix: pulumi config set --path 'components[{index}]' {name}\n" in f"{text}\n"
+
+
 def load_storage(config):
     return load(config).storage
 
