@@ -8,7 +8,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.config_updater import ANNOTATION
-from components.judgement import Judgement, JudgementArgs
+from components.judgement import PATHS, Judgement, JudgementArgs
 from components.objects import labels, name_of
 from prowconfig.checkconfig import Checkconfig, translate
 from prowconfig.files import ProwFiles
@@ -138,7 +138,7 @@ class Configuration(pulumi.ComponentResource):
             files=files,
             binary=binary,
             image=args.checkconfig_image,
-            translate=lambda log: translate(log, args.files),
+            translate=lambda log: translate(log, args.files, PATHS),
         )
         return [Judgement(name, judge, pulumi.ResourceOptions(parent=self))]
 
