@@ -175,13 +175,16 @@ def find_checkconfig(place: str, image: str) -> Checkconfig | None:
 def describe(place: str, image: str) -> str:
     """Tell who judges where this machine has no checkconfig, and how to get one."""
     release = image.rpartition(":")[2]
+    install = f"To have it here: {describe_install(release)}"
+    if place == NONE:
+        nobody = "prow:checkConfiguration is none, and checkconfig is not on the path"
+        return f"Nobody judges Prow's configuration: {nobody}. {install}"
     cluster = f"`pulumi up` has that of Prow {release} judge it on the cluster before it reaches Prow"
     where = {
         CLUSTER: f"is not on the path: {cluster}",
         EVERYWHERE: f"is not on the path, nor is docker or podman: {cluster}",
-        NONE: "is not on the path, and with prow:checkConfiguration none no other judges it",
     }[place]
-    return f"Prow's configuration is not judged yet. checkconfig {where}. To have it here: {describe_install(release)}"
+    return f"Prow's configuration is not judged yet. checkconfig {where}. {install}"
 
 
 def digest(data: Mapping[str, str]) -> str:

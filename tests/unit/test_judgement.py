@@ -363,4 +363,5 @@ def test_who_could_not_be_asked_is_told_in_one_line_with_the_command_that_gets_i
     text = describe(place, IMAGE)
     assert "\n" not in text
     assert text.endswith("go install sigs.k8s.io/prow/cmd/checkconfig@7593870dc")
-    assert ("`pulumi up`" in text) == (place != NONE)
+    assert ("`pulumi up`" in text) == ("is not judged yet" in text) == (place != NONE)
+    assert ("Nobody judges" in text) == (place == NONE)
