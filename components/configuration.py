@@ -8,7 +8,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.config_updater import ANNOTATION
-from components.judgement import Judgement, JudgementArgs
+from components.judgement import PATHS, Judgement, JudgementArgs
 from components.objects import labels, name_of
 from prowconfig.checkconfig import Checkconfig, translate
 from prowconfig.files import ProwFiles
@@ -59,8 +59,11 @@ class Configuration(pulumi.ComponentResource):
 
     What config-updater writes (components/config_updater.py says what, and why not `config`) gets its first content
     here and is left alone from then on: `ignore_changes` holds for `up`, for `refresh`, and for the fields that the
-    provider applies. Once it is the stack's again, the object is made anew: the API server would keep what hook has
-    added, since server-side apply takes away only what the same manager applied.
+    provider applies. Where the writer changes, the object is made anew with the files of the checkout. When
+    config-updater gets it, nothing else would bring these files in: `ignore_changes` takes the old inputs for an update,
+    but not for a replacement (continueStepsFromDiff in pkg/resource/deploy/step_generator.go of pulumi/pulumi). When the
+    stack gets it back, the API server would keep what hook has added, since server-side apply takes away only what the
+    same manager applied.
     """
 
     config: pulumi.Output[str]
@@ -109,7 +112,7 @@ class Configuration(pulumi.ComponentResource):
                     parent=self,
                     depends_on=judgement,
                     ignore_changes=["data"] if writer else [],
-                    replace_on_changes=[] if writer else [f'metadata.annotations["{ANNOTATION}"]'],
+                    replace_on_changes=[f'metadata.annotations["{ANNOTATION}"]'],
                     delete_before_replace=True,  # the new one has the same name
                 ),
             )
@@ -135,7 +138,7 @@ class Configuration(pulumi.ComponentResource):
             files=files,
             binary=binary,
             image=args.checkconfig_image,
-            translate=lambda log: translate(log, args.files),
+            translate=lambda log: translate(log, args.files, PATHS),
         )
         return [Judgement(name, judge, pulumi.ResourceOptions(parent=self))]
 
