@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prowconfig import release as releases
+from prowconfig.duration import is_duration
 from prowconfig.problem import Path, Problem
 from prowconfig.release import Release
 from prowconfig.scope import Findings
-from prowconfig.types import is_duration
 from prowconfig.values import as_list, as_map, as_text, as_texts, get_in, shorten, suggest
 from prowconfig.yaml_text import YamlFile
 
