@@ -12,8 +12,9 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from prowconfig import rules, schema, scope, types, updater
-from prowconfig.jobs import JobContext, check_job, iterate_jobs, select_presets
+from prowconfig.jobs import JobContext, check_job, iterate_jobs
 from prowconfig.locate import locate
+from prowconfig.presets import select_presets
 from prowconfig.problem import Problem, ProwFilesError
 from prowconfig.reading import FolderFiles, read_folder
 from prowconfig.release import Release, parse_release
