@@ -22,6 +22,7 @@ options = ProwOptions(
     images=settings.images,
     namespace=settings.prow.namespace,
     job_namespace=settings.prow.job_namespace,
+    jobs=settings.jobs,
     components=settings.prow.components,
     replicas=settings.prow.replicas,
     storage=settings.storage if settings.storage.kind != "none" else None,

@@ -30,8 +30,12 @@ class Need(Enum):
     """The Slack token, where there is one."""
     BUILD_CLUSTERS = auto()
     """The kubeconfig of the build clusters, where there is one."""
-    STORAGE = auto()
-    """The bucket of the jobs' logs, where there is one."""
+    LOGS = auto()
+    """What jobs have stored, to read it; where there is a bucket for it."""
+    REPORTS = auto()
+    """The same bucket, to add how jobs have ended."""
+    STATE = auto()
+    """A bucket for what Prow remembers, where there is one."""
 
 
 class Feature(Enum):
@@ -100,11 +104,19 @@ MOUNTS: tuple[Mount, ...] = (
         path="/etc/kubeconfig",
         flags=("--kubeconfig={path}/config",),
     ),
-    Mount(
-        need=Need.STORAGE,
-        volume="storage",
-        path="/etc/storage",
-        flags=("--{provider}-credentials-file={path}/service-account.json",),
+    *(
+        # Each with a key of its own.
+        Mount(
+            need=need,
+            volume=volume,
+            path="/etc/storage",
+            flags=("--{provider}-credentials-file={path}/service-account.json",),
+        )
+        for need, volume in (
+            (Need.LOGS, "storage-read"),
+            (Need.REPORTS, "storage-write"),
+            (Need.STATE, "storage-state"),
+        )
     ),
 )
 """Where each need is mounted, in the order of a pod's volumes and flags."""
@@ -151,7 +163,8 @@ class ServicePort:
 class ProwComponent:
     """One of Prow's components. Its ServiceAccount, Service and Deployment have its name.
 
-    Flags may have `{github_endpoint}`, the REST endpoint of GitHub, and `{bucket_url}`, the URL of the jobs' logs.
+    Flags may have `{github_endpoint}`, the REST endpoint of GitHub, and `{state_url}`, the URL of the bucket for
+    what Prow remembers.
     """
 
     name: str
@@ -248,12 +261,12 @@ HOOK = ProwComponent(
 
 TIDE = ProwComponent(
     name="tide",
-    needs=frozenset({Need.CONFIG, Need.GITHUB, Need.STORAGE}),
+    needs=frozenset({Need.CONFIG, Need.GITHUB, Need.STATE}),
     args=("--dry-run=false",),
     args_for={
-        Need.STORAGE: (
-            "--history-uri={bucket_url}/tide/history.json",
-            "--status-path={bucket_url}/tide/status",
+        Need.STATE: (
+            "--history-uri={state_url}/tide/history.json",
+            "--status-path={state_url}/tide/status",
         )
     },
     clones=True,
@@ -283,10 +296,10 @@ GHPROXY = ProwComponent(
 
 DECK = ProwComponent(
     name="deck",
-    needs=frozenset({Need.CONFIG, Need.PLUGINS, Need.GITHUB, Need.BUILD_CLUSTERS, Need.STORAGE}),
+    needs=frozenset({Need.CONFIG, Need.PLUGINS, Need.GITHUB, Need.BUILD_CLUSTERS, Need.LOGS}),
     args=(f"--hook-url={HOOK.url('/plugin-help')}",),
     args_with={TIDE.name: (f"--tide-url={TIDE.url('/')}",)},
-    args_for={Need.STORAGE: ("--spyglass=true",)},
+    args_for={Need.LOGS: ("--spyglass=true",)},
     clones=True,
     rules=(_prowjobs("get", "list", "watch"),),
     job_rules=(PolicyRule(groups=("",), resources=("pods/log",), verbs=("get",)),),
@@ -299,12 +312,12 @@ DECK = ProwComponent(
 CRIER = ProwComponent(
     name="crier",
     # Not BUILD_CLUSTERS: crier reads pods only with --kubernetes-blob-storage-workers.
-    needs=frozenset({Need.CONFIG, Need.GITHUB, Need.SLACK, Need.STORAGE}),
+    needs=frozenset({Need.CONFIG, Need.GITHUB, Need.SLACK, Need.REPORTS}),
     args=("--github-workers=2",),
     # Not --kubernetes-blob-storage-workers (podinfo.json) as well: these put a finalizer on the pod of each job
     # that only they take off. A job that runs while the stack is destroyed, or a bucket that is not reached, would
     # keep its pod, and so the jobs' namespace, from ever being gone.
-    args_for={Need.STORAGE: ("--blob-storage-workers=2",)},
+    args_for={Need.REPORTS: ("--blob-storage-workers=2",)},
     rules=(_prowjobs("get", "list", "watch", "patch"),),
     liveness=METRICS,
     readiness=METRICS,
@@ -353,9 +366,9 @@ PROW_CONTROLLER_MANAGER = ProwComponent(
 
 STATUS_RECONCILER = ProwComponent(
     name="status-reconciler",
-    needs=frozenset({Need.CONFIG, Need.PLUGINS, Need.GITHUB, Need.STORAGE}),
+    needs=frozenset({Need.CONFIG, Need.PLUGINS, Need.GITHUB, Need.STATE}),
     args=("--dry-run=false", "--continue-on-error=true"),
-    args_for={Need.STORAGE: ("--status-path={bucket_url}/status-reconciler/status",)},
+    args_for={Need.STATE: ("--status-path={state_url}/status-reconciler/status",)},
     rules=(_prowjobs("create"),),
     liveness=PPROF,
     readiness=PPROF,

@@ -11,6 +11,7 @@ import pulumi_kubernetes as kubernetes
 from components import github_account
 from components.github_account import GitHubAccount
 from components.objects import labels, name_of
+from components.storage import Access
 from components.webhook_secret import GENERATION, one_at_a_time
 
 
@@ -19,11 +20,11 @@ class StorageCredentials:
     """Credentials of a bucket, as Prow reads them."""
 
     name: str
-    """Name of the Secret."""
+    """Name of the Secret, with `-read` and `-state` behind it for those that only read logs or state."""
     key: str
     """Its one key, the name of the file."""
-    content: pulumi.Input[str]
-    """What is in the file."""
+    contents: Mapping[Access, pulumi.Input[str]]
+    """What is in the file, for each access."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +50,8 @@ class CredentialsArgs:
 class Credentials(pulumi.ComponentResource):
     """Secrets `hmac-token`, `github-token` and, where there is a value, `slack-token`, `kubeconfig` and the log storage's.
 
-    The jobs' namespace has what decoration mounts into a job's pod: the storage's and, only when clonerefs is to use it,
-    the bot's token or the App's key (`s3_credentials_secret` ... and `oauth_token_secret` or
+    The jobs' namespace has what decoration mounts into a job's pod: the key for uploads and, only when clonerefs is to use
+    it, the bot's token or the App's key (`s3_credentials_secret` ... and `oauth_token_secret` or
     `github_app_private_key_secret` of Prow's decoration configuration). Whoever may write jobs can read both there.
     Containers read all of them as mounted files.
     """
@@ -63,10 +64,10 @@ class Credentials(pulumi.ComponentResource):
     """Name of the Secret with key `token`, or None."""
     kubeconfig: pulumi.Output[str] | None = None
     """Name of the Secret with key `config`, or None."""
-    storage: pulumi.Output[str] | None = None
-    """Name of the Secret with the credentials of the log storage, or None."""
-    storage_digest: pulumi.Output[str] | None = None
-    """Changes with those credentials, and shows nothing of them."""
+    storage: Mapping[Access, pulumi.Output[str]]
+    """Names of the Secrets with the credentials of the log storage, none without it."""
+    storage_digests: Mapping[Access, pulumi.Output[str]]
+    """Each changes with those credentials, and shows nothing of them."""
 
     def __init__(self, name: str, args: CredentialsArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Credentials", name, None, opts)
@@ -85,15 +86,17 @@ class Credentials(pulumi.ComponentResource):
         if args.build_clusters is not None:
             data = {"config": pulumi.Output.secret(args.build_clusters)}
             self.kubeconfig = self._make_secret("kubeconfig", "kubeconfig", args.namespace, data)
+        self.storage, self.storage_digests = {}, {}
         if args.storage is not None:
-            self._make_storage(args, args.storage)
+            self.storage = self._make_storage(args, args.storage)
+            self.storage_digests = {access: _digest(args.storage.contents[access]) for access in self.storage}
         self.register_outputs(
             {
                 "hmacToken": self.hmac_token,
                 "githubToken": self.github_token,
                 "slackToken": self.slack_token,
                 "kubeconfig": self.kubeconfig,
-                "storage": self.storage,
+                "storage": {access.value: secret for access, secret in self.storage.items()},
             }
         )
 
@@ -136,15 +139,29 @@ class Credentials(pulumi.ComponentResource):
         )
         return name_of(made)
 
-    def _make_storage(self, args: CredentialsArgs, credentials: StorageCredentials) -> None:
-        data = {credentials.key: pulumi.Output.secret(credentials.content)}
-        self.storage = self._make_secret("storage", credentials.name, args.namespace, data)
-        self._make_secret("storage-jobs", credentials.name, args.job_namespace, data)
-        self.storage_digest = pulumi.Output.unsecret(
-            pulumi.Output.from_input(credentials.content).apply(
-                lambda content: hashlib.sha256(content.encode()).hexdigest()
-            )
-        )
+    def _make_storage(
+        self, args: CredentialsArgs, credentials: StorageCredentials
+    ) -> dict[Access, pulumi.Output[str]]:
+        """The Secrets with the credentials; names of those for Prow's components."""
+
+        def make(
+            access: Access, resource: str, suffix: str, namespace: pulumi.Input[str]
+        ) -> pulumi.Output[str]:
+            data = {credentials.key: pulumi.Output.secret(credentials.contents[access])}
+            return self._make_secret(resource, credentials.name + suffix, namespace, data)
+
+        make(Access.UPLOAD, "storage-jobs", "", args.job_namespace)
+        return {
+            Access.WRITE: make(Access.WRITE, "storage", "", args.namespace),
+            Access.READ: make(Access.READ, "storage-read", "-read", args.namespace),
+            Access.STATE: make(Access.STATE, "storage-state", "-state", args.namespace),
+        }
+
+
+def _digest(content: pulumi.Input[str]) -> pulumi.Output[str]:
+    return pulumi.Output.unsecret(
+        pulumi.Output.from_input(content).apply(lambda text: hashlib.sha256(text.encode()).hexdigest())
+    )
 
 
 def render_hook_tokens(hmacs: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """Where Prow lives: its namespace, the namespace of the jobs' pods, and the ProwJob type."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import yaml
 
+from components.jobs import Jobs
 from components.objects import labels, name_of
 
 CRD_FILE = Path(__file__).parent / "prowjob_crd.yaml"
@@ -18,12 +19,14 @@ CLUSTER = "prow-stack/cluster"
 
 @dataclass(frozen=True, kw_only=True)
 class NamespacesArgs:
-    """Names of the two namespaces."""
+    """The two namespaces."""
 
     namespace: pulumi.Input[str] = "prow"
     """Of Prow's components and of the ProwJobs."""
     job_namespace: pulumi.Input[str] = "test-pods"
     """Of the pods that run jobs."""
+    jobs: Jobs = field(default_factory=Jobs)
+    """What the pods that run jobs may be and take."""
     install_crd: bool = True
     """Whether the ProwJob type is made, which a cluster has once."""
     context: str = ""
@@ -76,17 +79,63 @@ class Namespaces(pulumi.ComponentResource):
         rest = pulumi.ResourceOptions(parent=self, depends_on=[prow])
         jobs = kubernetes.core.v1.Namespace(
             f"{name}-jobs",
-            # No standard is enforced here: what a job's pod may do is for whoever writes the job to say.
-            metadata={"name": args.job_namespace, "labels": labels()},
+            metadata={
+                "name": args.job_namespace,
+                "labels": labels()
+                | {
+                    "pod-security.kubernetes.io/enforce": args.jobs.pod_security,
+                    "pod-security.kubernetes.io/warn": "restricted",
+                },
+            },
             opts=rest,
         )
+        self.namespace = name_of(prow)
+        self.job_namespace = name_of(jobs)
+        # Prow mounts no token into a pod that names no ServiceAccount (ProwJobToPod in pkg/pod-utils/decorate); this is for
+        # those that name this one, and for pods that Prow does not make.
+        kubernetes.core.v1.ServiceAccountPatch(
+            f"{name}-jobs-account",
+            metadata={"name": "default", "namespace": self.job_namespace, "labels": labels()},
+            automount_service_account_token=False,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self._limit_jobs(name, args)
         if args.install_crd:
             self.prowjob_crd = kubernetes.apiextensions.v1.CustomResourceDefinition(
                 f"{name}-prowjob", **read_prowjob_crd(), opts=rest
             )
-        self.namespace = name_of(prow)
-        self.job_namespace = name_of(jobs)
         self.register_outputs({"namespace": self.namespace, "jobNamespace": self.job_namespace})
+
+    def _limit_jobs(self, name: str, args: NamespacesArgs) -> None:
+        child = pulumi.ResourceOptions(parent=self)
+        metadata = kubernetes.meta.v1.ObjectMetaArgs(
+            name="jobs", namespace=self.job_namespace, labels=labels()
+        )
+        if args.jobs.limits:
+            amounts: dict[str, dict[str, pulumi.Input[str]]] = {}
+            for entry, amount in args.jobs.limits.items():
+                kind, _, resource = entry.partition(".")
+                amounts.setdefault(kind, {})[resource] = amount
+            kubernetes.core.v1.LimitRange(
+                f"{name}-job-limits",
+                metadata=metadata,
+                spec=kubernetes.core.v1.LimitRangeSpecArgs(
+                    limits=[
+                        kubernetes.core.v1.LimitRangeItemArgs(
+                            type="Container",
+                            default=amounts.get("default"),
+                            default_request=amounts.get("defaultRequest"),
+                            min=amounts.get("min"),
+                            max=amounts.get("max"),
+                        )
+                    ]
+                ),
+                opts=child,
+            )
+        if args.jobs.quota:
+            kubernetes.core.v1.ResourceQuota(
+                f"{name}-job-quota", metadata=metadata, spec={"hard": args.jobs.quota}, opts=child
+            )
 
 
 def same_cluster(context: str) -> Callable[[pulumi.ResourceHookArgs], None]:

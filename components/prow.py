@@ -1,7 +1,7 @@
 """Prow as a whole: from secrets and settings to running components, in the order in which data flows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from components.configuration import Configuration, ConfigurationArgs, Configura
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
 from components.github_account import GitHubAccount, web_url
 from components.images import Images
-from components.log_store import ACCESS_KEY, LogStore, LogStoreArgs
+from components.jobs import Jobs
+from components.log_store import LogStore, LogStoreArgs
 from components.namespaces import Namespaces, NamespacesArgs
 from components.repository import Repository
 from components.rotation import Rotation, RotationArgs
 from components.services import Services, ServicesArgs
 from components.slack import Slack
-from components.storage import KEY, Storage, make_job_logs, preview_job_logs
+from components.storage import KEY, Access, Storage, make_job_logs, preview_job_logs
 from components.workload import Workloads, WorkloadsArgs
 from prowconfig.checkconfig import CLUSTER, NONE
 from prowconfig.files import ProwFiles, load
@@ -39,6 +40,8 @@ class ProwOptions:
     """Namespace of Prow's components and of the ProwJobs. It is made."""
     job_namespace: pulumi.Input[str] = "test-pods"
     """Namespace of the jobs' pods. It is made."""
+    jobs: Jobs = field(default_factory=Jobs)
+    """What they may be and take."""
     components: Sequence[str] = tuple(CATALOG)
     """Names of the components to run; the catalog's REQUIRED must be among them."""
     replicas: int = 1
@@ -105,6 +108,7 @@ def read_files(
             github_url=web_url(_known(options.github.endpoint, "https://github.example")),
             config_updater=str(options.config_updater) if options.config_updater else "",
             clusters=clusters,
+            pod_security=options.jobs.pod_security,
             slack=options.slack is not None,
             release=parse_release(tag),
         )
@@ -153,6 +157,7 @@ class Prow(pulumi.ComponentResource):
             NamespacesArgs(
                 namespace=self._options.namespace,
                 job_namespace=self._options.job_namespace,
+                jobs=self._options.jobs,
                 install_crd=self._options.install_crd,
                 context=self._args.context,
                 cluster_uid=self._args.cluster_uid,
@@ -203,6 +208,7 @@ class Prow(pulumi.ComponentResource):
                     namespace=self.namespace,
                     node_address=self._args.node_address,
                     bucket=storage.bucket,
+                    state_bucket=storage.bucket_for_state,
                     region=storage.region,
                     size=storage.size,
                 ),
@@ -213,10 +219,14 @@ class Prow(pulumi.ComponentResource):
                 bucket=storage.bucket,
                 region=storage.region,
                 endpoint=store.endpoint,
-                access_key=ACCESS_KEY,
-                secret_key=store.secret_key,
+                access_key=store.keys[Access.WRITE].access_key,
+                secret_key=store.keys[Access.WRITE].secret_key,
+                upload_key=store.keys[Access.UPLOAD],
+                read_key=store.keys[Access.READ],
+                state_key=store.keys[Access.STATE],
             )
-        return StorageCredentials(name=storage.secret_name, key=KEY, content=storage.render_credentials())
+        contents = {access: storage.render_credentials(access) for access in Access}
+        return StorageCredentials(name=storage.secret_name, key=KEY, contents=contents)
 
     def _make_configuration(self) -> Configuration:
         options = self._options
@@ -256,7 +266,7 @@ class Prow(pulumi.ComponentResource):
             "github": credentials.github_token,
             "slack": credentials.slack_token,
             "kubeconfig": credentials.kubeconfig,
-            "storage": credentials.storage,
+            **{f"storage-{access.value}": secret for access, secret in credentials.storage.items()},
         }
         return Workloads(
             f"{self._name}-components",
@@ -268,7 +278,10 @@ class Prow(pulumi.ComponentResource):
                 github=options.github,
                 volumes={volume: source for volume, source in volumes.items() if source is not None},
                 storage=options.storage,
-                storage_digest=credentials.storage_digest,
+                digests={
+                    f"storage-{access.value}": digest
+                    for access, digest in credentials.storage_digests.items()
+                },
                 replicas=options.replicas,
                 features={Feature.CONFIG_UPDATER} if options.config_updater else frozenset(),
             ),

@@ -7,6 +7,7 @@ pkg/apis/prowjobs/v1/types.go of kubernetes-sigs/prow; credentials: pkg/io/provi
 
 import json
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import pulumi
@@ -33,6 +34,40 @@ LENSES: list[dict[str, Any]] = [
 ]
 
 
+class Access(Enum):
+    """What somebody does with the buckets, and so with which key."""
+
+    UPLOAD = "upload"
+    """The pod of a job adds its log and its artifacts. Whoever writes a job can read this key, and a job can publish it."""
+    READ = "read"
+    """deck shows what is stored."""
+    WRITE = "write"
+    """crier adds how a job has ended, if its pod could not."""
+    STATE = "state"
+    """tide and status-reconciler remember what they have done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Key:
+    """A key to an S3 server."""
+
+    access_key: pulumi.Input[str]
+    """Its name."""
+    secret_key: pulumi.Input[str]
+    """Its secret."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoogleKey:
+    """A key of a Google service account."""
+
+    content: pulumi.Input[str]
+    """The JSON file."""
+
+
+Key = S3Key | GoogleKey
+
+
 @dataclass(frozen=True, kw_only=True)
 class Storage:
     """A bucket for logs and artifacts."""
@@ -51,6 +86,14 @@ class Storage:
     """Belongs to the access key."""
     service_account: pulumi.Input[str] | None = None
     """Google's JSON key of a service account, gcs only."""
+    upload_key: Key | None = None
+    """Key of the jobs' pods; None: the one above, with which every job then can do whatever Prow can."""
+    read_key: Key | None = None
+    """Key of deck; None: the one above."""
+    state_key: Key | None = None
+    """Key of tide and status-reconciler; None: the one above."""
+    state_bucket: pulumi.Input[str] | None = None
+    """Bucket of tide and status-reconciler; None: the jobs', or for the store of Prow's own another one beside it."""
     size: str = "10Gi"
     """Size of the volume of the store of Prow's own; 0: none, the logs go with the store's pod."""
 
@@ -65,19 +108,36 @@ class Storage:
         return "gs" if self.kind == "gcs" else "s3"
 
     @property
+    def bucket_for_state(self) -> pulumi.Input[str]:
+        """Name of the bucket of tide and status-reconciler."""
+        if self.state_bucket is not None:
+            return self.state_bucket
+        return pulumi.Output.concat(self.bucket, "-state") if self.kind == "in-cluster" else self.bucket
+
+    @property
     def secret_name(self) -> str:
-        """Name of the Secret with the credentials, in both namespaces."""
+        """Name of the Secret with the credentials: in the jobs' namespace the upload key, in Prow's that of crier."""
         return f"{self.provider}-credentials"
 
-    def render_credentials(self) -> pulumi.Output[str]:
-        """The file with which Prow reaches the bucket, secret."""
+    def find_key(self, access: Access) -> Key:
+        """The key for an access."""
+        own = {Access.UPLOAD: self.upload_key, Access.READ: self.read_key, Access.STATE: self.state_key}
+        if key := own.get(access):
+            return key
         if self.kind == "gcs":
-            return pulumi.Output.secret(self.service_account or "")
+            return GoogleKey(content=self.service_account or "")
+        return S3Key(access_key=self.access_key or "", secret_key=self.secret_key or "")
+
+    def render_credentials(self, access: Access) -> pulumi.Output[str]:
+        """The file with which Prow reaches the bucket, secret."""
+        key = self.find_key(access)
+        if isinstance(key, GoogleKey):
+            return pulumi.Output.secret(key.content)
         parts = pulumi.Output.all(
             region=self.region,
             endpoint=self.endpoint,
-            access_key=self.access_key,
-            secret_key=self.secret_key,
+            access_key=key.access_key,
+            secret_key=key.secret_key,
         )
         return pulumi.Output.secret(parts.apply(lambda known: render_s3_credentials(**known)))
 
@@ -125,6 +185,8 @@ def render_job_logs(
         "utility_images": {name: f"{registry}/{name}:{tag}" for name in UTILITIES},
         "gcs_configuration": {"bucket": f"{storage.scheme}://{bucket}", "path_strategy": "explicit"},
         f"{storage.provider}_credentials_secret": storage.secret_name,
+        # Secrets that a job mounts itself are cut out of its log and of its artifacts. The upload key is not among them.
+        "censor_secrets": True,
     }
     if account.clone_with_token:
         decoration |= clone_decoration(github_endpoint, app_id=app_id)

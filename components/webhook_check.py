@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.message import Message
+from http.client import HTTPMessage
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
@@ -65,6 +66,25 @@ class Answer:
         return str(self.body.get("message") or "") if isinstance(self.body, dict) else ""
 
 
+class SameServer(urllib.request.HTTPRedirectHandler):
+    """Follows redirects within a server only: with others urllib sends the token along, wherever they lead."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """The request at the new address; None, which makes the redirect the answer, when that is another server's."""
+        old, new = urlsplit(req.full_url), urlsplit(newurl)
+        if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            return None
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 class GitHub:
     """The REST API as the provider reaches it.
 
@@ -83,6 +103,7 @@ class GitHub:
             self.web = f"{url.scheme}://{host}{url.path.removesuffix('/api/v3')}"
             self._api = f"{self.web}/api/v3"
         self.token = token
+        self._opener = urllib.request.build_opener(SameServer)
 
     def get(self, path: str) -> Answer | None:
         """The answer, after redirects; None when there is none, or one that may be another in a moment."""
@@ -90,7 +111,7 @@ class GitHub:
         headers["Authorization"] = f"Bearer {self.token}"
         request = urllib.request.Request(f"{self._api}/{path}", headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as response:
                 return Answer(
                     status=response.status, body=json.load(response), scopes=_scopes(response.headers)
                 )

@@ -16,7 +16,7 @@ from components.storage import Storage
 READY_WITHIN = "5m"
 """How long an update waits for a component's pods, the pull of its image included, before it fails."""
 STORAGE_CREDENTIALS = "prow-stack/storage-credentials"
-"""Annotation of a pod that reads the credentials of the log storage: their digest."""
+"""Annotation of a pod that reads credentials of the log storage: their digest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +36,9 @@ class WorkloadsArgs:
     volumes: Mapping[str, pulumi.Input[str]]
     """Names of the ConfigMaps and Secrets by the volume of the catalog's MOUNTS; what is missing is not mounted."""
     storage: Storage | None = None
-    """Where jobs' logs are kept; its credentials are the volume `storage`."""
-    storage_digest: pulumi.Input[str] | None = None
-    """A digest of those credentials. They are read once, not watched like all else: others need other pods."""
+    """Where jobs' logs are kept; its credentials are the volumes `storage-…`."""
+    digests: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Digests of what is in volumes that are read once, not watched: another content needs other pods."""
     replicas: int = 1
     """Pods of each component that is no singleton; from two on a drained node may take one at a time."""
     features: AbstractSet[Feature] = field(default_factory=frozenset)
@@ -172,9 +172,9 @@ class Workload(pulumi.ComponentResource):
 
     def _make_pod_metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
         metadata: kubernetes.meta.v1.ObjectMetaArgsDict = {"labels": labels(self._component.name)}
-        digest = self._args.storage_digest
-        if Need.STORAGE in self._component.needs and digest is not None:
-            metadata["annotations"] = {STORAGE_CREDENTIALS: digest}
+        for mount in MOUNTS:
+            if mount.need in self._component.needs and mount.volume in self._args.digests:
+                metadata["annotations"] = {STORAGE_CREDENTIALS: self._args.digests[mount.volume]}
         return metadata
 
     def _make_pod(self, account: kubernetes.core.v1.ServiceAccount) -> kubernetes.core.v1.PodSpecArgsDict:
@@ -245,7 +245,7 @@ class Workload(pulumi.ComponentResource):
         return pulumi.Output.all(
             github_endpoint=args.github.endpoint,
             app_id=args.github.app_id,
-            bucket=args.storage.bucket if args.storage else None,
+            state_bucket=args.storage.bucket_for_state if args.storage else None,
         ).apply(
             lambda known: render_flags(
                 component,
@@ -254,7 +254,7 @@ class Workload(pulumi.ComponentResource):
                 github_endpoint=known["github_endpoint"],
                 app_id=known["app_id"],
                 provider=args.storage.provider if args.storage else "",
-                bucket_url=f"{args.storage.scheme}://{known['bucket']}" if args.storage else "",
+                state_url=f"{args.storage.scheme}://{known['state_bucket']}" if args.storage else "",
             )
         )
 
@@ -267,7 +267,7 @@ def render_flags(
     github_endpoint: str,
     app_id: str | None,
     provider: str,
-    bucket_url: str,
+    state_url: str,
 ) -> list[str]:
     """The flags of a component.
 
@@ -276,9 +276,9 @@ def render_flags(
     :param github_endpoint: REST endpoint of GitHub.
     :param app_id: the GitHub App that is Prow's account; None: a bot with a token is.
     :param provider: protocol of the bucket; "" without one.
-    :param bucket_url: URL of the bucket as Prow writes it; "" without one.
+    :param state_url: URL of the bucket for what Prow remembers, as Prow writes it; "" without one.
     """
-    values = {"github_endpoint": github_endpoint, "bucket_url": bucket_url, "provider": provider}
+    values = {"github_endpoint": github_endpoint, "state_url": state_url, "provider": provider}
     cache_url = GHPROXY.url() if GHPROXY.name in running else None
     flags = [flag.format(**values) for flag in component.args]
     for mount in mounts:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 API = "https://api.github.com"
 _TIMEOUT = 30  # seconds
@@ -66,6 +67,21 @@ def given(text: str) -> PullRequest:
     if not match:
         raise ValueError(f"{text!r} is not owner/name#number")
     return PullRequest(repository=match[1], number=int(match[2]))
+
+
+class _SameServer(urllib.request.HTTPRedirectHandler):
+    """Follows redirects within a server only: with others urllib sends the token along, wherever they lead."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        old, new = urlsplit(req.full_url), urlsplit(newurl)
+        if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            raise GitHubError(f"{req.full_url} leads to {new.netloc}, which does not get the token", code)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(_SameServer)
 
 
 class GitHub:
@@ -157,7 +173,7 @@ class GitHub:
         )
         what = f"{method} {self._api}{path.partition('?')[0]}"
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+            with _OPENER.open(request, timeout=_TIMEOUT) as response:
                 return json.loads(response.read() or b"null"), response.headers.get("Link", "")
         except urllib.error.HTTPError as error:
             try:

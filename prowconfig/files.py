@@ -77,6 +77,7 @@ class Checks:
     """What the stack completes `clone_uri` with; empty: nothing to complete."""
     config_updater: str | None = None
     clusters: Collection[str] | None = None
+    pod_security: str | None = None
     slack: bool | None = None
 
 
@@ -101,6 +102,7 @@ def load(
     github_url: str = GITHUB,
     config_updater: str | None = None,
     clusters: Collection[str] | None = None,
+    pod_security: str | None = None,
     slack: bool | None = None,
     release: Release | None = None,
 ) -> ProwFiles:
@@ -115,6 +117,7 @@ def load(
     :param config_updater: `owner/name` whose merges change plugins.yaml and the job files in the cluster, or empty: only
         the stack does; None: not known, and not checked. With it, Prow gets these files word for word, without `*`.
     :param clusters: build clusters that jobs may name beside this cluster; None: not checked.
+    :param pod_security: Pod Security Standard that the jobs' namespace enforces; None: not checked.
     :param slack: whether the settings have Slack's token; None: not checked.
     :param release: Prow's release; by default the stack's.
     :raises ProwFilesError: with every problem of every file.
@@ -127,6 +130,7 @@ def load(
         clone_url="" if github_url == GITHUB or not decoration else github_url,
         config_updater=config_updater,
         clusters=clusters,
+        pod_security=pod_security,
         slack=slack,
     )
     files = read_folder(folder)
@@ -215,6 +219,7 @@ def _check_jobs(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
         decoration=checks.decoration,
         job_namespace=checks.job_namespace,
         clusters=checks.clusters,
+        pod_security=checks.pod_security,
     )
     for file in written:
         for job in iterate_jobs(file):

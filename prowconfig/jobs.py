@@ -8,6 +8,7 @@ from typing import Any
 
 from prowconfig import release as releases
 from prowconfig.duration import is_duration
+from prowconfig.pod_security import find_more_than_baseline
 from prowconfig.presets import PresetsByLabel, check_presets, find_source_variables
 from prowconfig.problem import Path, Problem
 from prowconfig.release import Release
@@ -66,6 +67,8 @@ class JobContext:
     job_namespace: str = "test-pods"
     clusters: Collection[str] | None = None
     """Build clusters that jobs may name; None: not checked."""
+    pod_security: str | None = None
+    """Pod Security Standard that the jobs' namespace enforces in this cluster; None: not checked."""
 
     @property
     def can_decorate(self) -> bool:
@@ -92,6 +95,13 @@ def check_job(job: Job, context: JobContext) -> Iterator[Problem]:
             yield job.problem(
                 ("spec", "containers", at), "`image` is missing, so its pod cannot be made", warning=True
             )
+    if context.pod_security == "baseline" and as_text(body.get("cluster")) in ("", "default"):
+        for path, what in find_more_than_baseline(as_map(body.get("spec")), as_map(body.get("annotations"))):
+            reason = (
+                f"{shorten(what)} is more than the Pod Security Standard baseline allows, so the cluster refuses the job's pod; "
+                "to allow it to every job: pulumi config set jobPodSecurity privileged"
+            )
+            yield job.problem(path, reason, warning=True)
     if job.kind == "periodic" and isinstance(body.get("retry"), dict) and body.get("interval"):
         reason = (
             "Prow replaces `interval` by the interval of `retry` (finalizeJobConfig in pkg/config/config.go): the job "

@@ -25,6 +25,11 @@ ULTRAHOOK = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")  # lib/ultrahook/client.rb o
 QUANTITY = re.compile(
     r"0|[1-9][0-9]{0,11}(?:[KMGT]i|[kMGT])"
 )  # a volume's, k8s.io/apimachinery/pkg/api/resource
+AMOUNT = re.compile(r"(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,3})?(?:m|[KMGT]i|[kMGT])?")  # the same, of anything
+_RESOURCES = "(?:cpu|memory|ephemeral-storage)"
+# https://kubernetes.io/docs/concepts/policy/resource-quotas/ and .../limit-range/
+QUOTA = re.compile(rf"pods|(?:requests|limits)\.{_RESOURCES}")
+LIMITS = re.compile(rf"(?:default|defaultRequest|min|max)\.{_RESOURCES}")
 # A name (https://slack.com/help/articles/201402297) or an ID.
 _SLACK_CHANNEL = re.compile(r"#?[^\sA-Z#@,.]{1,80}|[CGD][A-Z0-9]{8,20}")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; Google's rules allow `_` as well.
@@ -139,6 +144,12 @@ def decode_base64(text: str) -> bytes | None:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
         return None
+
+
+def is_s3_key(text: str) -> bool:
+    """Whether it is the name of an access key and its secret, with a colon between them."""
+    access_key, colon, secret_key = text.partition(":")
+    return bool(colon and TOKEN.fullmatch(access_key) and TOKEN.fullmatch(secret_key))
 
 
 def is_service_account(text: str) -> bool:

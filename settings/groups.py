@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 import pulumi
 
-from components import github_account, images, slack, storage
+from components import github_account, images, jobs, slack, storage
 from components.catalog import CATALOG
 from components.relay_catalog import RELAYS
 from components.repository import Repository
@@ -30,6 +30,7 @@ from settings.parsers import (
     PRIVATE_KEY,
     REPOSITORY,
     SERVICE_ACCOUNT,
+    STORAGE_KEY,
     SWITCH,
     TOKEN,
     URL,
@@ -37,6 +38,7 @@ from settings.parsers import (
     ListOf,
     MapOf,
     Parser,
+    Quantities,
     Secret,
     choice,
     number,
@@ -309,6 +311,38 @@ class Prow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Jobs(jobs.Jobs):
+    """Pods of jobs."""
+
+    pod_security: str = setting(
+        "jobPodSecurity",
+        choice(*jobs.POD_SECURITY),
+        "baseline",
+        "Kubernetes' Pod Security Standard that the jobs' pods must satisfy. `restricted` allows less. `privileged` allows everything, which rootless image builds need (unconfined seccomp); a job can then read every secret on its node.",
+    )
+    limits: dict[str, str] = setting(
+        "jobLimits",
+        Quantities(
+            names=checks.LIMITS,
+            expected="default, defaultRequest, min or max with .cpu, .memory or .ephemeral-storage",
+            example=("default.memory", "2Gi"),
+        ),
+        {},
+        "Limits and requests of each container of a job (a LimitRange), such as `default.memory`, `defaultRequest.cpu` and `max.memory`. Default, none.",
+    )
+    quota: dict[str, str] = setting(
+        "jobQuota",
+        Quantities(
+            names=checks.QUOTA,
+            expected="pods, or requests or limits with .cpu, .memory or .ephemeral-storage",
+            example=("pods", "50"),
+        ),
+        {},
+        "What all jobs together may take (a ResourceQuota), such as `pods` and `requests.memory`. A job beyond it ends with an error; `plank.max_concurrency` lets it wait. Default, no quota.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Images(images.Images):
     """Images."""
 
@@ -371,6 +405,30 @@ class Storage(storage.Storage):
         "",
         "JSON key of a Google service account that may write to the bucket. Required with `gcs`.",
     )
+    upload_key: storage.Key | None = setting(
+        "storageUploadKey",
+        STORAGE_KEY,
+        "",
+        "Key with which the pods of jobs upload, which every job can read. It should only add objects. With `s3`, <access key>:<secret key>; with `gcs`, the JSON key of a service account. Default, the key above, with a warning.",
+    )
+    read_key: storage.Key | None = setting(
+        "storageReadKey",
+        STORAGE_KEY,
+        "",
+        "Key with which deck reads and lists, in the same form. Default, the key above.",
+    )
+    state_key: storage.Key | None = setting(
+        "storageStateKey",
+        STORAGE_KEY,
+        "",
+        "Key of tide and status-reconciler for storageStateBucket, in the same form. Default, the key above.",
+    )
+    state_bucket: str | None = setting(
+        "storageStateBucket",
+        text(checks.is_bucket, "a bucket's name", "prow-state"),
+        "",
+        "Bucket for what tide and status-reconciler remember. With `s3` and `gcs` it exists already. Default, storageBucket; with `in-cluster`, storageBucket with `-state` behind it.",
+    )
     size: str = setting(
         "storageSize",
         text(checks.QUANTITY, "a size such as 10Gi, or 0", "10Gi"),
@@ -408,6 +466,7 @@ class Settings:
     github: GitHub
     cluster: Cluster
     prow: Prow
+    jobs: Jobs
     images: Images
     relay: Relay
     redelivery: Redelivery

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import pulumi
 
+from components import storage
 from settings import checks
 
 T = TypeVar("T")
@@ -190,6 +191,43 @@ class MapOf(Parser[dict[str, T]]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quantities(Parser[dict[str, str]]):
+    """Amounts of the cluster's resources, by name."""
+
+    names: re.Pattern[str]
+    """Names that there are."""
+    expected: str
+    """Which these are, for `is not …`."""
+    example: tuple[str, str]
+    """A name and an amount that are right, for the command."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """An object; Pulumi.yaml does not say of what."""
+        return {"type": "object"}
+
+    def fix(self, at: str) -> str:
+        """The command that sets an entry."""
+        name, amount = self.example
+        return set_command(entry_of(at, name), amount)
+
+    def parse(self, at: str, value: Any, report: Report) -> dict[str, str] | None:
+        """See Parser. An entry with a problem is left out."""
+        if not isinstance(value, dict):
+            report(at, f"is {show(value)}, not a map", self.fix(at))
+            return None
+        found: dict[str, str] = {}
+        parser = text(checks.AMOUNT, "an amount such as 20, 500m or 2Gi", self.example[1])
+        for key, entry in value.items():
+            where = entry_of(at, key)
+            if not self.names.fullmatch(key):
+                report(where, f"is not {self.expected}", remove_command(where))
+            elif (parsed := parser.parse(where, entry, report)) is not None:
+                found[key] = parsed
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
 class Secret(Parser[T]):
     """A text that nobody may see."""
 
@@ -223,6 +261,20 @@ def _check_token(value: str) -> Sequence[str]:
     return () if checks.TOKEN.fullmatch(value.strip()) else (reason,)
 
 
+def _check_storage_key(value: str) -> Sequence[str]:
+    reason = "is neither <access key>:<secret key> nor the JSON key of a Google service account"
+    return () if checks.is_s3_key(value.strip()) or checks.is_service_account(value) else (reason,)
+
+
+def _parse_storage_key(value: str) -> storage.Key:
+    if checks.is_service_account(value):
+        return storage.GoogleKey(content=pulumi.Output.secret(value))
+    access_key, _, secret_key = value.strip().partition(":")
+    return storage.S3Key(
+        access_key=pulumi.Output.secret(access_key), secret_key=pulumi.Output.secret(secret_key)
+    )
+
+
 def secret_text(accepts: Callable[[str], bool], reason: str, source: str = "") -> Secret[pulumi.Output[str]]:
     """A parser of secret texts.
 
@@ -239,6 +291,7 @@ TOKEN: Secret[pulumi.Output[str]] = Secret(
     find_problems=_check_token, convert=lambda value: pulumi.Output.secret(value.strip())
 )
 PRIVATE_KEY = secret_text(checks.is_private_key, "is no RSA private key in PEM form", " < <file>.pem")
+STORAGE_KEY: Secret[storage.Key] = Secret(find_problems=_check_storage_key, convert=_parse_storage_key)
 SERVICE_ACCOUNT = secret_text(
     checks.is_service_account, "is not the JSON key of a Google service account", " < key.json"
 )

@@ -6,7 +6,9 @@ import pulumi
 
 from components.catalog import REQUIRED
 from components.relay_catalog import RELAYS
+from components.storage import GoogleKey, S3Key
 from prowconfig.release import UNKNOWN_DATE, parse_release
+from settings import checks
 from settings.context import Context, Problem
 from settings.groups import TABLE
 from settings.parsers import entry_of, remove_command, set_command
@@ -96,6 +98,24 @@ def check_namespaces(context: Context) -> Iterator[Problem]:
         )
 
 
+def check_job_security(context: Context) -> Iterator[Problem]:
+    """Prow's own containers in the pods of jobs are taken, and have what a quota counts."""
+    jobs, name = context.settings.jobs, "jobPodSecurity"
+    if jobs.pod_security == "restricted" and context.settings.storage.kind != "none":
+        reason = (
+            "is 'restricted', which the containers that Prow adds to the pods of jobs do not satisfy; with storage it adds "
+            "them to every job"
+        )
+        yield name, reason, "pulumi config set jobPodSecurity baseline  (or: pulumi config set storage none)"
+    defaults = {"limits": ("default", "max"), "requests": ("defaultRequest", "default", "max")}
+    for entry in jobs.quota if context.are_right("jobQuota", "jobLimits") else ():
+        verb, _, resource = entry.partition(".")
+        if resource and not any(f"{kind}.{resource}" in jobs.limits for kind in defaults[verb]):
+            wanted = f"{defaults[verb][0]}.{resource}"
+            reason = f"needs {wanted} in jobLimits: a pod without it is refused, and Prow's own containers set none"
+            yield entry_of("jobQuota", entry), reason, set_command(entry_of("jobLimits", wanted), "<amount>")
+
+
 def check_components(context: Context) -> Iterator[Problem]:
     """The components without which no job is run and reported are there."""
     chosen = context.settings.prow.components
@@ -162,6 +182,42 @@ def check_storage(context: Context) -> Iterator[Problem]:
             yield name, f"is not set: {meaning}", TABLE[name].fix
 
 
+def check_storage_keys(context: Context) -> Iterator[Problem]:
+    """The keys of their own are for the kind of storage, and so is the bucket for state."""
+    storage = context.settings.storage
+    if storage.kind not in ("s3", "gcs") or not context.are_right("storage"):
+        return
+    kind = GoogleKey if storage.kind == "gcs" else S3Key
+    form = (
+        "the JSON key of a Google service account" if storage.kind == "gcs" else "<access key>:<secret key>"
+    )
+    keys = {
+        "storageUploadKey": storage.upload_key,
+        "storageReadKey": storage.read_key,
+        "storageStateKey": storage.state_key,
+    }
+    for name, key in keys.items():
+        if key is not None and not isinstance(key, kind):
+            yield name, f"is not {form}, which the storage {storage.kind} needs", TABLE[name].fix
+    if storage.upload_key is None and context.are_right("storageUploadKey"):
+        pulumi.log.warn(
+            "prow:storageUploadKey is not set, so the pods of jobs upload with the key with which Prow reads and writes. "
+            "Every job can read it, and do with the bucket what it allows\n"
+            f"    fix: {TABLE['storageUploadKey'].fix}  (docs/explanation/security.md has its policy)"
+        )
+
+
+def check_state_bucket(context: Context) -> Iterator[Problem]:
+    """The store of the stack's own gives each of its buckets a policy."""
+    storage, name = context.settings.storage, "storageStateBucket"
+    if storage.kind != "in-cluster" or not context.are_right("storage", "storageBucket", name):
+        return
+    if storage.state_bucket == storage.bucket:
+        yield name, "is storageBucket, which every job writes to", f"pulumi config rm {name}"
+    if storage.state_bucket is None and not checks.is_bucket(f"{storage.bucket}-state"):
+        yield name, "is not set, and storageBucket with -state behind it is too long", TABLE[name].fix
+
+
 def check_slack(context: Context) -> Iterator[Problem]:
     """crier knows where to report to."""
     if context.settings.slack.token is not None and not context.is_set("slackChannel"):
@@ -175,11 +231,14 @@ RULES: tuple[Rule, ...] = (
     check_redelivery,
     check_context,
     check_namespaces,
+    check_job_security,
     check_components,
     check_image_tag,
     check_config_repository,
     check_relay,
     check_storage,
+    check_storage_keys,
+    check_state_bucket,
     check_slack,
 )
 """Every rule, in the order in which problems are shown."""

@@ -18,10 +18,23 @@ import urllib.error
 import urllib.request
 import uuid
 from pathlib import Path
+from typing import Any
 
 PAUSE_SECONDS = 1.0
 TIMEOUT_SECONDS = 5.0
 PAYLOAD = json.dumps({"zen": "Wait until hook knows the new secret."}).encode()
+
+
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Makes a redirect an answer like any other: what is signed for hook goes nowhere else."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> None:
+        """No request."""
+
+
+OPENER = urllib.request.build_opener(NoRedirects)
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -45,9 +58,8 @@ def send_ping(address: str, port: int, secret: bytes) -> str:
     }
     url = f"http://{f'[{address}]' if ':' in address else address}:{port}/hook"
     try:
-        with urllib.request.urlopen(
-            urllib.request.Request(url, PAYLOAD, headers), timeout=TIMEOUT_SECONDS
-        ) as response:
+        request = urllib.request.Request(url, PAYLOAD, headers)
+        with OPENER.open(request, timeout=TIMEOUT_SECONDS) as response:
             return str(response.status)
     except urllib.error.HTTPError as error:
         return str(error.code)

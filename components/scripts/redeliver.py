@@ -26,6 +26,7 @@ from datetime import UTC, datetime, timedelta
 from email.message import Message
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 KEPT = timedelta(days=3)
 """How long GitHub keeps a delivery."""
@@ -76,11 +77,35 @@ class Missed:
     """The oldest first."""
 
 
+class SameServer(urllib.request.HTTPRedirectHandler):
+    """Follows redirects within a server only: with others urllib sends the token along, wherever they lead."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """The request at the new address.
+
+        :raises Refused: when that is another server's.
+        """
+        check_server(req.full_url, newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def check_server(url: str, other: str) -> None:
+    """:raises Refused: unless both URLs are of one server: the token that goes to the first may go to the other."""
+    old, new = urlsplit(url), urlsplit(other)
+    if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+        raise Refused(
+            f"{url} leads to another server, {new.scheme}://{new.netloc}, which does not get the token"
+        )
+
+
 class GitHub:
     """GitHub's REST API with a token."""
 
     def __init__(self, token: str):
         self._token = token
+        self._opener = urllib.request.build_opener(SameServer)
 
     def call(self, method: str, url: str) -> tuple[Any, Message, str]:
         """The answer, its headers, and the URL that gave it.
@@ -95,7 +120,7 @@ class GitHub:
         }
         request = urllib.request.Request(url, headers=headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as response:
                 return json.loads(response.read() or b"null"), response.headers, response.url
         except urllib.error.HTTPError as error:
             raise _explain_failure(method, url, error) from None
@@ -113,6 +138,7 @@ class GitHub:
                 found = re.search(r'<([^>]+)>; *rel="next"', links.get("Link") or "")
                 if not found:
                     return
+                check_server(url, found[1])
                 page, links, _ = self.call("GET", found[1])
 
         return url.split("/deliveries")[0], pages()

@@ -62,7 +62,7 @@ def builder(environment: Environment) -> Iterator[None]:
 def stack(environment: Environment, project: Path, builder: None) -> Iterator[None]:
     """A stack with the sample's jobs; destroyed after the module's tests."""
     sample.add_jobs(project, environment.github)
-    with deployed(environment, project):
+    with deployed(environment, project, {"prow:jobPodSecurity": "privileged"}):
         yield
 
 

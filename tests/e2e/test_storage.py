@@ -22,6 +22,7 @@ from testbed.cluster_view import View, wait_for
 from testbed.environment import OWNER, PROJECT, REPOSITORY, Environment
 from tests.e2e.pods import pods, replace_pod
 from tests.e2e.stacks import deployed
+from tests.s3 import S3
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 SCREENSHOTS = PROJECT / ".testbed" / "screenshots"
@@ -126,10 +127,16 @@ def test_a_second_up_changes_nothing_and_the_stores_key_is_nowhere_in_plain_text
         assert key not in str(deployment)
 
 
-def credentials(view: View) -> dict[str, str]:
-    """What Prow reads to reach the store."""
-    found: Any = view.core.read_namespaced_secret("s3-credentials", "prow")
+def credentials(view: View, suffix: str = "", namespace: str = "prow") -> dict[str, str]:
+    """What crier reads to reach the store, or deck (suffix `-read`), tide (`-state`) or a job (another namespace)."""
+    found: Any = view.core.read_namespaced_secret(f"s3-credentials{suffix}", namespace)
     return json.loads(base64.b64decode(found.data["service-account.json"]))
+
+
+def s3(found: dict[str, str]) -> S3:
+    """A client with these credentials."""
+    keys = {name: found[name] for name in ("endpoint", "access_key", "secret_key")}
+    return S3(**keys)
 
 
 def test_deck_shows_log_and_junit_results_in_a_browser_after_the_pod_is_gone(environment, view, pull):
@@ -197,14 +204,14 @@ def test_logs_outlive_the_store_s_pod(environment, pulumi, view, pull):
 
 def test_the_store_takes_what_the_aws_sdk_of_newer_releases_of_prow_sends(pulumi, view):
     """It sends checksums that v1 of the SDK does not; VersityGW's own test client is written with v2."""
-    known = credentials(view)
+    known = credentials(view, namespace="test-pods")
     binary = tools.ensure(["versitygw"], lambda line: None)["versitygw"]
     keys = ["--access", known["access_key"], "--secret", known["secret_key"]]
     upload = ["bench", "--upload", "--bucket", "prow-logs", "--partSize", str(5 * 2**20)]
     for size in (1000, 6 * 2**20):  # in one piece, and in two
         command = [binary, "test", *keys, "--endpoint", known["endpoint"], *upload]
         done = subprocess.run(
-            [*command, "--objsize", str(size), "--prefix", f"sdk-v2-{size}-"],
+            [*command, "--objsize", str(size), "--prefix", f"logs/sdk-v2-{size}-"],
             env={},  # AWS_… of the user's own
             capture_output=True,
             text=True,
@@ -212,6 +219,54 @@ def test_the_store_takes_what_the_aws_sdk_of_newer_releases_of_prow_sends(pulumi
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_job_that_publishes_the_key_of_its_pod_gives_away_nothing_but_the_right_to_add_logs(
+    environment, pulumi, view, pull
+):
+    link = "ln -s /secrets/s3-storage/service-account.json $ARTIFACTS/harmless.txt"
+    thief = open_pull_request(environment, {"test.sh": f"{link}\n"})
+    assert finished(environment, thief, "unit").state == "success"
+    build = job_of(view, thief, "unit")["status"]["build_id"]
+    folder = f"pr-logs/pull/acme_go-with-prow/{thief.number}/unit/{build}"
+    answer = s3(credentials(view, "-read")).get("prow-logs", f"{folder}/artifacts/harmless.txt")
+    stolen = answer.json()  # the sidecar follows the link, and everybody who sees deck can read it
+    assert stolen == credentials(view, namespace="test-pods")
+
+    victim = finished(environment, pull, "unit").target_url.partition("view/s3/prow-logs/")[2]
+    state = "status-reconciler/status"
+    assert s3(credentials(view, "-state")).get("prow-logs-state", state).ok
+    answers = {
+        name: answer.status_code
+        for name, answer in s3(stolen).attempts(
+            "prow-logs", f"{victim}/artifacts/none.txt", "prow-logs-state", state
+        )
+    }
+    assert {name for name, status in answers.items() if status < 400} == {
+        *("add below logs/", "add below pr-logs/", "add in parts", "overwrite")
+    }
+    assert set(answers.values()) <= {200, 400, 403}
+
+
+def test_a_job_that_wants_to_be_root_on_the_node_is_refused_with_the_reason(environment, pulumi, view):
+    pull = open_pull_request(environment, {})
+    pull.create_issue_comment("/test root")
+    found = finished(environment, pull, "root")
+    assert found.state == "error"
+    description = job_of(view, pull, "root")["status"]["description"]
+    assert 'violates PodSecurity "baseline:latest"' in description
+    assert "hostPID=true" in description
+    assert "root" not in {
+        pod.metadata.annotations.get("prow.k8s.io/job") for pod in pods(view, "test-pods").values()
+    }
+
+
+def test_a_job_has_no_token_for_the_cluster_even_if_it_names_an_account(environment, pulumi, view):
+    pull = open_pull_request(environment, {})
+    pull.create_issue_comment("/test account")
+    assert finished(environment, pull, "account").state == "success"
+    for pod in pods(view, "test-pods").values():
+        assert not any(volume.projected for volume in pod.spec.volumes or ()), pod.metadata.name
 
 
 def test_a_private_repository_is_cloned_with_the_bots_token_once_it_may_be(environment, pulumi, view):

@@ -90,7 +90,8 @@ def second(pulumi: Pulumi, name: str | None = SECOND) -> None:
     [
         (
             BOT,
-            f"github:token may not administer the webhooks of {SECOND}: it needs the scope admin:repo_hook",
+            # Of either repository: the token is new for both owners.
+            "it needs the scope admin:repo_hook (a fine-grained token the permission Webhooks, write",
         ),
         (None, "GitHub does not know the token github:token"),
     ],

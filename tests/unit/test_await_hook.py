@@ -19,6 +19,7 @@ class Hook(ThreadingHTTPServer):
 
     known: tuple[bytes, ...] = (OLD,)
     pings = 0
+    redirect = ""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -35,8 +36,13 @@ class Handler(BaseHTTPRequestHandler):
         given = {self.headers["X-Hub-Signature"], self.headers["X-Hub-Signature-256"]}
         hook.pings += 1
         shaped = self.headers["Content-Type"] == "application/json" and self.headers["X-GitHub-Delivery"]
-        self.send_response(200 if given in expected and shaped else 403)
+        self.send_response(302 if hook.redirect else 200 if given in expected and shaped else 403)
+        if hook.redirect:
+            self.send_header("Location", hook.redirect)
         self.end_headers()
+
+    def do_GET(self):  # what urllib makes of a redirected POST
+        self.do_POST()
 
     def log_message(self, format, *args):
         pass
@@ -95,3 +101,9 @@ def test_the_failure_says_what_was_the_matter(hook, tmp_path, capsys):
 
 def test_no_pod_is_not_every_pod():
     assert await_hook.wait(OLD, "no-such-name.invalid", 1, 0.02) == "it has no ready pod"
+
+
+def test_a_redirect_is_not_followed(hook):
+    hook.redirect = f"http://127.0.0.1:{hook.server_port}/elsewhere"
+    assert await_hook.send_ping("127.0.0.1", hook.server_port, OLD) == "302"
+    assert hook.pings == 1

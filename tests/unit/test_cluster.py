@@ -93,7 +93,9 @@ def test_every_object_is_the_stacks_own_whatever_form_its_metadata_has(run, aske
     def program():
         options = Cluster("cluster", ARGS).options
         Namespaces("namespaces", NamespacesArgs(cluster_uid="uid-1"), options)
-        store = LogStoreArgs(namespace="prow", node_address="n", bucket="b", region="r", size="1Gi")
+        store = LogStoreArgs(
+            namespace="prow", node_address="n", bucket="b", state_bucket="s", region="r", size="1Gi"
+        )
         LogStore("store", store, options)
 
     recorder = run(program)
@@ -104,4 +106,4 @@ def test_every_object_is_the_stacks_own_whatever_form_its_metadata_has(run, aske
     assert found["namespaces-prow"][CLUSTER] == "uid-1"
     assert found["store-service"]["pulumi.com/skipAwait"] == "true"
     assert set(found["store-deployment"]) == {PATCH_FORCE}
-    assert len(objects) == 7
+    assert len(objects) == 9

@@ -2,6 +2,7 @@ import yaml
 
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials, render_hook_tokens
 from components.github_account import GitHubAccount
+from components.storage import Access
 from components.webhook_secret import GENERATION
 
 from .conftest import known, marked_secret, reveal, secrets_of
@@ -43,7 +44,7 @@ def test_without_optional_tokens_no_secret_is_made_for_them(run):
     recorder, credentials = make(run, hmacs={1: "1" * 40}, github=BOT)
     assert set(recorder.of("Secret")) == {"prow/hmac-token", "prow/github-token"}
     assert credentials.slack_token is None
-    assert credentials.storage is None
+    assert credentials.storage == {}
     assert credentials.kubeconfig is None
 
 
@@ -55,15 +56,28 @@ def test_the_bots_token_is_in_the_jobs_namespace_only_if_clonerefs_is_to_use_it(
     assert data == {"token": "ghp_known"}
 
 
-def test_the_storages_credentials_are_secret_and_the_same_in_both_namespaces(run):
-    storage = StorageCredentials(name="s3-credentials", key="service-account.json", content="{known}")
+def test_the_storages_credentials_are_secret_and_jobs_have_those_for_uploads_only(run):
+    contents = {access: f"key to {access.value}" for access in Access}
+    storage = StorageCredentials(name="s3-credentials", key="service-account.json", contents=contents)
     recorder, credentials = make(run, hmacs={1: "1" * 40}, github=BOT, storage=storage)
-    for namespace in ("prow", "test-pods"):
-        data = recorder.of("Secret")[f"{namespace}/s3-credentials"]["stringData"]
-        assert secrets_of(data) == [reveal(data)] == [{"service-account.json": "{known}"}]
-    assert known(credentials.storage) == "s3-credentials"
-    assert not marked_secret(credentials.storage_digest)
-    assert len(known(credentials.storage_digest)) == 64
+    made = {
+        "test-pods/s3-credentials": "key to upload",
+        "prow/s3-credentials": "key to write",
+        "prow/s3-credentials-read": "key to read",
+        "prow/s3-credentials-state": "key to state",
+    }
+    for name, content in made.items():
+        data = recorder.of("Secret")[name]["stringData"]
+        assert secrets_of(data) == [reveal(data)] == [{"service-account.json": content}]
+    assert {access: known(secret) for access, secret in credentials.storage.items()} == {
+        Access.WRITE: "s3-credentials",
+        Access.READ: "s3-credentials-read",
+        Access.STATE: "s3-credentials-state",
+    }
+    digests = {known(digest) for digest in credentials.storage_digests.values()}
+    assert {len(digest) for digest in digests} == {64}
+    assert len(digests) == 3
+    assert not any(marked_secret(digest) for digest in credentials.storage_digests.values())
 
 
 def test_hook_reads_a_token_of_digits_as_a_string():

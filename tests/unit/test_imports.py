@@ -19,7 +19,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "policies": frozenset(),
 }
 # Descriptions and arguments of components, which register nothing.
-DATA = frozenset({"catalog", "github_account", "images", "relay_catalog", "repository", "slack", "storage"})
+DATA = frozenset(
+    {"catalog", "github_account", "images", "jobs", "relay_catalog", "repository", "slack", "storage"}
+)
 
 
 def list_imports(file: Path) -> Iterator[str]:

@@ -7,6 +7,7 @@ import pulumi
 import pytest
 import yaml
 
+from components.jobs import Jobs
 from components.namespaces import CLUSTER, CRD_FILE, Namespaces, NamespacesArgs, same_cluster
 
 from .conftest import known, reveal
@@ -24,13 +25,50 @@ def test_both_namespaces_and_the_prowjob_type_are_made(run):
     assert (known(made[0].namespace), known(made[0].job_namespace)) == ("prow", "test-pods")
 
 
-def test_only_prows_own_namespace_enforces_a_pod_security_standard(run):
-    recorder = run(lambda: Namespaces("namespaces", NamespacesArgs(namespace="ci", job_namespace="jobs")))
-    enforced = {
-        name: reveal(inputs)["metadata"]["labels"].get("pod-security.kubernetes.io/enforce")
+def pod_security(recorder, verb="enforce"):
+    return {
+        name: reveal(inputs)["metadata"]["labels"].get(f"pod-security.kubernetes.io/{verb}")
         for name, inputs in recorder.of("Namespace").items()
     }
-    assert enforced == {"ci": "restricted", "jobs": None}
+
+
+def test_no_job_is_root_on_its_node_unless_somebody_wants_it(run):
+    recorder = run(lambda: Namespaces("namespaces", NamespacesArgs(namespace="ci", job_namespace="jobs")))
+    assert pod_security(recorder) == {"ci": "restricted", "jobs": "baseline"}
+    assert pod_security(recorder, "warn")["jobs"] == "restricted"
+
+
+@pytest.mark.parametrize("standard", ["restricted", "privileged"])
+def test_another_standard_is_for_jobs_only(run, standard):
+    recorder = run(lambda: Namespaces("namespaces", NamespacesArgs(jobs=Jobs(pod_security=standard))))
+    assert pod_security(recorder) == {"prow": "restricted", "test-pods": standard}
+
+
+def test_a_pod_that_names_the_default_account_gets_no_token(run):
+    recorder = run(lambda: Namespaces("namespaces", NamespacesArgs(job_namespace="jobs")))
+    account = recorder.of("ServiceAccountPatch")["jobs/default"]
+    assert account["automountServiceAccountToken"] is False
+
+
+def test_without_settings_jobs_have_neither_limits_nor_a_quota(run):
+    recorder = run(lambda: Namespaces("namespaces", NamespacesArgs()))
+    assert recorder.of("LimitRange") == recorder.of("ResourceQuota") == {}
+
+
+def test_limits_and_quota_are_for_the_jobs_namespace(run):
+    limits = {"default.memory": "1Gi", "defaultRequest.cpu": "100m", "max.memory": "4Gi"}
+    args = NamespacesArgs(jobs=Jobs(limits=limits, quota={"pods": "20", "requests.cpu": "8"}))
+    recorder = run(lambda: Namespaces("namespaces", args))
+    assert reveal(recorder.of("LimitRange")["test-pods/jobs"])["spec"]["limits"] == [
+        {
+            "type": "Container",
+            "default": {"memory": "1Gi"},
+            "defaultRequest": {"cpu": "100m"},
+            "max": {"memory": "4Gi"},
+        }
+    ]
+    quota = reveal(recorder.of("ResourceQuota")["test-pods/jobs"])["spec"]
+    assert quota == {"hard": {"pods": "20", "requests.cpu": "8"}}
 
 
 def test_the_prowjob_type_keeps_what_it_does_not_know_in_every_object(run):

@@ -126,7 +126,7 @@ def test_no_secret_is_sent_to_the_engine_in_plain_text(program):
             assert secret.strip() not in text, resource.name
 
 
-def test_logs_are_stored_and_shown_from_the_same_bucket_with_the_same_key(program):
+def test_logs_are_stored_and_shown_from_the_same_bucket_with_different_keys(program):
     config = yaml.safe_load(reveal(program.of("ConfigMap")["prow/config"])["data"]["config.yaml"])
     if program.storage == "none":
         assert "default_decoration_config_entries" not in config["plank"]
@@ -134,12 +134,15 @@ def test_logs_are_stored_and_shown_from_the_same_bucket_with_the_same_key(progra
         return
     (entry,) = config["plank"]["default_decoration_config_entries"]
     assert entry["config"]["gcs_configuration"]["bucket"] == "s3://prow-logs"
-    secrets = [reveal(program.of("Secret")[f"{where}/s3-credentials"]) for where in ("prow", "test-pods")]
-    found = [json.loads(secret["stringData"]["service-account.json"]) for secret in secrets]
-    store = reveal(program.of("Secret")["prow/log-store"])["stringData"]
-    assert found[0] == found[1]
-    assert found[0]["endpoint"] == "http://192.0.2.7:30080"
-    assert (found[0]["access_key"], found[0]["secret_key"]) == (store["access-key"], store["secret-key"])
+    keys = {"test-pods/s3-credentials": "prow", "prow/s3-credentials": "prow-write"}
+    keys |= {"prow/s3-credentials-read": "prow-read", "prow/s3-credentials-state": "prow-state"}
+    users = json.loads(reveal(program.of("Secret")["prow/log-store"])["stringData"]["users.json"])
+    for name, access_key in keys.items():
+        secret = reveal(program.of("Secret")[name])["stringData"]
+        found = json.loads(secret["service-account.json"])
+        assert found["endpoint"] == "http://192.0.2.7:30080"
+        assert found["access_key"] == access_key
+        assert found["secret_key"] == users["accessAccounts"][access_key]["secret"]
 
 
 def test_crier_has_somewhere_to_report_to_in_slack_when_it_has_the_token(program):

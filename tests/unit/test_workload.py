@@ -5,7 +5,7 @@ import pytest
 from components.catalog import CATALOG, Feature
 from components.github_account import GITHUB_API, GitHubAccount, github_flags, web_url
 from components.images import Images
-from components.storage import Storage
+from components.storage import Access, Storage
 from components.workload import Workloads, WorkloadsArgs
 from prowconfig.updater import CONFIG_MAPS
 
@@ -33,7 +33,9 @@ def make(
         "github": "github-token",
         "slack": slack,
         "kubeconfig": kubeconfig,
-        "storage": "s3-credentials" if storage else None,
+        "storage-read": "s3-credentials-read" if storage else None,
+        "storage-write": "s3-credentials" if storage else None,
+        "storage-state": "s3-credentials-state" if storage else None,
     }
     args = WorkloadsArgs(
         components=tuple(CATALOG[name] for name in names),
@@ -43,7 +45,7 @@ def make(
         github=GitHubAccount(bot_token="ghp_1", app_id=app, endpoint=endpoint),
         volumes={volume: source for volume, source in volumes.items() if source is not None},
         storage=storage,
-        storage_digest="digest" if storage else None,
+        digests={f"storage-{access.value}": access.value for access in Access} if storage else {},
         replicas=replicas,
         features=features,
     )
@@ -189,7 +191,18 @@ def test_with_storage_those_that_read_or_write_logs_have_its_credentials_and_nob
     flag = "--s3-credentials-file=/etc/storage/service-account.json"
     users = {name for name in CATALOG if flag in args_of(recorder, name)}
     assert users == {"deck", "crier", "tide", "status-reconciler"}
-    assert users == {name for name, pod in pods(recorder).items() if "s3-credentials" in str(pod["volumes"])}
+    secrets = {
+        name: volume["secret"]["secretName"]
+        for name, pod in pods(recorder).items()
+        for volume in pod["volumes"]
+        if volume["name"].startswith("storage")
+    }
+    assert secrets == {
+        "deck": "s3-credentials-read",
+        "crier": "s3-credentials",
+        "tide": "s3-credentials-state",
+        "status-reconciler": "s3-credentials-state",
+    }
     assert "--spyglass=true" in args_of(recorder, "deck")
     assert "--blob-storage-workers=2" in args_of(recorder, "crier")
     assert {"--history-uri=s3://logs/tide/history.json", "--status-path=s3://logs/tide/status"} <= set(
@@ -211,13 +224,12 @@ def test_without_storage_nothing_speaks_of_it(run):
 
 
 def test_other_credentials_replace_the_pods_that_read_them_once_at_their_start(run):
-    annotated = {
-        key.split("/")[1]
+    annotations = {
+        key.split("/")[1]: reveal(inputs)["spec"]["template"]["metadata"].get("annotations")
         for key, inputs in make(run, storage=STORAGE).of("Deployment").items()
-        if reveal(inputs)["spec"]["template"]["metadata"].get("annotations")
-        == {"prow-stack/storage-credentials": "digest"}
     }
-    assert annotated == {"deck", "crier", "tide", "status-reconciler"}
+    found = {name: found["prow-stack/storage-credentials"] for name, found in annotations.items() if found}
+    assert found == {"deck": "read", "crier": "write", "tide": "state", "status-reconciler": "state"}
 
 
 def test_no_component_holds_the_pods_of_jobs_back_from_being_deleted(run):

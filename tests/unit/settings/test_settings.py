@@ -6,7 +6,7 @@ import pytest
 
 from components.catalog import CATALOG, REQUIRED
 from components.slack import reporter_configs
-from components.storage import preview_job_logs
+from components.storage import S3Key, preview_job_logs
 from settings import load
 from settings.groups import TABLE
 
@@ -221,6 +221,86 @@ def test_with_gcs_a_service_accounts_key_is_required_and_not_shown(configure):
     storage = load_storage(configure(storage="gcs", storageServiceAccount=SERVICE_ACCOUNT))
     assert (storage.kind, storage.bucket) == ("gcs", "prow-logs")
     assert known(storage.service_account) == SERVICE_ACCOUNT
+
+
+def test_restricted_is_not_for_the_containers_that_prow_adds(configure):
+    text = errors(configure(jobPodSecurity="restricted", storage="in-cluster"))
+    assert "prow:jobPodSecurity is 'restricted', which the containers that Prow adds" in text
+    assert load(configure(jobPodSecurity="restricted")).jobs.pod_security == "restricted"
+    assert load(configure()).jobs.pod_security == "baseline"
+
+
+def test_limits_and_quotas_have_the_names_and_amounts_of_kubernetes(configure):
+    limits = {"default.memory": "1Gi", "defaultRequest.cpu": 0.5}
+    jobs = load(configure(jobLimits=limits, jobQuota={"pods": 20, "requests.memory": "8Gi"})).jobs
+    assert jobs.limits == {"default.memory": "1Gi", "defaultRequest.cpu": "0.5"}
+    assert jobs.quota == {"pods": "20", "requests.memory": "8Gi"}
+    text = errors(configure(jobLimits={"memory": "1Gi"}, jobQuota={"pods": "many"}))
+    assert 'prow:jobLimits["memory"] is not default, defaultRequest, min or max' in text
+    assert "pulumi config rm --path 'jobLimits[\"memory\"]'" in text
+    assert "prow:jobQuota[\"pods\"] is 'many', not an amount" in text
+    assert "pulumi config set --path 'jobQuota[\"pods\"]' 50" in text
+    assert "prow:jobQuota is 20, not a map" in errors(configure(jobQuota=20))
+
+
+def test_what_a_quota_counts_has_a_default_since_prows_own_containers_set_none(configure):
+    text = errors(configure(jobQuota={"limits.memory": "8Gi"}))
+    assert 'prow:jobQuota["limits.memory"] needs default.memory in jobLimits' in text
+    assert "pulumi config set --path 'jobLimits[\"default.memory\"]' <amount>" in text
+    assert load(configure(jobQuota={"limits.memory": "8Gi"}, jobLimits={"max.memory": "2Gi"}))
+
+
+S3_KEYS = {"storage": "s3", "storageAccessKey": "key", "storageSecretKey": "secret"}
+
+
+def test_one_key_for_jobs_and_prow_gets_a_warning_and_a_key_of_their_own_none(configure, caplog):
+    load(configure(**S3_KEYS))
+    assert "prow:storageUploadKey is not set" in caplog.text
+    assert "fix: pulumi config set --secret storageUploadKey" in caplog.text
+    caplog.clear()
+    load(configure(**S3_KEYS, storageUploadKey="up:1"))
+    load(configure(storage="in-cluster"))
+    load(configure())
+    assert "storageUploadKey" not in caplog.text
+
+
+def test_keys_of_their_own_are_secret_and_read_from_one_text(configure):
+    storage = load_storage(
+        configure(**S3_KEYS, storageUploadKey="up:1:2", storageReadKey="re:3", storageStateKey="st:4")
+    )
+    assert isinstance(storage.upload_key, S3Key)
+    assert known(storage.upload_key.access_key) == "up"
+    assert known(storage.upload_key.secret_key) == "1:2"
+    assert marked_secret(storage.upload_key.secret_key)
+    assert known(storage.read_key.access_key) == "re"
+    assert known(storage.state_key.access_key) == "st"
+    storage = load_storage(
+        configure(storage="gcs", storageServiceAccount=SERVICE_ACCOUNT, storageUploadKey=SERVICE_ACCOUNT)
+    )
+    assert known(storage.upload_key.content) == SERVICE_ACCOUNT
+
+
+@pytest.mark.parametrize("value", ["known", "known:", ":known", "known known:1", '{"known": 1}'])
+def test_what_is_no_key_is_refused_and_not_shown(configure, value):
+    text = errors(configure(**S3_KEYS, storageReadKey=value))
+    assert "prow:storageReadKey is neither <access key>:<secret key> nor the JSON key" in text
+    assert "known" not in text
+
+
+def test_a_key_is_for_the_kind_of_storage(configure):
+    text = errors(configure(**S3_KEYS, storageUploadKey=SERVICE_ACCOUNT))
+    assert "prow:storageUploadKey is not <access key>:<secret key>, which the storage s3 needs" in text
+    text = errors(configure(storage="gcs", storageServiceAccount=SERVICE_ACCOUNT, storageStateKey="st:4"))
+    assert "prow:storageStateKey is not the JSON key of a Google service account" in text
+
+
+def test_the_stacks_own_store_has_a_bucket_for_state_that_jobs_do_not_write_to(configure):
+    text = errors(configure(storage="in-cluster", storageStateBucket="prow-logs"))
+    assert "prow:storageStateBucket is storageBucket, which every job writes to" in text
+    assert "pulumi config rm storageStateBucket" in text
+    assert "prow:storageStateBucket is not set" in errors(
+        configure(storage="in-cluster", storageBucket="a" * 60)
+    )
 
 
 def test_the_stacks_own_store_needs_nothing_else(configure):

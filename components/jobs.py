@@ -1,0 +1,24 @@
+"""What the pods of jobs may be and take."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+
+POD_SECURITY = ("baseline", "restricted", "privileged")
+"""Kubernetes' standards: https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """What the jobs' namespace demands of pods."""
+
+    pod_security: str = "baseline"
+    """One of POD_SECURITY, which they must satisfy.
+
+    With `privileged` a job may be root on its node, and so read every secret of the pods there.
+    """
+    limits: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Of each container, as `default.memory` and the like; none: no LimitRange."""
+    quota: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Of all pods together, as `requests.memory` and the like; none: no ResourceQuota."""

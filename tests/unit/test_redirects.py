@@ -1,0 +1,115 @@
+"""Tokens stay with the server that they are for, wherever it sends its clients."""
+
+import json
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import cast
+
+import pytest
+
+from components import webhook_check
+from components.scripts import redeliver
+from previews.github import GitHub, GitHubError, PullRequest
+
+TOKEN = "ghp_token"
+DELIVERY = {
+    "id": 1,
+    "guid": "1",
+    "delivered_at": "2026-01-05T12:00:00Z",
+    "redelivery": False,
+    "status": "OK",
+    "status_code": 200,
+    "event": "push",
+    "action": None,
+}
+
+
+class Server(ThreadingHTTPServer):
+    """Sends who comes to `target`, by a redirect or as the next page."""
+
+    target = ""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.tokens: list[str | None] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        server = cast(Server, self.server)
+        server.tokens.append(self.headers["Authorization"])
+        by_page = "by-page" in self.path
+        self.send_response(200 if by_page else 302)
+        if by_page:
+            self.send_header("Link", f'<{server.target}/2>; rel="next"')
+        else:
+            self.send_header("Location", server.target)
+        self.end_headers()
+        self.wfile.write(json.dumps([DELIVERY]).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def running() -> Generator[Server]:
+    server = Server()
+    thread = Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def servers() -> Iterator[tuple[Server, Server]]:
+    """One that knows the token, and where it sends its clients."""
+    with running() as github, running() as thief:
+        github.target = thief.url
+        yield github, thief
+
+
+@pytest.mark.parametrize("way", ["by-redirect", "by-page"])
+def test_the_token_for_redeliveries_goes_to_no_other_server(way, servers):
+    github, thief = servers
+    client = redeliver.GitHub(TOKEN)
+    with pytest.raises(redeliver.Refused, match="another server") as caught:
+        list(client.list_attempts(f"{github.url}/repos/acme/app/hooks/{way}")[1])
+    assert github.tokens == [f"Bearer {TOKEN}"]
+    assert thief.tokens == []
+    assert TOKEN not in str(caught.value)
+
+
+def test_the_token_for_comments_goes_to_no_other_server(servers):
+    github, thief = servers
+    with pytest.raises(GitHubError, match="does not get the token"):
+        GitHub(TOKEN, github.url).is_fork(PullRequest(repository="acme/app", number=1))
+    assert github.tokens == [f"Bearer {TOKEN}"]
+    assert thief.tokens == []
+
+
+def test_the_token_for_webhooks_goes_to_no_other_server(servers):
+    github, thief = servers
+    answer = webhook_check.GitHub(github.url, TOKEN).get("repos/acme/app")
+    assert answer is not None
+    assert answer.status == 302
+    assert github.tokens == [f"Bearer {TOKEN}"]
+    assert thief.tokens == []
+
+
+def test_a_renamed_repository_is_followed_within_the_server(servers):
+    github, _ = servers
+    github.target = f"{github.url}/repositories/1/hooks/1/deliveries?by-page"
+    url, pages = redeliver.GitHub(TOKEN).list_attempts(f"{github.url}/repos/acme/old/hooks/1")
+    assert url == f"{github.url}/repositories/1/hooks/1"
+    assert [attempt.guid for attempt in next(pages)] == ["1"]
+    assert len(github.tokens) == 2
