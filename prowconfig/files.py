@@ -11,9 +11,10 @@ from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any
 
-from prowconfig import rules, scope, types, updater
-from prowconfig.jobs import JobContext, check_job, iterate_jobs, select_presets
+from prowconfig import rules, schema, scope, types, updater
+from prowconfig.jobs import JobContext, check_job, iterate_jobs
 from prowconfig.locate import locate
+from prowconfig.presets import select_presets
 from prowconfig.problem import Problem, ProwFilesError
 from prowconfig.reading import FolderFiles, read_folder
 from prowconfig.release import Release, parse_release
@@ -136,7 +137,7 @@ def load(
     problems = [*files.problems, *_check_types(files, checks.release)]
     expanded = _expand(files, checks)
     problems += _check(files, expanded, checks)
-    return _build(files, expanded, problems, types.load_schema(checks.release)["plugin_names"])
+    return _build(files, expanded, problems, schema.load_schema(checks.release)["plugin_names"])
 
 
 def _check_types(files: FolderFiles, release: Release) -> Iterator[Problem]:
@@ -233,7 +234,7 @@ def _check_config(config: YamlFile, checks: Checks) -> Iterator[Problem]:
 
 def _check_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
     yield from _tell(plugins, rules.check_plugins(plugins.data, checks.release))
-    known = types.load_schema(checks.release)["plugin_names"]
+    known = schema.load_schema(checks.release)["plugin_names"]
     yield from _tell(plugins, rules.find_unknown_plugins(plugins.data, known), warning=True)
 
 

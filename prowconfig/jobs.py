@@ -1,21 +1,22 @@
 """What this stack, and Prow's releases, demand of a job beyond what any checkconfig judges."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from prowconfig import release as releases
+from prowconfig.duration import is_duration
 from prowconfig.pod_security import find_more_than_baseline
+from prowconfig.presets import PresetsByLabel, check_presets, find_source_variables
 from prowconfig.problem import Path, Problem
 from prowconfig.release import Release
 from prowconfig.scope import Findings
-from prowconfig.types import is_duration
-from prowconfig.values import as_list, as_map, as_text, as_texts, get_in, shorten, suggest
+from prowconfig.values import as_list, as_map, as_text, get_in, shorten, suggest
 from prowconfig.yaml_text import YamlFile
 
 _KINDS = {"presubmits": "presubmit", "postsubmits": "postsubmit"}
-_SOURCE_VARIABLES = ("SRC_BASE", "SRC_HOST")  # pkg/pod-utils/downwardapi
 _ZERO_STEP = re.compile(r"/0+(?=[\s,]|$)")
 
 
@@ -53,27 +54,13 @@ def iterate_jobs(file: YamlFile) -> Iterator[Job]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preset:
-    """A preset that adds a toleration, or a variable that Prow sets itself."""
-
-    labels: tuple[tuple[str, str], ...]
-    """Labels of the jobs that it is for."""
-    tolerations: tuple[tuple[str, ...], ...]
-    """What makes each the same as another."""
-    variables: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return shorten(", ".join(f"{key}: {value}" for key, value in self.labels) or "without labels")
-
-
-@dataclass(frozen=True, kw_only=True)
 class JobContext:
     """What decides about a job besides itself."""
 
     config: Mapping[str, Any]
     """config.yaml."""
     release: Release
-    presets: Mapping[tuple[str, str] | None, Sequence[Preset]] = field(default_factory=dict)
+    presets: PresetsByLabel = field(default_factory=dict)
     """Of all files, from `select_presets`."""
     decoration: Mapping[str, Any] = field(default_factory=dict)
     """Defaults for decorated jobs that the stack adds to those of config.yaml."""
@@ -96,27 +83,11 @@ class JobContext:
         return bool(self.config.get("decorate_all_jobs", bool(self.decoration)))
 
 
-def select_presets(files: Sequence[YamlFile]) -> dict[tuple[str, str] | None, list[Preset]]:
-    """The presets that `check_job` asks about, by their first label; None: they are for every job."""
-    found: dict[tuple[str, str] | None, list[Preset]] = {}
-    for body in [preset for file in files for preset in as_list(file.data.get("presets"))]:
-        env = as_list(get_in(body, "env"))
-        preset = Preset(
-            labels=tuple((key, as_text(value)) for key, value in as_map(get_in(body, "labels")).items()),
-            tolerations=tuple(_identify_toleration(one) for one in as_list(get_in(body, "tolerations"))),
-            variables=tuple(env[at]["name"] for at in _find_source_variables(body)),
-        )
-        if preset.tolerations or preset.variables:
-            found.setdefault(next(iter(preset.labels), None), []).append(preset)
-    return found
-
-
 def check_job(job: Job, context: JobContext) -> Iterator[Problem]:
     """What is wrong with one job, whatever other jobs there are."""
     body = job.body
-    for path, reason in (*_check_place(body, context), *_check_schedule(job, context.release)):
-        yield job.problem(path, reason)
-    for path, reason in _check_pod(job, context):
+    checks = (_check_place(body, context), _check_schedule(job, context.release), _check_pod(job, context))
+    for path, reason in chain.from_iterable(checks):
         yield job.problem(path, reason)
     for at, container in enumerate(as_list(get_in(body, "spec", "containers"))):
         if isinstance(container, dict) and not container.get("image"):
@@ -148,14 +119,21 @@ def _check_place(body: dict[str, Any], context: JobContext) -> Findings:
             f"jobs run in the namespace {context.job_namespace} (setting prow:jobNamespace); leave this out"
         )
         yield ("namespace",), reason
-    if agent != "kubernetes":
-        return
+    if agent == "kubernetes":
+        yield from _check_cluster(body, context)
+        yield from _check_log_place(body, context)
+
+
+def _check_cluster(body: dict[str, Any], context: JobContext) -> Findings:
     cluster = as_text(body.get("cluster")) or "default"
     clusters = context.clusters
     if clusters is not None and cluster not in ("default", *clusters):  # plank's reconciler.go, startPod
         hint = suggest(cluster, clusters)
         reason = f"cluster {shorten(cluster)!r} is no context of prow:buildClusterKubeconfig, so the job cannot run"
         yield ("cluster",), reason + hint
+
+
+def _check_log_place(body: dict[str, Any], context: JobContext) -> Findings:
     decorate = body.get("decorate")
     decorated = context.decorates_all if decorate is None else decorate is True
     if decorated and not context.can_decorate and not body.get("decoration_config"):  # validateDecoration
@@ -190,39 +168,9 @@ def _check_pod(job: Job, context: JobContext) -> Findings:
     reserved = job.kind != "periodic" and context.release.has(releases.RESERVED_SOURCE)
     if reserved:
         for at, container in enumerate(as_list(spec.get("containers"))):
-            for index in _find_source_variables(container):
+            for index in find_source_variables(container):
                 name = as_list(container["env"])[index]["name"]
                 reason = f"Prow sets the environment variable {name} itself since v20260210"
                 yield ("spec", "containers", at, "env", index), reason
     if context.presets:
-        yield from _check_presets(job, context, reserved=reserved)
-
-
-def _check_presets(job: Job, context: JobContext, *, reserved: bool) -> Findings:
-    labels = {key: as_text(value) for key, value in as_map(job.body.get("labels")).items()}
-    present = {_identify_toleration(one) for one in as_list(get_in(job.body, "spec", "tolerations"))}
-    for first in (None, *labels.items()):
-        for preset in context.presets.get(first, ()):
-            if any(labels.get(key) != value for key, value in preset.labels):
-                continue
-            for name in preset.variables if reserved else ():
-                yield (
-                    ("labels",),
-                    f"the preset ({preset}) adds {name}, which Prow sets itself since v20260210",
-                )
-            for toleration in preset.tolerations:
-                if toleration in present and context.release.has(releases.PRESET_TOLERATIONS):
-                    what = f"a toleration of {shorten(toleration[0]) or 'any key'}"
-                    yield ("labels",), f"the preset ({preset}) adds {what}, which the job has already"
-                present.add(toleration)
-
-
-def _find_source_variables(holder: Any) -> list[int]:
-    """Indices of SRC_BASE and SRC_HOST among the environment variables of a container or preset."""
-    env = as_list(get_in(holder, "env"))
-    return [at for at, one in enumerate(env) if get_in(one, "name") in _SOURCE_VARIABLES]
-
-
-def _identify_toleration(toleration: Any) -> tuple[str, ...]:
-    """What makes two tolerations the same (k8s.io/api core/v1, MatchToleration)."""
-    return tuple(as_texts([get_in(toleration, name) for name in ("key", "effect", "operator", "value")]))
+        yield from check_presets(job.body, context.presets, context.release, reserved=reserved)

@@ -67,26 +67,33 @@ def locate(files: Sequence[YamlFile], message: str, file: str | None) -> Place |
         return _find_preset(files, preset[1], preset[2])
     if (index := _INDEX.search(message)) and index[1]:
         return files[0].name, files[0].line(("tide", "queries", int(index[1])))
-    for one in [named] if named else _order(files, message):
-        if line := _find_line(one, message, None):
-            return one.name, line
-    return (named.name, None) if named else None
+    if named:
+        return named.name, _find_line(named, message, None)
+    return _find_words(files[1:2] if "plugin" in message else files[:1], message)
 
 
-def _order(files: Sequence[YamlFile], message: str) -> Sequence[YamlFile]:
-    """The files in which the words of a message may be."""
-    return files[1:2] if "plugin" in message else files[:1]
+def _find_words(files: Sequence[YamlFile], message: str) -> Place | None:
+    """The first file and line with a word of the message that no other line of the file has."""
+    for file in files:
+        if line := _find_line(file, message, None):
+            return file.name, line
+    return None
 
 
 def _find_job(files: Sequence[YamlFile], message: str) -> Job | None:
     """The job that a message names, of the kind and repository that it names; of two of a name, the second."""
     for name in _list_names(message):
         found = [job for file in files for job in iterate_jobs(file) if job.name == name]
-        named = [job for job in found if job.kind in message.lower()] or found
-        of_repository = [job for job in named if str(job.path[1]) in message] or named
-        if of_repository:
-            return of_repository[-1 if "duplicated" in message else 0]
+        if found:
+            return _select_job(found, message)
     return None
+
+
+def _select_job(jobs: Sequence[Job], message: str) -> Job:
+    """Of jobs of one name, the one that the message is about."""
+    of_kind = [job for job in jobs if job.kind in message.lower()] or jobs
+    of_repository = [job for job in of_kind if str(job.path[1]) in message] or of_kind
+    return of_repository[-1 if "duplicated" in message else 0]
 
 
 def _list_names(message: str) -> Iterator[str]:
@@ -132,11 +139,16 @@ def _list_words(message: str) -> Iterator[str]:
     yield from (text for text in quoted if re.search(r"[A-Za-z0-9]", text))
     if last := re.search(r": ([^\s:]+)$", message):
         yield last[1]
-    words = [word for whole in _WORD.findall(message)[:60] for word in (whole, *whole.split("."))]
-    words = sorted(dict.fromkeys(words), key=len, reverse=True)
+    words = _split_words(message)
     yield from (word for word in words if re.search(r"[_/-]", word))
     yield from (field for words, field in _FIELDS if words in message)
     yield from (word for word in words if len(word) > 4)
+
+
+def _split_words(message: str) -> list[str]:
+    """The words of a message and their parts between dots, the longest first."""
+    words = [word for whole in _WORD.findall(message)[:60] for word in (whole, *whole.split("."))]
+    return sorted(dict.fromkeys(words), key=len, reverse=True)
 
 
 def _find_end(lines: Sequence[str], start: int) -> int:

@@ -45,15 +45,8 @@ def check_config_updater(
         return
     for path, reason in check_section(plugins.data, repository):
         yield plugins.problem(path, reason)
-    found = [(plugins, path) for path in find_wildcards(plugins.data)]
-    found += [
-        (file, (section, WILDCARD))
-        for file in jobs.values()
-        for section in ("presubmits", "postsubmits")
-        if WILDCARD in as_map(file.data.get(section))
-    ]
-    for file, path in found:
-        yield file.problem(path, wildcard_error(repository))
+    for file, path in _find_file_wildcards(plugins, jobs):
+        yield file.problem(path, describe_wildcard(repository))
     for file in jobs.values():
         yield from _find_without_clone_uri(file, github_url)
         if not file.name.endswith(".yaml"):
@@ -66,7 +59,17 @@ def check_config_updater(
         yield plugins.problem(("plugins",), reason)
 
 
-def wildcard_error(repository: str) -> str:
+def _find_file_wildcards(plugins: YamlFile, jobs: Mapping[str, YamlFile]) -> Iterator[tuple[YamlFile, Path]]:
+    """Where plugins.yaml and the job files have the stack's `*`."""
+    for path in find_wildcards(plugins.data):
+        yield plugins, path
+    for file in jobs.values():
+        for section in ("presubmits", "postsubmits"):
+            if WILDCARD in as_map(file.data.get(section)):
+                yield file, (section, WILDCARD)
+
+
+def describe_wildcard(repository: str) -> str:
     """Why `*` is refused in a file that the plugin follows."""
     return (
         "`*` is a shorthand of the stack, which Prow does not know here; with prow:configUpdater Prow gets this file "

@@ -10,7 +10,7 @@ from kubernetes.client.exceptions import ApiException
 
 from components.namespaces import CRD_FILE, read_prowjob_crd
 from prowconfig.release import parse_release
-from prowconfig.types import load_schema
+from prowconfig.schema import load_schema
 from tests.stack.api_server import api_server
 
 pytestmark = [

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from prowconfig import release, types
+from prowconfig import release
+from prowconfig import schema as schemas
 from prowconfig.release import parse_release
 from settings.groups import TABLE
 
 pytestmark = pytest.mark.unit
-FOLDER = Path(types.__file__).parent
+FOLDER = Path(schemas.__file__).parent
 NEWEST, OLDEST = parse_release(), parse_release("v20240802-0123456")
 
 
@@ -28,7 +29,7 @@ def references(value: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("of", [NEWEST, OLDEST], ids=["newest", "oldest"])
 def test_its_references_lead_somewhere_and_every_definition_is_used(of: release.Release):
-    schema = types.load_schema(of)
+    schema = schemas.load_schema(of)
     found = {name.removeprefix("#/$defs/") for name in references(schema)}
     assert found <= schema["$defs"].keys()
     if of == NEWEST:
@@ -42,7 +43,7 @@ def test_it_is_small():
 
 
 def test_it_knows_the_plugins_of_the_release():
-    new, old = (set(types.load_schema(of)["plugin_names"]) for of in (NEWEST, OLDEST))
+    new, old = (set(schemas.load_schema(of)["plugin_names"]) for of in (NEWEST, OLDEST))
     assert len(new) > 50
     assert new ^ old == {"issue-management", "transfer-issue"}
     assert "issue-management" in new
@@ -50,7 +51,7 @@ def test_it_knows_the_plugins_of_the_release():
 
 def test_an_addition_adds_and_what_it_replaces_is_there():
     module = json.loads((FOLDER / "schema.json").read_text())["$defs"]
-    for group in types.read_additions()["groups"]:
+    for group in schemas.read_additions()["groups"]:
         for name, fields in group["fields"].items():
             known = module.get(name, {"properties": {}})["properties"]
             assert all(known.get(field) != schema for field, schema in fields.items()), name
@@ -81,7 +82,7 @@ def test_an_addition_adds_and_what_it_replaces_is_there():
     ],
 )
 def test_the_fields_that_the_default_release_brought_are_known(definition: str, fields: set[str]):
-    assert fields <= types.load_schema(NEWEST)["$defs"][definition]["properties"].keys()
+    assert fields <= schemas.load_schema(NEWEST)["$defs"][definition]["properties"].keys()
 
 
 def test_a_field_of_a_known_date_is_unknown_to_an_older_release():
@@ -90,7 +91,7 @@ def test_a_field_of_a_known_date_is_unknown_to_an_older_release():
         (NEWEST, True),
         (parse_release("latest"), True),
     ):
-        fields = types.load_schema(of)["$defs"]["Tide"]["properties"]
+        fields = schemas.load_schema(of)["$defs"]["Tide"]["properties"]
         assert ("github_merge_blocks_policy" in fields) is known
 
 
