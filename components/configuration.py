@@ -9,7 +9,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.config_updater import ANNOTATION
 from components.judgement import PATHS, Judgement, JudgementArgs
-from components.objects import labels, name_of
+from components.objects import labels
 from prowconfig.checkconfig import Checkconfig, translate
 from prowconfig.files import ProwFiles
 from prowconfig.problem import Problem, ProwFilesError
@@ -64,13 +64,17 @@ class Configuration(pulumi.ComponentResource):
     but not for a replacement (continueStepsFromDiff in pkg/resource/deploy/step_generator.go of pulumi/pulumi). When the
     stack gets it back, the API server would keep what hook has added, since server-side apply takes away only what the
     same manager applied.
+
+    The names are texts, not outputs of the ConfigMaps: whoever mounts them depends on this component (`depends_on`). By
+    an output a Deployment's `spec` would be unknown while a ConfigMap is made anew, and Pulumi would delete and make
+    every Deployment anew, too (calculateDependentReplacements in the same file).
     """
 
-    config: pulumi.Output[str]
+    config = "config"
     """Name of the ConfigMap with `config.yaml`."""
-    plugins: pulumi.Output[str]
+    plugins = "plugins"
     """Name of the ConfigMap with `plugins.yaml`."""
-    job_config: pulumi.Output[str]
+    job_config = "job-config"
     """Name of the ConfigMap with the job files."""
 
     def __init__(self, name: str, args: ConfigurationArgs, opts: pulumi.ResourceOptions | None = None):
@@ -89,16 +93,16 @@ class Configuration(pulumi.ComponentResource):
             ConfigMapContent(data=args.files.texts) if args.config_updater else pack_files(args.files.texts)
         )
         files: dict[str, dict[str, pulumi.Input[str]]] = {
-            "config": {"config.yaml": config},
-            "plugins": {"plugins.yaml": args.files.plugins_text},
-            "job-config": {**jobs.data},
+            self.config: {"config.yaml": config},
+            self.plugins: {"plugins.yaml": args.files.plugins_text},
+            self.job_config: {**jobs.data},
         }
-        binary = {"job-config": jobs.binary_data} if jobs.binary_data else {}
+        binary = {self.job_config: jobs.binary_data} if jobs.binary_data else {}
         judgement = self._judge(f"{name}-judgement", args, files, binary)
 
-        def config_map(resource: str, writer: str | None = None) -> pulumi.Output[str]:
+        def make_config_map(resource: str, writer: str | None = None) -> None:
             """:param writer: repository from which config-updater writes the data; None: the stack does."""
-            made = kubernetes.core.v1.ConfigMap(
+            kubernetes.core.v1.ConfigMap(
                 f"{name}-{resource}",
                 metadata=kubernetes.meta.v1.ObjectMetaArgs(
                     name=resource,
@@ -116,11 +120,10 @@ class Configuration(pulumi.ComponentResource):
                     delete_before_replace=True,  # the new one has the same name
                 ),
             )
-            return name_of(made)
 
-        self.config = config_map("config")
-        self.plugins = config_map("plugins", args.config_updater)
-        self.job_config = config_map("job-config", args.config_updater)
+        make_config_map(self.config)
+        make_config_map(self.plugins, args.config_updater)
+        make_config_map(self.job_config, args.config_updater)
         self.register_outputs({})
 
     def _judge(
