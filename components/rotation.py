@@ -30,7 +30,7 @@ class RotationArgs:
 
 
 class Rotation(pulumi.ComponentResource):
-    """A Job for each generation but the first, done when every pod of hook has taken a delivery signed with it.
+    """A Job for each generation but number 1, done when every pod of hook has taken a delivery signed with it.
 
     The Job is awaited, so whoever depends on this comes after it. It stays until the next generation's replaces it: one
     that deleted itself would be missing at the next `pulumi up`. The first generation needs none, as hook starts with it.

@@ -3,7 +3,7 @@
 Pulumi.yaml's `config:` and docs/reference/settings.md are written from it (`make settings`). A new setting is one field
 here; `__main__.py` hands it to the component that uses it. What holds between settings is in `rules.py`.
 
-A group that describes the same thing as a component's argument extends its class, so `__main__.py` can hand it on.
+A group may extend a component's argument class; `__main__.py` then passes it as it is.
 """
 
 # ruff: noqa: RUF009 - `setting` makes a dataclasses.field
@@ -92,7 +92,7 @@ class Webhooks:
         "organizations",
         ListOf(item=ORGANIZATION),
         [],
-        "GitHub organisations that get a webhook, which calls for all of their repositories; those have none of their own then.",
+        "GitHub organisations that get a webhook, which calls for all of their repositories; their repositories get no webhook of their own.",
     )
     events: dict[str, tuple[str, ...]] = setting(
         "webhookEvents",
