@@ -17,7 +17,7 @@ from settings import find_kubeconfig, load, read_contexts, read_github_provider
 # All that the user wrote is checked before anything is registered.
 settings = load(contexts=read_contexts())
 build_clusters = settings.cluster.build_clusters
-options = ProwOptions(
+prow_options = ProwOptions(
     github=settings.github,
     images=settings.images,
     namespace=settings.prow.namespace,
@@ -29,11 +29,11 @@ options = ProwOptions(
     slack=settings.slack if settings.slack.token is not None else None,
     build_clusters=build_clusters.content if build_clusters else None,
     check_configuration=settings.prow.check_configuration,
-    config_updater=settings.config_repository,
+    config_updater=settings.followed_repository,
 )
 files = read_files(
     Path("prow"),
-    options,
+    prow_options,
     repositories=settings.webhooks.repositories,
     organizations=settings.webhooks.organizations,
     clusters=build_clusters.contexts if build_clusters else (),
@@ -57,7 +57,7 @@ webhook_secret = WebhookSecret(
 prow = Prow(
     "prow",
     ProwArgs(
-        options=options,
+        options=prow_options,
         files=files,
         hmacs=webhook_secret.hmacs,
         context=settings.cluster.context,

@@ -2,7 +2,7 @@
 
 - `groups.py`: the table: one field for each setting, with its name, type, default and description
 - `parsers.py`, `checks.py`, `kubeconfig.py`: one parser for each type, and what a text must look like
-- `rules.py`, `context.py`: what must hold between settings, and what these rules look at
+- `rules.py`, `checked.py`: what must hold between settings, and what these rules look at
 - `github_provider.py`: the settings of pulumi-github
 - `reader.py`: `load()` reads and checks all of them
 - `__main__.py`: writes Pulumi.yaml's `config:` and docs/reference/settings.md from the table (`make settings`)

@@ -495,10 +495,10 @@ class Settings:
     @property
     def job_folder(self) -> str:
         """Where jobs are written, for people."""
-        return f"prow/jobs/ of {self.config_repository}" if self.config_repository else "prow/jobs/"
+        return f"prow/jobs/ of {self.followed_repository}" if self.followed_repository else "prow/jobs/"
 
     @property
-    def config_repository(self) -> Repository | None:
+    def followed_repository(self) -> Repository | None:
         """Repository whose merges change Prow's jobs and plugins; None: only the stack does."""
         if not self.prow.config_updater:
             return None

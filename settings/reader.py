@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pulumi
 from pulumi.runtime import is_config_secret
 
-from settings.context import Context
+from settings.checked import Checked
 from settings.groups import GROUPS, TABLE, Setting, Settings, list_settings
 from settings.parsers import Parser, Scalar
 from settings.rules import RULES
@@ -33,9 +33,9 @@ def load(config: pulumi.Config | None = None, *, contexts: Sequence[str] | None 
     settings = Settings(**groups)
     wrong = frozenset(problem.partition("[")[0] for problem in reader.problems)
     hidden = frozenset(name for name in TABLE if is_config_secret(reader.config.full_key(name)))
-    context = Context(settings=settings, wrong=wrong, hidden=hidden, contexts=contexts)
+    checked = Checked(settings=settings, wrong=wrong, hidden=hidden, contexts=contexts)
     for rule in RULES:
-        for at, reason, fix in rule(context):
+        for at, reason, fix in rule(checked):
             reader.report(at, reason, fix)
     if reader.problems:
         raise SettingsError(reader.render_problems())

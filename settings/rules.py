@@ -9,11 +9,11 @@ from components.relay_catalog import RELAYS
 from components.storage import GoogleKey, S3Key
 from prowconfig.release import UNKNOWN_DATE, parse_release
 from settings import checks
-from settings.context import Context, Problem
+from settings.checked import Checked, Problem
 from settings.groups import TABLE
 from settings.parsers import entry_of, remove_command, set_command
 
-Rule = Callable[[Context], Iterator[Problem]]
+Rule = Callable[[Checked], Iterator[Problem]]
 CREDENTIALS = {
     "s3": {
         "storageAccessKey": "the bucket's access key",
@@ -26,25 +26,25 @@ OLDEST_RELEASE = "2024-08-02"
 """Day of v20240802-66b115076, the first for which the catalog's flags hold."""
 
 
-def check_targets(context: Context) -> Iterator[Problem]:
+def check_targets(checked: Checked) -> Iterator[Problem]:
     """There is a repository or an organisation, and entries by target are for one of those."""
-    webhooks = context.settings.webhooks
-    if not context.are_right("repositories", "organizations"):
+    webhooks = checked.settings.webhooks
+    if not checked.are_right("repositories", "organizations"):
         return
-    if not context.settings.targets:
+    if not checked.settings.targets:
         fix = set_command("repositories[0]", "<owner>/<name>")
         yield "repositories", "is empty: name at least one repository", fix
         return
     for name, entries in (("webhookEvents", webhooks.events), ("importWebhooks", webhooks.imports)):
-        for target in sorted(entries.keys() - set(context.settings.targets)):
+        for target in sorted(entries.keys() - set(checked.settings.targets)):
             at = entry_of(name, target)
             yield at, "is for what neither repositories nor organizations has", remove_command(at)
 
 
-def check_account(context: Context) -> Iterator[Problem]:
+def check_account(checked: Checked) -> Iterator[Problem]:
     """Prow is a bot with a token, or an App with its id and its key."""
     names = ("githubAppId", "githubAppPrivateKey", "botToken")
-    has_id, has_key, has_token = map(context.is_set, names)
+    has_id, has_key, has_token = map(checked.is_set, names)
     if (has_id or has_key) and has_token:
         fix = "pulumi config rm botToken  (or: pulumi config rm githubAppId; pulumi config rm githubAppPrivateKey)"
         yield "botToken", "is set, and a GitHub App as well; Prow is one of them", fix
@@ -56,15 +56,15 @@ def check_account(context: Context) -> Iterator[Problem]:
         yield "botToken", "is not set: the GitHub token with which Prow reports", TABLE["botToken"].fix
 
 
-def check_redelivery(context: Context) -> Iterator[Problem]:
+def check_redelivery(checked: Checked) -> Iterator[Problem]:
     """Missed deliveries need a token of their own, and a relay hides some of them."""
-    redelivery, relay = context.settings.redelivery, context.settings.relay.kind
+    redelivery, relay = checked.settings.redelivery, checked.settings.relay.kind
     if redelivery.enabled and RELAYS[relay].client is not None:
         pulumi.log.warn(
             f"prow:redeliverMissed does not see what gets lost behind the relay {relay}: GitHub has its answer from the "
             "relay's server, whether or not a client of it is there"
         )
-    if redelivery.enabled and not context.is_set("redeliveryToken"):
+    if redelivery.enabled and not checked.is_set("redeliveryToken"):
         reason = (
             "is not set: redeliverMissed needs a GitHub token that may administer the webhooks (admin:repo_hook); it is "
             "kept in the cluster, so github:token, which is not, is not taken for it"
@@ -72,13 +72,13 @@ def check_redelivery(context: Context) -> Iterator[Problem]:
         yield "redeliveryToken", reason, TABLE["redeliveryToken"].fix
 
 
-def check_context(context: Context) -> Iterator[Problem]:
+def check_context(checked: Checked) -> Iterator[Problem]:
     """The user's kubeconfig has the context."""
-    cluster = context.settings.cluster
-    if context.contexts is None or cluster.context in context.contexts or not context.are_right("context"):
+    cluster = checked.settings.cluster
+    if checked.contexts is None or cluster.context in checked.contexts or not checked.are_right("context"):
         return
-    known = ", ".join(sorted(context.contexts)) or "none"
-    reason = f"is {context.show('context')}, which your kubeconfig does not have; it has: {known}"
+    known = ", ".join(sorted(checked.contexts)) or "none"
+    reason = f"is {checked.show('context')}, which your kubeconfig does not have; it has: {known}"
     if pulumi.runtime.is_dry_run() and cluster.node_address:
         # As in CI: with the address known, a preview needs nothing of the cluster.
         pulumi.log.warn(f"prow:context {reason}. Previewed from the stack's state alone.")
@@ -87,27 +87,27 @@ def check_context(context: Context) -> Iterator[Problem]:
     yield "context", reason, fix
 
 
-def check_namespaces(context: Context) -> Iterator[Problem]:
+def check_namespaces(checked: Checked) -> Iterator[Problem]:
     """Jobs run code of pull requests: next to Prow's secrets they could mount them."""
-    prow = context.settings.prow
-    if prow.namespace == prow.job_namespace and context.are_right("namespace", "jobNamespace"):
+    prow = checked.settings.prow
+    if prow.namespace == prow.job_namespace and checked.are_right("namespace", "jobNamespace"):
         fix = TABLE["jobNamespace"].fix
         if prow.namespace == TABLE["jobNamespace"].default:  # which that command would set
             fix = set_command("jobNamespace", "prow-jobs")
-        yield "jobNamespace", f"is {context.show('namespace')} as well as namespace", fix
+        yield "jobNamespace", f"is {checked.show('namespace')} as well as namespace", fix
 
 
-def check_job_security(context: Context) -> Iterator[Problem]:
+def check_job_security(checked: Checked) -> Iterator[Problem]:
     """Prow's own containers in the pods of jobs are taken, and have what a quota counts."""
-    jobs, name = context.settings.jobs, "jobPodSecurity"
-    if jobs.pod_security == "restricted" and context.settings.storage.kind != "none":
+    jobs, name = checked.settings.jobs, "jobPodSecurity"
+    if jobs.pod_security == "restricted" and checked.settings.storage.kind != "none":
         reason = (
             "is 'restricted', which the containers that Prow adds to the pods of jobs do not satisfy; with storage it adds "
             "them to every job"
         )
         yield name, reason, "pulumi config set jobPodSecurity baseline  (or: pulumi config set storage none)"
     defaults = {"limits": ("default", "max"), "requests": ("defaultRequest", "default", "max")}
-    for entry in jobs.quota if context.are_right("jobQuota", "jobLimits") else ():
+    for entry in jobs.quota if checked.are_right("jobQuota", "jobLimits") else ():
         verb, _, resource = entry.partition(".")
         if resource and not any(f"{kind}.{resource}" in jobs.limits for kind in defaults[verb]):
             wanted = f"{defaults[verb][0]}.{resource}"
@@ -115,10 +115,10 @@ def check_job_security(context: Context) -> Iterator[Problem]:
             yield entry_of("jobQuota", entry), reason, set_command(entry_of("jobLimits", wanted), "<amount>")
 
 
-def check_components(context: Context) -> Iterator[Problem]:
+def check_components(checked: Checked) -> Iterator[Problem]:
     """The components without which no job is run and reported are there."""
-    chosen = context.settings.prow.components
-    if not context.are_right("components"):
+    chosen = checked.settings.prow.components
+    if not checked.are_right("components"):
         return
     missing = [name for name in REQUIRED if name not in chosen]
     for index, name in enumerate(missing, start=len(chosen)):  # whoever runs every command has all of them
@@ -126,67 +126,67 @@ def check_components(context: Context) -> Iterator[Problem]:
         yield "components", f"lacks {name}, without which no job is run and reported", fix
 
 
-def check_image_tag(context: Context) -> Iterator[Problem]:
+def check_image_tag(checked: Checked) -> Iterator[Problem]:
     """The tag says which release of Prow the images are of; a warning where it does not."""
-    name, tag = "imageTag", context.settings.images.tag
+    name, tag = "imageTag", checked.settings.images.tag
     release = parse_release(tag)
     if not release.has(OLDEST_RELEASE):
         reason = f"a release before v{OLDEST_RELEASE.replace('-', '')}; Prow had other flags and files then"
-        yield name, f"is {context.show(name)}, {reason}", TABLE[name].fix
+        yield name, f"is {checked.show(name)}, {reason}", TABLE[name].fix
     elif release.date == UNKNOWN_DATE:
         reason = "is not of the form vYYYYMMDD-<commit>: what differs between releases cannot be checked"
         if tag == "latest" or tag.startswith("latest-"):
             reason = "names another release of Prow every day, so a pod that restarts may run another one"
-        pulumi.log.warn(f"prow:{name} is {context.show(name)}, which {reason}; fix: {TABLE[name].fix}")
+        pulumi.log.warn(f"prow:{name} is {checked.show(name)}, which {reason}; fix: {TABLE[name].fix}")
 
 
-def check_config_repository(context: Context) -> Iterator[Problem]:
+def check_config_repository(checked: Checked) -> Iterator[Problem]:
     """config-updater follows a repository of the settings."""
-    name, webhooks, prow = "configRepository", context.settings.webhooks, context.settings.prow
-    if not prow.config_updater or not context.settings.targets or not context.are_right(name, "repositories"):
+    name, webhooks, prow = "configRepository", checked.settings.webhooks, checked.settings.prow
+    if not prow.config_updater or not checked.settings.targets or not checked.are_right(name, "repositories"):
         return
     repositories, organizations = webhooks.repositories, webhooks.organizations
     written = prow.config_repository
     if written is None and (len(repositories), len(organizations)) == (1, 0):
         return
-    allowed = {target.lower() for target in context.settings.targets}
+    allowed = {target.lower() for target in checked.settings.targets}
     if written is None or allowed.isdisjoint({written.lower(), written.lower().partition("/")[0]}):
         among = ", ".join([*repositories, *(f"{owner}/…" for owner in organizations)])
-        reason = f"is {context.show(name)}, which" if written else "is empty; with configUpdater on it"
+        reason = f"is {checked.show(name)}, which" if written else "is empty; with configUpdater on it"
         example = [*repositories, *(f"{owner}/<name>" for owner in organizations)][0]
         yield name, f"{reason} must be one of {among}", set_command(name, example)
 
 
-def check_relay(context: Context) -> Iterator[Problem]:
+def check_relay(checked: Checked) -> Iterator[Problem]:
     """The relay has the settings that its description names, and its pod an image."""
-    chosen = context.settings.relay
+    chosen = checked.settings.relay
     relay = RELAYS[chosen.kind]
     if chosen.webhook_url and chosen.kind != "none":
         fix = "pulumi config rm webhookUrl  (or: pulumi config set relay none)"
         yield "webhookUrl", f"is set, but the relay {chosen.kind} has a URL of its own", fix
     has_pod = relay.client is not None and bool(chosen.image or relay.client.image)
-    values = chosen.values.keys() | context.wrong
+    values = chosen.values.keys() | checked.wrong
     for name in sorted((relay.settings | (relay.client_settings if has_pod else frozenset())) - values):
         yield name, f"is not set, which the relay {chosen.kind} needs", TABLE[name].fix
     for name in (
-        sorted(relay.client_settings & values) if not has_pod and context.are_right("relayImage") else ()
+        sorted(relay.client_settings & values) if not has_pod and checked.are_right("relayImage") else ()
     ):
         reason = f"is not set, but {name} is, which only the relay's pod needs; nobody publishes its image"
         fix = f"docker build -t <image>:<tag> relay/{chosen.kind}, then: pulumi config set relayImage <image>:<tag>"
         yield "relayImage", reason, fix
 
 
-def check_storage(context: Context) -> Iterator[Problem]:
+def check_storage(checked: Checked) -> Iterator[Problem]:
     """A bucket outside the cluster has its credentials."""
-    for name, meaning in CREDENTIALS.get(context.settings.storage.kind, {}).items():
-        if not context.is_set(name):
+    for name, meaning in CREDENTIALS.get(checked.settings.storage.kind, {}).items():
+        if not checked.is_set(name):
             yield name, f"is not set: {meaning}", TABLE[name].fix
 
 
-def check_storage_keys(context: Context) -> Iterator[Problem]:
+def check_storage_keys(checked: Checked) -> Iterator[Problem]:
     """The keys of their own are for the kind of storage, and so is the bucket for state."""
-    storage = context.settings.storage
-    if storage.kind not in ("s3", "gcs") or not context.are_right("storage"):
+    storage = checked.settings.storage
+    if storage.kind not in ("s3", "gcs") or not checked.are_right("storage"):
         return
     kind = GoogleKey if storage.kind == "gcs" else S3Key
     form = (
@@ -200,7 +200,7 @@ def check_storage_keys(context: Context) -> Iterator[Problem]:
     for name, key in keys.items():
         if key is not None and not isinstance(key, kind):
             yield name, f"is not {form}, which the storage {storage.kind} needs", TABLE[name].fix
-    if storage.upload_key is None and context.are_right("storageUploadKey"):
+    if storage.upload_key is None and checked.are_right("storageUploadKey"):
         pulumi.log.warn(
             "prow:storageUploadKey is not set, so the pods of jobs upload with the key with which Prow reads and writes. "
             "Every job can read it, and do with the bucket what it allows\n"
@@ -208,10 +208,10 @@ def check_storage_keys(context: Context) -> Iterator[Problem]:
         )
 
 
-def check_state_bucket(context: Context) -> Iterator[Problem]:
+def check_state_bucket(checked: Checked) -> Iterator[Problem]:
     """The store of the stack's own gives each of its buckets a policy."""
-    storage, name = context.settings.storage, "storageStateBucket"
-    if storage.kind != "in-cluster" or not context.are_right("storage", "storageBucket", name):
+    storage, name = checked.settings.storage, "storageStateBucket"
+    if storage.kind != "in-cluster" or not checked.are_right("storage", "storageBucket", name):
         return
     if storage.state_bucket == storage.bucket:
         yield name, "is storageBucket, which every job writes to", f"pulumi config rm {name}"
@@ -219,9 +219,9 @@ def check_state_bucket(context: Context) -> Iterator[Problem]:
         yield name, "is not set, and storageBucket with -state behind it is too long", TABLE[name].fix
 
 
-def check_slack(context: Context) -> Iterator[Problem]:
+def check_slack(checked: Checked) -> Iterator[Problem]:
     """crier knows where to report to."""
-    if context.settings.slack.token is not None and not context.is_set("slackChannel"):
+    if checked.settings.slack.token is not None and not checked.is_set("slackChannel"):
         fix = f"{TABLE['slackChannel'].fix}  (or, without Slack: pulumi config rm slackToken)"
         yield "slackChannel", "is empty: with slackToken it says where crier writes to", fix
 

@@ -25,7 +25,7 @@ def test_the_defaults_with_a_repository_and_a_token_are_enough(configure):
     assert settings.slack.token is None
     assert settings.storage.kind == "none"
     assert settings.cluster.build_clusters is None
-    assert settings.config_repository is None
+    assert settings.followed_repository is None
     assert settings.relay.webhook_url is None
     assert settings.github.endpoint == "https://api.github.com"
 
@@ -52,11 +52,11 @@ def test_a_kubeconfig_that_pods_cannot_use_is_refused_without_showing_it(configu
 
 
 def test_config_updater_follows_the_only_repository_or_the_one_that_is_named(configure):
-    assert load(configure()).config_repository is None
-    assert load(configure(configRepository="acme/one")).config_repository is None
-    assert str(load(configure(configUpdater=True)).config_repository) == "acme/one"
+    assert load(configure()).followed_repository is None
+    assert load(configure(configRepository="acme/one")).followed_repository is None
+    assert str(load(configure(configUpdater=True)).followed_repository) == "acme/one"
     two = {"repositories": ["acme/one", "acme/two"], "configUpdater": True}
-    assert str(load(configure(**two, configRepository="ACME/Two")).config_repository) == "acme/two"
+    assert str(load(configure(**two, configRepository="ACME/Two")).followed_repository) == "acme/two"
 
 
 def test_config_updater_needs_a_repository_of_the_settings(configure):
@@ -71,7 +71,7 @@ def test_config_updater_needs_a_repository_of_the_settings(configure):
 
 def test_config_updater_follows_a_repository_of_an_organisation_of_the_settings(configure):
     given = {"repositories": [], "organizations": ["acme"], "configUpdater": True}
-    assert str(load(configure(**given, configRepository="acme/config")).config_repository) == "acme/config"
+    assert str(load(configure(**given, configRepository="acme/config")).followed_repository) == "acme/config"
     assert "must be one of acme/…" in errors(configure(**given))
     assert "must be one of acme/…" in errors(configure(**given, configRepository="other/config"))
 

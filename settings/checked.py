@@ -11,7 +11,7 @@ Problem = tuple[str, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context:
+class Checked:
     """What the rules look at."""
 
     settings: Settings
