@@ -28,8 +28,8 @@ class GitHubAccount:
     """The App's id, or its client ID. Not a secret."""
     app_private_key: pulumi.Input[str] | None = None
     """The App's private key, in PEM form."""
-    endpoint: pulumi.Input[str] = GITHUB_API
-    """REST endpoint of GitHub, without a trailing slash."""
+    endpoint: str = GITHUB_API
+    """REST endpoint of GitHub, without a trailing slash. No output: jobs get its address before anything is registered."""
     clone_with_token: bool = False
     """Whether jobs' commits are cloned with the account, as private repositories need it."""
 

@@ -3,23 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pulumi
 
-from components import configuration, judgement, slack
+from components import configuration, judgement
 from components.catalog import CATALOG, Feature
 from components.configuration import Configuration, ConfigurationArgs, ConfigurationError
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
 from components.github_account import GitHubAccount, web_url
 from components.images import Images
+from components.inputs import get_known
 from components.jobs import Jobs
 from components.log_store import LogStore, LogStoreArgs
 from components.namespaces import Namespaces, NamespacesArgs
 from components.repository import Repository
 from components.rotation import Rotation, RotationArgs
 from components.services import Services, ServicesArgs
-from components.slack import Slack
+from components.slack import Slack, make_reporter_configs, preview_reporter_configs
 from components.storage import KEY, Access, Storage, make_job_logs, preview_job_logs
 from components.workload import Workloads, WorkloadsArgs
 from prowconfig.checkconfig import CLUSTER, NONE
@@ -97,7 +97,7 @@ def read_files(
     :raises ConfigurationError: with every problem of every file.
     """
     job_logs = preview_job_logs(options.storage, options.images, options.github) if options.storage else None
-    job_namespace, tag = _known(options.job_namespace, "test-pods"), _known(options.images.tag, "")
+    job_namespace, tag = get_known(options.job_namespace, "test-pods"), get_known(options.images.tag, "")
     try:
         files = load(
             folder,
@@ -105,7 +105,7 @@ def read_files(
             organizations=organizations,
             job_namespace=job_namespace,
             decoration=job_logs.decoration if job_logs else None,
-            github_url=web_url(_known(options.github.endpoint, "https://github.example")),
+            github_url=web_url(options.github.endpoint),
             config_updater=str(options.config_updater) if options.config_updater else "",
             clusters=clusters,
             pod_security=options.jobs.pod_security,
@@ -114,15 +114,15 @@ def read_files(
         )
     except ProwFilesError as error:
         raise ConfigurationError(error) from None
-    image = f"{_known(options.images.registry, 'registry.example')}/{judgement.NAME}:{tag}"
+    image = f"{get_known(options.images.registry, 'registry.example')}/{judgement.NAME}:{tag}"
     judge = judgement.find_checkconfig(options.check_configuration, image)
     configuration.check(
         files,
-        namespace=_known(options.namespace, "prow"),
+        namespace=get_known(options.namespace, "prow"),
         job_namespace=job_namespace,
         checkconfig=judge,
         job_logs=job_logs,
-        slack_reporter_configs=_preview_reporters(options.slack),
+        slack_reporter_configs=preview_reporter_configs(options.slack) if options.slack else None,
     )
     if judge is None and pulumi.runtime.is_dry_run():
         pulumi.log.info(judgement.describe(options.check_configuration, image))
@@ -230,12 +230,6 @@ class Prow(pulumi.ComponentResource):
 
     def _make_configuration(self) -> Configuration:
         options = self._options
-        reporters = None
-        if options.slack is not None:
-            states = options.slack.job_states
-            reporters = pulumi.Output.from_input(options.slack.channel).apply(
-                lambda channel: slack.reporter_configs(channel or "", states)
-            )
         return Configuration(
             f"{self._name}-configuration",
             ConfigurationArgs(
@@ -243,11 +237,11 @@ class Prow(pulumi.ComponentResource):
                 namespace=self.namespace,
                 job_namespace=self.job_namespace,
                 deck_url=self.deck_url,
-                github_link_url=pulumi.Output.from_input(options.github.endpoint).apply(web_url),
+                github_link_url=web_url(options.github.endpoint),
                 job_logs=make_job_logs(options.storage, options.images, options.github)
                 if options.storage
                 else None,
-                slack_reporter_configs=reporters,
+                slack_reporter_configs=make_reporter_configs(options.slack) if options.slack else None,
                 config_updater=str(options.config_updater) if options.config_updater else None,
                 checkconfig_image=None
                 if options.check_configuration == NONE
@@ -292,15 +286,3 @@ class Prow(pulumi.ComponentResource):
                 depends_on=[config_maps, *([self.prowjob_crd] if self.prowjob_crd is not None else [])],
             ),
         )
-
-
-def _preview_reporters(reported: Slack | None) -> dict[str, Any] | None:
-    """What config.yaml has of Slack, before anything is registered."""
-    if reported is None:
-        return None
-    return slack.reporter_configs(_known(reported.channel, "example"), reported.job_states)
-
-
-def _known(value: pulumi.Input[str] | None, example: str) -> str:
-    """A value that is known before anything is registered; else the example."""
-    return value if isinstance(value, str) else example

@@ -10,6 +10,8 @@ from typing import Any
 
 import pulumi
 
+from components.inputs import get_known
+
 STATES = ("scheduling", "triggered", "pending", "success", "failure", "aborted", "error")
 """States of a ProwJob (ProwJobState in pkg/apis/prowjobs/v1/types.go); a message for each that a job comes to."""
 JOB_TYPES = ("presubmit", "postsubmit", "batch", "periodic")
@@ -27,7 +29,18 @@ class Slack:
     """States of a job that it reports, among STATES."""
 
 
-def reporter_configs(channel: str, states: Sequence[str]) -> dict[str, Any]:
+def make_reporter_configs(slack: Slack) -> pulumi.Output[dict[str, Any]]:
+    """What config.yaml has of Slack, once the channel is known."""
+    channel = pulumi.Output.from_input(slack.channel)
+    return channel.apply(lambda known: render_reporter_configs(known or "", slack.job_states))
+
+
+def preview_reporter_configs(slack: Slack) -> dict[str, Any]:
+    """What config.yaml has of Slack, before anything is registered: an unknown channel is an example."""
+    return render_reporter_configs(get_known(slack.channel, "example"), slack.job_states)
+
+
+def render_reporter_configs(channel: str, states: Sequence[str]) -> dict[str, Any]:
     """One message to the channel for each job of any type that comes to one of the states."""
     everything = {
         "channel": channel,

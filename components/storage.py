@@ -14,6 +14,7 @@ import pulumi
 
 from components.github_account import GitHubAccount, clone_decoration
 from components.images import Images
+from components.inputs import get_known
 from prowconfig.render import JobLogs
 
 KINDS = ("none", "in-cluster", "s3", "gcs")
@@ -155,18 +156,14 @@ def make_job_logs(storage: Storage, images: Images, account: GitHubAccount) -> p
 
 def preview_job_logs(storage: Storage, images: Images, account: GitHubAccount) -> JobLogs:
     """What config.yaml has of the storage, before anything is registered: an unknown value is an example."""
-
-    def known(value: pulumi.Input[str] | None, example: str) -> str:
-        return value if isinstance(value, str) else example
-
     return render_job_logs(
         storage,
         account,
-        bucket=known(storage.bucket, "example"),
-        registry=known(images.registry, "registry.example"),
-        tag=known(images.tag, "example"),
-        github_endpoint=known(account.endpoint, "https://github.example"),
-        app_id=known(account.app_id, "1") if account.is_app else None,
+        bucket=get_known(storage.bucket, "example"),
+        registry=get_known(images.registry, "registry.example"),
+        tag=get_known(images.tag, "example"),
+        github_endpoint=account.endpoint,
+        app_id=get_known(account.app_id, "1") if account.is_app else None,
     )
 
 

@@ -149,7 +149,7 @@ def render_with_storage(kind: str, top: Path) -> tuple[str, files.ProwFiles]:
         deck_url="http://192.0.2.7:30080/",
         github_link_url=github,
         job_logs=logs,
-        slack_reporter_configs=slack.reporter_configs("#prow", ["success", "failure"]),
+        slack_reporter_configs=slack.render_reporter_configs("#prow", ["success", "failure"]),
     )
     return config, taken
 

@@ -23,7 +23,7 @@ def make(name: str, *, install_crd: bool, after: pulumi.Resource | None = None) 
     """A Prow with all of its parts, in namespaces that begin with its name, made of other resources' outputs."""
     output = pulumi.Output.from_input
     options = ProwOptions(
-        github=GitHubAccount(bot_token=output("ghp_1"), endpoint=output("https://ghe.example/api/v3")),
+        github=GitHubAccount(bot_token=output("ghp_1"), endpoint="https://ghe.example/api/v3"),
         images=Images(
             registry=output("registry.example/prow"),
             tag=output("v1"),

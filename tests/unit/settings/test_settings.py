@@ -5,7 +5,7 @@ import pulumi
 import pytest
 
 from components.catalog import CATALOG, REQUIRED
-from components.slack import reporter_configs
+from components.slack import render_reporter_configs
 from components.storage import S3Key, preview_job_logs
 from settings import load
 from settings.groups import TABLE
@@ -351,7 +351,7 @@ def test_a_slack_token_without_a_channel_is_refused(configure):
 def load_reporter(config) -> dict[str, Any]:
     slack = load(config).slack
     assert slack.channel is not None
-    return reporter_configs(slack.channel, slack.job_states)["*"]
+    return render_reporter_configs(slack.channel, slack.job_states)["*"]
 
 
 def test_slack_hears_of_the_states_that_are_set(configure):
