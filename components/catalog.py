@@ -1,9 +1,10 @@
 """Prow's components as data: what each needs of the cluster, of the configuration and of GitHub.
 
 `components/workload.py` turns a description into Kubernetes objects, so another component (an external plugin, say)
-is one more description here, and everything that is about one component is in its description. Sources: the
-`cmd/<name>/main.go` of kubernetes-sigs/prow for flags and ports, its `config/prow/cluster/starter` manifests for rules;
-flags hold for v20240802 to v20260819.
+is one more description here. What it mounts, and the flags for that, are in MOUNTS, and the flags for GitHub are in
+`github_account.py`. Everything else about one component is in its description. Sources: the `cmd/<name>/main.go` of
+kubernetes-sigs/prow for flags and ports, its `config/prow/cluster/starter` manifests for rules; flags hold for v20240802
+to v20260819.
 """
 
 from collections.abc import Mapping

@@ -20,7 +20,17 @@ ALLOWED: dict[str, frozenset[str]] = {
 }
 # Descriptions and arguments of components, which register nothing.
 DATA = frozenset(
-    {"catalog", "github_account", "images", "jobs", "relay_catalog", "repository", "slack", "storage"}
+    {
+        "catalog",
+        "github_account",
+        "images",
+        "inputs",
+        "jobs",
+        "relay_catalog",
+        "repository",
+        "slack",
+        "storage",
+    }
 )
 
 
