@@ -9,7 +9,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.config_updater import ANNOTATION
 from components.judgement import Judgement, JudgementArgs
-from components.objects import labels, name_of
+from components.objects import make_labels, name_of
 from prowconfig.checkconfig import Checkconfig, translate
 from prowconfig.files import ProwFiles
 from prowconfig.problem import Problem, ProwFilesError
@@ -93,14 +93,14 @@ class Configuration(pulumi.ComponentResource):
         binary = {"job-config": jobs.binary_data} if jobs.binary_data else {}
         judgement = self._judge(f"{name}-judgement", args, files, binary)
 
-        def config_map(resource: str, writer: str | None = None) -> pulumi.Output[str]:
+        def make_config_map(resource: str, writer: str | None = None) -> pulumi.Output[str]:
             """:param writer: repository from which config-updater writes the data; None: the stack does."""
             made = kubernetes.core.v1.ConfigMap(
                 f"{name}-{resource}",
                 metadata=kubernetes.meta.v1.ObjectMetaArgs(
                     name=resource,
                     namespace=args.namespace,
-                    labels=labels(),
+                    labels=make_labels(),
                     annotations={ANNOTATION: writer} if writer else None,
                 ),
                 data=files[resource],
@@ -115,9 +115,9 @@ class Configuration(pulumi.ComponentResource):
             )
             return name_of(made)
 
-        self.config = config_map("config")
-        self.plugins = config_map("plugins", args.config_updater)
-        self.job_config = config_map("job-config", args.config_updater)
+        self.config = make_config_map("config")
+        self.plugins = make_config_map("plugins", args.config_updater)
+        self.job_config = make_config_map("job-config", args.config_updater)
         self.register_outputs({})
 
     def _judge(
@@ -140,7 +140,7 @@ class Configuration(pulumi.ComponentResource):
         return [Judgement(name, judge, pulumi.ResourceOptions(parent=self))]
 
 
-def check(
+def check_files(
     files: ProwFiles,
     *,
     namespace: str,

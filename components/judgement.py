@@ -10,8 +10,16 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import catalog
-from components.objects import labels, name_of, restricted_container, restricted_pod, run_once
-from prowconfig.checkconfig import CLUSTER, EVERYWHERE, NONE, Checkconfig, arguments, describe_install, find
+from components.objects import make_labels, name_of, restricted_container, restricted_pod, run_once
+from prowconfig.checkconfig import (
+    CLUSTER,
+    EVERYWHERE,
+    NONE,
+    Checkconfig,
+    describe_install,
+    find_program,
+    make_arguments,
+)
 
 NAME = "checkconfig"
 """Name of the Job, of its container and of Prow's program and image."""
@@ -75,9 +83,9 @@ class Judgement(pulumi.ComponentResource):
         return kubernetes.core.v1.ConfigMap(
             f"{self._name}-{config_map}",
             metadata={
-                "name": content.apply(lambda known: f"{config_map}-candidate-{digest(known)}"),
+                "name": content.apply(lambda known: f"{config_map}-candidate-{compute_digest(known)}"),
                 "namespace": self._args.namespace,
-                "labels": labels(NAME),
+                "labels": make_labels(NAME),
             },
             **{"binary_data" if binary else "data": content},
             immutable=True,
@@ -94,12 +102,12 @@ class Judgement(pulumi.ComponentResource):
             metadata={
                 "name": NAME,
                 "namespace": self._args.namespace,
-                "labels": labels(NAME),
+                "labels": make_labels(NAME),
                 # A failed Job is made anew, so that the next `pulumi up` has checkconfig's words again.
                 "annotations": {"pulumi.com/replaceUnready": "true"},
             },
             spec={
-                **run_once({"metadata": {"labels": labels(NAME)}, "spec": self._pod(candidates)}),
+                **run_once({"metadata": {"labels": make_labels(NAME)}, "spec": self._make_pod(candidates)}),
                 "active_deadline_seconds": WITHIN_SECONDS,
             },
             opts=pulumi.ResourceOptions(
@@ -114,7 +122,7 @@ class Judgement(pulumi.ComponentResource):
             ),
         )
 
-    def _pod(self, candidates: Mapping[str, pulumi.Output[str]]) -> kubernetes.core.v1.PodSpecArgsDict:
+    def _make_pod(self, candidates: Mapping[str, pulumi.Output[str]]) -> kubernetes.core.v1.PodSpecArgsDict:
         return {
             "restart_policy": "Never",
             "automount_service_account_token": False,
@@ -124,7 +132,7 @@ class Judgement(pulumi.ComponentResource):
                 {
                     "name": NAME,
                     "image": self._args.image,
-                    "args": [*arguments(), _UNASKED_WARNING],
+                    "args": [*make_arguments(), _UNASKED_WARNING],
                     # The end of its log, 2 KiB at most, is what `pulumi up` shows. A refusal is the last line.
                     "termination_message_policy": "FallbackToLogsOnError",
                     "resources": {
@@ -148,7 +156,7 @@ class Judgement(pulumi.ComponentResource):
         """Show why the Job failed; True would start it once more."""
         if failure.failed_operation == "create" and failure.errors:
             image = await pulumi.Output.from_input(self._args.image).future()
-            pulumi.log.error(explain(failure.errors[0], image or "", self._args.translate))
+            pulumi.log.error(explain_failure(failure.errors[0], image or "", self._args.translate))
         return False
 
 
@@ -157,10 +165,10 @@ def find_checkconfig(place: str, image: str) -> Checkconfig | None:
 
     A container engine is used in previews alone: in an update the cluster judges.
     """
-    return find(image if place == EVERYWHERE and pulumi.runtime.is_dry_run() else None)
+    return find_program(image if place == EVERYWHERE and pulumi.runtime.is_dry_run() else None)
 
 
-def describe(place: str, image: str) -> str:
+def describe_judge(place: str, image: str) -> str:
     """Tell who judges where this machine has no checkconfig, and how to get one."""
     release = image.rpartition(":")[2]
     cluster = f"`pulumi up` has that of Prow {release} judge it on the cluster before it reaches Prow"
@@ -172,12 +180,12 @@ def describe(place: str, image: str) -> str:
     return f"Prow's configuration is not judged yet. checkconfig {where}. To have it here: {describe_install(release)}"
 
 
-def digest(data: Mapping[str, str]) -> str:
+def compute_digest(data: Mapping[str, str]) -> str:
     """Ten hexadecimal digits that differ where the content of two ConfigMaps differs."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:10]
 
 
-def explain(failure: str, image: str, translate: Callable[[str], Iterable[object]]) -> str:
+def explain_failure(failure: str, image: str, translate: Callable[[str], Iterable[object]]) -> str:
     """Tell the user why the Job failed, with the file and line of each problem where checkconfig's words tell them.
 
     :param failure: the provider's message, with the end of checkconfig's log.

@@ -11,7 +11,7 @@ from components import configuration, judgement, slack
 from components.catalog import CATALOG, Feature
 from components.configuration import Configuration, ConfigurationArgs, ConfigurationError
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
-from components.github_account import GitHubAccount, web_url
+from components.github_account import GitHubAccount, derive_web_url
 from components.images import Images
 from components.jobs import Jobs
 from components.log_store import LogStore, LogStoreArgs
@@ -97,7 +97,7 @@ def read_files(
     :raises ConfigurationError: with every problem of every file.
     """
     job_logs = preview_job_logs(options.storage, options.images, options.github) if options.storage else None
-    job_namespace, tag = _known(options.job_namespace, "test-pods"), _known(options.images.tag, "")
+    job_namespace, tag = _get_known(options.job_namespace, "test-pods"), _get_known(options.images.tag, "")
     try:
         files = load(
             folder,
@@ -105,7 +105,7 @@ def read_files(
             organizations=organizations,
             job_namespace=job_namespace,
             decoration=job_logs.decoration if job_logs else None,
-            github_url=web_url(_known(options.github.endpoint, "https://github.example")),
+            github_url=derive_web_url(_get_known(options.github.endpoint, "https://github.example")),
             config_updater=str(options.config_updater) if options.config_updater else "",
             clusters=clusters,
             pod_security=options.jobs.pod_security,
@@ -114,18 +114,18 @@ def read_files(
         )
     except ProwFilesError as error:
         raise ConfigurationError(error) from None
-    image = f"{_known(options.images.registry, 'registry.example')}/{judgement.NAME}:{tag}"
+    image = f"{_get_known(options.images.registry, 'registry.example')}/{judgement.NAME}:{tag}"
     judge = judgement.find_checkconfig(options.check_configuration, image)
-    configuration.check(
+    configuration.check_files(
         files,
-        namespace=_known(options.namespace, "prow"),
+        namespace=_get_known(options.namespace, "prow"),
         job_namespace=job_namespace,
         checkconfig=judge,
         job_logs=job_logs,
         slack_reporter_configs=_preview_reporters(options.slack),
     )
     if judge is None and pulumi.runtime.is_dry_run():
-        pulumi.log.info(judgement.describe(options.check_configuration, image))
+        pulumi.log.info(judgement.describe_judge(options.check_configuration, image))
     return files
 
 
@@ -234,7 +234,7 @@ class Prow(pulumi.ComponentResource):
         if options.slack is not None:
             states = options.slack.job_states
             reporters = pulumi.Output.from_input(options.slack.channel).apply(
-                lambda channel: slack.reporter_configs(channel or "", states)
+                lambda channel: slack.make_reporter_configs(channel or "", states)
             )
         return Configuration(
             f"{self._name}-configuration",
@@ -243,7 +243,7 @@ class Prow(pulumi.ComponentResource):
                 namespace=self.namespace,
                 job_namespace=self.job_namespace,
                 deck_url=self.deck_url,
-                github_link_url=pulumi.Output.from_input(options.github.endpoint).apply(web_url),
+                github_link_url=pulumi.Output.from_input(options.github.endpoint).apply(derive_web_url),
                 job_logs=make_job_logs(options.storage, options.images, options.github)
                 if options.storage
                 else None,
@@ -251,7 +251,7 @@ class Prow(pulumi.ComponentResource):
                 config_updater=str(options.config_updater) if options.config_updater else None,
                 checkconfig_image=None
                 if options.check_configuration == NONE
-                else options.images.of_component(judgement.NAME),
+                else options.images.make_reference(judgement.NAME),
             ),
             self._child,
         )
@@ -298,9 +298,9 @@ def _preview_reporters(reported: Slack | None) -> dict[str, Any] | None:
     """What config.yaml has of Slack, before anything is registered."""
     if reported is None:
         return None
-    return slack.reporter_configs(_known(reported.channel, "example"), reported.job_states)
+    return slack.make_reporter_configs(_get_known(reported.channel, "example"), reported.job_states)
 
 
-def _known(value: pulumi.Input[str] | None, example: str) -> str:
+def _get_known(value: pulumi.Input[str] | None, example: str) -> str:
     """A value that is known before anything is registered; else the example."""
     return value if isinstance(value, str) else example

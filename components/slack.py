@@ -27,7 +27,7 @@ class Slack:
     """States of a job that it reports, among STATES."""
 
 
-def reporter_configs(channel: str, states: Sequence[str]) -> dict[str, Any]:
+def make_reporter_configs(channel: str, states: Sequence[str]) -> dict[str, Any]:
     """One message to the channel for each job of any type that comes to one of the states."""
     everything = {
         "channel": channel,

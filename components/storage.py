@@ -156,17 +156,17 @@ def make_job_logs(storage: Storage, images: Images, account: GitHubAccount) -> p
 def preview_job_logs(storage: Storage, images: Images, account: GitHubAccount) -> JobLogs:
     """What config.yaml has of the storage, before anything is registered: an unknown value is an example."""
 
-    def known(value: pulumi.Input[str] | None, example: str) -> str:
+    def get_known(value: pulumi.Input[str] | None, example: str) -> str:
         return value if isinstance(value, str) else example
 
     return render_job_logs(
         storage,
         account,
-        bucket=known(storage.bucket, "example"),
-        registry=known(images.registry, "registry.example"),
-        tag=known(images.tag, "example"),
-        github_endpoint=known(account.endpoint, "https://github.example"),
-        app_id=known(account.app_id, "1") if account.is_app else None,
+        bucket=get_known(storage.bucket, "example"),
+        registry=get_known(images.registry, "registry.example"),
+        tag=get_known(images.tag, "example"),
+        github_endpoint=get_known(account.endpoint, "https://github.example"),
+        app_id=get_known(account.app_id, "1") if account.is_app else None,
     )
 
 

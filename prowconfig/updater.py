@@ -41,12 +41,12 @@ def check_config_updater(
     """
     if not repository:
         for path, reason in find_useless(plugins.data) if repository is not None else ():
-            yield plugins.problem(path, reason, warning=True)
+            yield plugins.make_problem(path, reason, warning=True)
         return
     for path, reason in check_section(plugins.data, repository):
-        yield plugins.problem(path, reason)
+        yield plugins.make_problem(path, reason)
     for file, path in _find_file_wildcards(plugins, jobs):
-        yield file.problem(path, describe_wildcard(repository))
+        yield file.make_problem(path, describe_wildcard(repository))
     for file in jobs.values():
         yield from _find_without_clone_uri(file, github_url)
         if not file.name.endswith(".yaml"):
@@ -56,7 +56,7 @@ def check_config_updater(
         reason = (
             "plugins: write lists for all repositories, or maps with `plugins` for all: Prow takes no mixture"
         )
-        yield plugins.problem(("plugins",), reason)
+        yield plugins.make_problem(("plugins",), reason)
 
 
 def _find_file_wildcards(plugins: YamlFile, jobs: Mapping[str, YamlFile]) -> Iterator[tuple[YamlFile, Path]]:
@@ -122,4 +122,4 @@ def _find_without_clone_uri(file: YamlFile, github_url: str) -> Iterator[Problem
                         f"give it (or its extra_refs) a clone_uri, such as {github_url}/owner/name.git: with "
                     )
                     reason += "prow:configUpdater the stack cannot complete it, and Prow would clone from github.com"
-                    yield file.problem((*here, at), reason)
+                    yield file.make_problem((*here, at), reason)

@@ -49,12 +49,12 @@ REPOSITORY_LISTS: tuple[tuple[tuple[str, ...], str], ...] = (
 _ONE_ENTRY = ("triggers", "approve", "lgtm", "welcome")
 
 
-def _merge(first: Any, then: Any) -> Any:
+def _merge_values(first: Any, then: Any) -> Any:
     if isinstance(first, list) and isinstance(then, list):
         scalars = {item for item in first if not isinstance(item, dict | list)}
         return [*first, *(item for item in then if isinstance(item, dict | list) or item not in scalars)]
     if isinstance(first, dict) and isinstance(then, dict):
-        return {**first, **{key: _merge(first.get(key), value) for key, value in then.items()}}
+        return {**first, **{key: _merge_values(first.get(key), value) for key, value in then.items()}}
     return first if then is None else then
 
 
@@ -64,7 +64,7 @@ def _expand_keys(entries: Any, repositories: tuple[str, ...]) -> Any:
         return entries
     shared = copy_value(entries[WILDCARD])
     every = {
-        name: copy_value(_merge(shared, entries[name])) if name in entries else shared
+        name: copy_value(_merge_values(shared, entries[name])) if name in entries else shared
         for name in repositories
     }
     return {**every, **{key: value for key, value in entries.items() if key != WILDCARD and key not in every}}

@@ -11,7 +11,7 @@ from prowconfig.release import UNKNOWN_DATE, parse_release
 from settings import checks
 from settings.context import Context, Problem
 from settings.groups import TABLE
-from settings.parsers import entry_of, remove_command, set_command
+from settings.parsers import name_entry, remove_command, set_command
 
 Rule = Callable[[Context], Iterator[Problem]]
 CREDENTIALS = {
@@ -37,7 +37,7 @@ def check_targets(context: Context) -> Iterator[Problem]:
         return
     for name, entries in (("webhookEvents", webhooks.events), ("importWebhooks", webhooks.imports)):
         for target in sorted(entries.keys() - set(context.settings.targets)):
-            at = entry_of(name, target)
+            at = name_entry(name, target)
             yield at, "is for what neither repositories nor organizations has", remove_command(at)
 
 
@@ -113,7 +113,11 @@ def check_job_security(context: Context) -> Iterator[Problem]:
         if resource and not any(f"{kind}.{resource}" in jobs.limits for kind in defaults[verb]):
             wanted = f"{defaults[verb][0]}.{resource}"
             reason = f"needs {wanted} in jobLimits: a pod without it is refused, and Prow's own containers set none"
-            yield entry_of("jobQuota", entry), reason, set_command(entry_of("jobLimits", wanted), "<amount>")
+            yield (
+                name_entry("jobQuota", entry),
+                reason,
+                set_command(name_entry("jobLimits", wanted), "<amount>"),
+            )
 
 
 def check_components(context: Context) -> Iterator[Problem]:

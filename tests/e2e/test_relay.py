@@ -280,7 +280,7 @@ def test_with_a_relay_the_pod_is_ready_before_the_webhook_moves(environment, sta
     assert ready < moves
     stack.refresh()
     assert stack.url == hook_url(environment)
-    assert stack.url != old  # a channel that was given up is not used again
+    assert stack.url != old  # a channel that was abandoned is not used again
 
 
 def test_from_one_server_to_another_both_pods_live_while_the_webhook_moves(environment, stack, tmp_path):

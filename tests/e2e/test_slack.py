@@ -1,4 +1,4 @@
-"""What Slack is told of, seen from Slack."""
+"""The reports of jobs to Slack, seen from Slack."""
 
 import shutil
 import time

@@ -1,4 +1,4 @@
-"""GitHub says no, or nothing: what the user of the CLI is told, and that the next `pulumi up` goes on.
+"""GitHub says no, or nothing: what the user of the CLI reads, and that the next `pulumi up` goes on.
 
 The tests are one story, in this order.
 """

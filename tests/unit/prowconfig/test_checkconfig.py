@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from prowconfig import checkconfig, files
-from prowconfig.checkconfig import Checkconfig, Paths, arguments, describe_install, find, translate
+from prowconfig.checkconfig import (
+    Checkconfig,
+    Paths,
+    describe_install,
+    find_program,
+    make_arguments,
+    translate,
+)
 from prowconfig.problem import Problem
 from tests.unit.prowconfig.examples import POD, REPOSITORIES, A, C, P, write
 
@@ -113,13 +120,13 @@ def test_a_log_whose_beginning_is_cut_is_understood():
 
 def test_the_same_arguments_serve_the_cluster_and_this_machine():
     here = Paths(config="/t/config.yaml", plugins="/t/plugins.yaml", jobs="/t/jobs")
-    assert arguments() == (
+    assert make_arguments() == (
         "--config-path=/etc/config/config.yaml",
         "--plugin-config=/etc/plugins/plugins.yaml",
         "--job-config-path=/etc/job-config",
         *(f"--exclude-warning={name}" for name in checkconfig.EXCLUDED_WARNINGS),
     )
-    assert arguments(here)[3:] == arguments()[3:]
+    assert make_arguments(here)[3:] == make_arguments()[3:]
 
 
 # ------------------------------------------------------------------------------------------------ running
@@ -138,14 +145,14 @@ def test_the_path_goes_before_an_engine_and_an_engine_needs_an_image(
 ):
     folder = tmp_path / "bin"
     monkeypatch.setenv("PATH", str(folder))
-    assert find("r/checkconfig:v1") is None
+    assert find_program("r/checkconfig:v1") is None
     podman = make_program(folder, "podman", "")
-    assert find() is None
-    assert find("r/checkconfig:v1") == Checkconfig(command=(str(podman),), image="r/checkconfig:v1")
+    assert find_program() is None
+    assert find_program("r/checkconfig:v1") == Checkconfig(command=(str(podman),), image="r/checkconfig:v1")
     docker = make_program(folder, "docker", "")
-    assert find("r/checkconfig:v1") == Checkconfig(command=(str(docker),), image="r/checkconfig:v1")
+    assert find_program("r/checkconfig:v1") == Checkconfig(command=(str(docker),), image="r/checkconfig:v1")
     program = make_program(folder, "checkconfig", "")
-    assert find("r/checkconfig:v1") == Checkconfig(command=(str(program),))
+    assert find_program("r/checkconfig:v1") == Checkconfig(command=(str(program),))
 
 
 def run(program: Path, *, image: str | None = None, timeout: float = 20) -> list[Problem]:
