@@ -120,7 +120,7 @@ _FOLLOWING = re.compile(
 
 
 # The copies of the configuration that checkconfig judges, and its Job: whatever changes there follows from what changes
-# in the configuration itself, and is told there (components/judgement.py).
+# in the configuration itself, and is reported there (components/judgement.py).
 _JUDGEMENT = "$prow:index:Judgement$"
 
 

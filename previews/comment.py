@@ -204,7 +204,7 @@ def _files(properties: Mapping[str, Any]) -> dict[str, str]:
 def _configured(configured: Configured) -> list[_Part]:
     if not configured.jobs and not configured.files:
         return []
-    parts = [_Part("#### What Prow is told")]
+    parts = [_Part("#### Prow's configuration")]
     parts += [_Part(_job(job), detail=True) for job in configured.jobs]
     parts += [_Part(_file(file), detail=True) for file in configured.files]
     return parts

@@ -61,7 +61,7 @@ def current(environment: Mapping[str, str] = os.environ) -> PullRequest | None:
     return None
 
 
-def given(text: str) -> PullRequest:
+def parse_pull_request(text: str) -> PullRequest:
     """A pull request written as `owner/name#number`. Raises ValueError for anything else."""
     match = re.fullmatch(r"([\w.-]+/[\w.-]+)#(\d+)", text)
     if not match:

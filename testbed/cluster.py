@@ -66,7 +66,7 @@ _WATCHERS = 40
 
 
 class ClusterError(RuntimeError):
-    """The cluster could not be brought up, found or taken down; the message says what mends it."""
+    """The cluster could not be brought up, found or taken down; the message says how to fix it."""
 
 
 @dataclass(frozen=True, kw_only=True)
