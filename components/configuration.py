@@ -17,7 +17,7 @@ from prowconfig.render import ConfigMapContent, JobLogs, pack_files, render_conf
 
 
 class ConfigurationError(pulumi.RunError):
-    """Files that Prow would not take, told without a traceback; the text lists every problem, one a line."""
+    """Files that Prow would not take, shown without a traceback; the text lists every problem, one a line."""
 
     problems: tuple[Problem, ...]
 

@@ -1,4 +1,4 @@
-"""What GitHub will say to the token and to a change of a webhook, asked before, and told with the command that fixes it.
+"""Asks GitHub before a change of a webhook what it would refuse, and names the command that fixes it.
 
 GitHub answers 404 to whoever may not administer a webhook, which says nothing of the reason, and it takes a webhook for a
 repository that has another name by now, whose events then match no job. Asked are, in a preview too:
@@ -183,7 +183,7 @@ def _find_owner_problem(github: GitHub, owner: str, kind: str) -> str | None:
         return UNKNOWN_TOKEN
     if answer.status == 403:
         return (
-            f"GitHub refuses github:token for {owner}: {answer.message or 'no reason told'}\n    fix: authorise it for the "
+            f"GitHub refuses github:token for {owner}: {answer.message or 'it names no reason'}\n    fix: authorise it for the "
             f"organisation (SAML, its rules for tokens, its list of addresses), or {SET_TOKEN}"
         )
     if answer.status == 404:

@@ -151,7 +151,7 @@ def secrets(stack: Stack, token: str) -> Iterable[str]:
 
 
 def log_url(environment: dict[str, str] | os._Environ[str] = os.environ) -> str:
-    """Where the log of this run is, as far as the surroundings tell."""
+    """Where the log of this run is, from the environment variables."""
     if environment.get("GITHUB_ACTIONS") == "true":
         server, repository = (
             environment.get("GITHUB_SERVER_URL", ""),

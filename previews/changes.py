@@ -97,7 +97,7 @@ def read(events: Iterable[Mapping[str, Any]], *, drift: bool = False) -> Outcome
 
     def messages(*severities: str) -> tuple[str, ...]:
         found = [d for d in diagnostics if d.get("severity") in severities and not d.get("ephemeral")]
-        return tuple(dict.fromkeys(filter(None, (_told(d) for d in found))))
+        return tuple(dict.fromkeys(filter(None, (_read_message(d) for d in found))))
 
     errors = messages("error")
     return Outcome(
@@ -236,7 +236,7 @@ def _cleaned(text: str) -> str:
     return _COLOUR.sub("", text).strip()
 
 
-def _told(diagnostic: Mapping[str, Any]) -> str:
+def _read_message(diagnostic: Mapping[str, Any]) -> str:
     text = without_traceback(_cleaned(str(diagnostic.get("message", ""))))
     # Of a failure the engine itself says no more than that there was one.
     if text in ("preview failed", "update failed", "refresh failed", "resource registration failed"):

@@ -35,7 +35,7 @@ class PullRequest:
     """`owner/name`."""
     number: int
     commit: str = ""
-    """Full sha of the pull request's own commit; "" where the surroundings do not tell."""
+    """Full sha of the pull request's own commit; "" where the environment variables lack it."""
 
 
 def current(environment: Mapping[str, str] = os.environ) -> PullRequest | None:

@@ -70,7 +70,7 @@ class Sources(Protocol):
         """Names of the plugins of the release that is deployed."""
 
     def locate(self, message: str, file: str | None) -> tuple[str, int | None] | None:
-        """File and line that a message is about; None when it cannot be told.
+        """File and line that a message is about; None when it cannot be found.
 
         :param file: the file, where the message names it.
         """
@@ -87,7 +87,7 @@ def make_arguments(paths: Paths = MOUNTED) -> tuple[str, ...]:
 
 
 def translate(text: str, files: Sources | None = None, paths: Paths = MOUNTED) -> list[Problem]:
-    """What checkconfig said, with the user's file and line where they can be told.
+    """What checkconfig said, with the user's file and line where they can be found.
 
     :param text: its log, or the end of it: a first line that is cut is understood, lines that are not of its log are
         skipped.

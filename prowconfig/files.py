@@ -58,7 +58,7 @@ class ProwFiles:
     """Names of the plugins of Prow's release."""
 
     def locate(self, message: str, file: str | None) -> tuple[str, int | None] | None:
-        """File and line that a message of checkconfig is about; None when it cannot be told.
+        """File and line that a message of checkconfig is about; None when it cannot be found.
 
         :param file: the file, where the message names it.
         """
@@ -253,7 +253,7 @@ def _find_mistakes(files: FolderFiles, expanded: _Expanded) -> Iterator[Problem]
     """The commonest mistakes that Prow takes."""
     enabled = rules.EnabledPlugins(expanded.plugins)
     yield from _report_findings(files.config, rules.find_unmergeable(expanded.config, enabled), warning=True)
-    told: set[str] = set()
+    reported: set[str] = set()
     pairs = [
         (files.config, expanded.config),
         *((files.jobs[key], data) for key, data in expanded.jobs.items()),
@@ -261,9 +261,9 @@ def _find_mistakes(files: FolderFiles, expanded: _Expanded) -> Iterator[Problem]
     for file, data in pairs:
         for section in ("presubmits", "postsubmits"):
             for repository, jobs in as_map(data.get(section)).items():
-                if not jobs or repository in told or enabled.has("trigger", repository):
+                if not jobs or repository in reported or enabled.has("trigger", repository):
                     continue
-                told.add(repository)
+                reported.add(repository)
                 key = repository if repository in as_map(file.data.get(section)) else WILDCARD
                 reason = (
                     f"jobs of {shorten(repository)} never start: add `trigger` to its plugins in plugins.yaml"

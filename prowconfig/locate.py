@@ -9,7 +9,7 @@ from prowconfig.values import as_list, as_map, as_text, get_in
 from prowconfig.yaml_text import YamlFile
 
 Place = tuple[str, int | None]
-"""A file, relative to the project, and a line in it where it can be told."""
+"""A file, relative to the project, and a line in it where it can be found."""
 
 _YAML_LINE = re.compile(r"yaml: (?:unmarshal errors:\s*)?line ([0-9]+)")
 _INVALID_JOB = re.compile(
@@ -53,7 +53,7 @@ _FIELDS: tuple[tuple[str, str], ...] = (
 
 
 def locate(files: Sequence[YamlFile], message: str, file: str | None) -> Place | None:
-    """File and line that a message is about; None when it cannot be told.
+    """File and line that a message is about; None when it cannot be found.
 
     :param files: config.yaml, plugins.yaml and the job files, as they are written.
     :param file: the file, where the message names it.

@@ -112,8 +112,8 @@ def _find_without_clone_uri(file: YamlFile, github_url: str) -> Iterator[Problem
     """The jobs that the stack would give an address to clone from."""
     completed = add_clone_uri(file.data, github_url)
     for section in ("presubmits", "postsubmits", "periodics"):
-        written, whole = file.data.get(section), completed.get(section)
-        for key, jobs in as_map(whole).items() if isinstance(whole, dict) else [("", whole)]:
+        written, made = file.data.get(section), completed.get(section)
+        for key, jobs in as_map(made).items() if isinstance(made, dict) else [("", made)]:
             here: Path = (section, key) if key else (section,)
             theirs = as_map(written).get(key) if key else written
             for at, (job, own) in enumerate(zip(as_list(jobs), as_list(theirs), strict=True)):

@@ -63,23 +63,26 @@ def _expand_keys(entries: Any, repositories: tuple[str, ...]) -> Any:
     if not isinstance(entries, dict) or WILDCARD not in entries:
         return entries
     shared = copy_value(entries[WILDCARD])
-    every = {
+    expanded = {
         name: copy_value(_merge_values(shared, entries[name])) if name in entries else shared
         for name in repositories
     }
-    return {**every, **{key: value for key, value in entries.items() if key != WILDCARD and key not in every}}
+    return {
+        **expanded,
+        **{key: value for key, value in entries.items() if key != WILDCARD and key not in expanded},
+    }
 
 
 def _expand_list(names: Any, repositories: tuple[str, ...], is_named_elsewhere: Callable[[str], bool]) -> Any:
     if WILDCARD not in as_list(names):
         return names
-    every = [
+    expanded = [
         name
         for name in repositories
         if not is_named_elsewhere(name) and not is_named_elsewhere(name.partition("/")[0])
     ]
     texts = (name for name in names if isinstance(name, str))
-    return list(dict.fromkeys(new for name in texts for new in (every if name == WILDCARD else [name])))
+    return list(dict.fromkeys(new for name in texts for new in (expanded if name == WILDCARD else [name])))
 
 
 def expand_jobs(data: dict[str, Any], repositories: tuple[str, ...]) -> dict[str, Any]:

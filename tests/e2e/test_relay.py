@@ -312,7 +312,7 @@ def test_another_image_of_the_relay_keeps_the_channel_and_never_runs_beside_the_
     assert stack.pulumi.output("payloadUrl", show_secrets=True) == before
 
 
-def test_half_given_settings_fail_the_preview_with_the_command_that_mends_it(stack):
+def test_settings_that_lack_a_part_fail_the_preview_with_the_command_that_fixes_it(stack):
     stack.pulumi.config_set_all({"prow:relay": "ultrahook", "prow:ultrahookName": "prow"})
     run = stack.pulumi.preview(check=False)
     stack.pulumi.config_set_all({"prow:relay": "gosmee"})

@@ -154,7 +154,7 @@ def test_a_repository_that_is_not_there_is_named(environment, pulumi):
         pulumi.run("config", "rm", "--path", "prow:repositories[2]", *pulumi._config, *pulumi._stack)
 
 
-def test_a_renamed_repository_is_told_with_its_new_name_and_follows_by_the_commands_that_are_told(
+def test_a_renamed_repository_is_named_with_its_new_name_and_follows_by_the_commands_of_the_error(
     environment, pulumi
 ):
     (before,) = hooks(environment, SECOND)

@@ -87,14 +87,14 @@ def test_a_message_is_led_to_its_file_and_line(
     assert "/etc/" not in problem.reason
 
 
-def test_errors_of_a_list_are_told_one_by_one(taken: files.ProwFiles):
+def test_errors_of_a_list_are_reported_one_by_one(taken: files.ProwFiles):
     text = "error loading prow config: [invalid presubmit job one: a, b, invalid presubmit job two: c]"
     first, second = translate(fatal(text), taken)
     assert str(first) == f"{A}:3: checkconfig: invalid presubmit job one: a, b"
     assert str(second) == f"{A}:6: checkconfig: invalid presubmit job two: c"
 
 
-def test_what_judges_is_told_and_other_lines_are_not(taken: files.ProwFiles):
+def test_what_judges_is_reported_and_other_lines_are_not(taken: files.ProwFiles):
     log = "\n".join(
         [
             "not JSON",
@@ -190,7 +190,7 @@ def test_a_container_has_no_network_and_reads_only(tmp_path: Path):
         ("exec sleep 30", None, "did not end within 0.5 s", True),
     ],
 )
-def test_a_run_that_fails_otherwise_is_told(
+def test_a_run_that_fails_otherwise_is_reported(
     script: str, image: str | None, words: str, is_warning: bool, tmp_path: Path
 ):
     timeout = 0.5 if "sleep" in script else 20
@@ -199,7 +199,7 @@ def test_a_run_that_fails_otherwise_is_told(
     assert problem.warning is is_warning
 
 
-def test_a_program_that_cannot_be_started_is_told(tmp_path: Path):
+def test_a_program_that_cannot_be_started_is_reported(tmp_path: Path):
     [problem] = run(tmp_path / "nowhere")
     assert problem.warning
     assert "could not judge it" in problem.reason
