@@ -8,8 +8,8 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.config_updater import ANNOTATION
-from components.judgement import Judgement, JudgementArgs
-from components.objects import make_labels, name_of
+from components.judgement import PATHS, Judgement, JudgementArgs
+from components.objects import make_labels
 from prowconfig.checkconfig import Checkconfig, translate
 from prowconfig.files import ProwFiles
 from prowconfig.problem import Problem, ProwFilesError
@@ -59,15 +59,22 @@ class Configuration(pulumi.ComponentResource):
 
     What config-updater writes (components/config_updater.py says what, and why not `config`) gets its first content
     here and is left alone from then on: `ignore_changes` holds for `up`, for `refresh`, and for the fields that the
-    provider applies. Once it is the stack's again, the object is made anew: the API server would keep what hook has
-    added, since server-side apply takes away only what the same manager applied.
+    provider applies. Where the writer changes, the object is made anew with the files of the checkout. When
+    config-updater gets it, nothing else would bring these files in: `ignore_changes` takes the old inputs for an update,
+    but not for a replacement (continueStepsFromDiff in pkg/resource/deploy/step_generator.go of pulumi/pulumi). When the
+    stack gets it back, the API server would keep what hook has added, since server-side apply takes away only what the
+    same manager applied.
+
+    The names are texts, not outputs of the ConfigMaps: whoever mounts them depends on this component (`depends_on`). By
+    an output a Deployment's `spec` would be unknown while a ConfigMap is made anew, and Pulumi would delete and make
+    every Deployment anew, too (calculateDependentReplacements in the same file).
     """
 
-    config: pulumi.Output[str]
+    config = "config"
     """Name of the ConfigMap with `config.yaml`."""
-    plugins: pulumi.Output[str]
+    plugins = "plugins"
     """Name of the ConfigMap with `plugins.yaml`."""
-    job_config: pulumi.Output[str]
+    job_config = "job-config"
     """Name of the ConfigMap with the job files."""
 
     def __init__(self, name: str, args: ConfigurationArgs, opts: pulumi.ResourceOptions | None = None):
@@ -86,16 +93,16 @@ class Configuration(pulumi.ComponentResource):
             ConfigMapContent(data=args.files.texts) if args.config_updater else pack_files(args.files.texts)
         )
         files: dict[str, dict[str, pulumi.Input[str]]] = {
-            "config": {"config.yaml": config},
-            "plugins": {"plugins.yaml": args.files.plugins_text},
-            "job-config": {**jobs.data},
+            self.config: {"config.yaml": config},
+            self.plugins: {"plugins.yaml": args.files.plugins_text},
+            self.job_config: {**jobs.data},
         }
-        binary = {"job-config": jobs.binary_data} if jobs.binary_data else {}
+        binary = {self.job_config: jobs.binary_data} if jobs.binary_data else {}
         judgement = self._judge(f"{name}-judgement", args, files, binary)
 
-        def make_config_map(resource: str, writer: str | None = None) -> pulumi.Output[str]:
+        def make_config_map(resource: str, writer: str | None = None) -> None:
             """:param writer: repository from which config-updater writes the data; None: the stack does."""
-            made = kubernetes.core.v1.ConfigMap(
+            kubernetes.core.v1.ConfigMap(
                 f"{name}-{resource}",
                 metadata=kubernetes.meta.v1.ObjectMetaArgs(
                     name=resource,
@@ -109,15 +116,14 @@ class Configuration(pulumi.ComponentResource):
                     parent=self,
                     depends_on=judgement,
                     ignore_changes=["data"] if writer else [],
-                    replace_on_changes=[] if writer else [f'metadata.annotations["{ANNOTATION}"]'],
+                    replace_on_changes=[f'metadata.annotations["{ANNOTATION}"]'],
                     delete_before_replace=True,  # the new one has the same name
                 ),
             )
-            return name_of(made)
 
-        self.config = make_config_map("config")
-        self.plugins = make_config_map("plugins", args.config_updater)
-        self.job_config = make_config_map("job-config", args.config_updater)
+        make_config_map(self.config)
+        make_config_map(self.plugins, args.config_updater)
+        make_config_map(self.job_config, args.config_updater)
         self.register_outputs({})
 
     def _judge(
@@ -135,7 +141,7 @@ class Configuration(pulumi.ComponentResource):
             files=files,
             binary=binary,
             image=args.checkconfig_image,
-            translate=lambda log: translate(log, args.files),
+            translate=lambda log: translate(log, args.files, PATHS),
         )
         return [Judgement(name, judge, pulumi.ResourceOptions(parent=self))]
 

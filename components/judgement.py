@@ -16,6 +16,7 @@ from prowconfig.checkconfig import (
     EVERYWHERE,
     NONE,
     Checkconfig,
+    Paths,
     describe_install,
     find_program,
     make_arguments,
@@ -27,9 +28,12 @@ NAME = "checkconfig"
 MOUNTS = {mount.volume: mount.path for mount in catalog.MOUNTS if not mount.is_secret}
 """Where Prow's components find each ConfigMap, and so checkconfig."""
 
-# Warnings do not refuse a configuration, and of a Job that succeeds nobody sees them. This one would read the bucket
-# of `plank.build_cluster_status_file`, without its credentials. Every release takes any name here.
-_UNASKED_WARNING = "--exclude-warning=validate-cluster-field"
+PATHS = Paths(
+    config=f"{MOUNTS['config']}/config.yaml",
+    plugins=f"{MOUNTS['plugins']}/plugins.yaml",
+    jobs=MOUNTS["job-config"],
+)
+"""Where checkconfig finds the files in its Job."""
 
 WITHIN_SECONDS = 300
 """How long the judgement may take, the pull of the image included. checkconfig takes 2 s for 4,000 jobs."""
@@ -132,7 +136,7 @@ class Judgement(pulumi.ComponentResource):
                 {
                     "name": NAME,
                     "image": self._args.image,
-                    "args": [*make_arguments(), _UNASKED_WARNING],
+                    "args": list(make_arguments(PATHS)),
                     # The end of its log, 2 KiB at most, is what `pulumi up` shows. A refusal is the last line.
                     "termination_message_policy": "FallbackToLogsOnError",
                     "resources": {
@@ -171,13 +175,16 @@ def find_checkconfig(place: str, image: str) -> Checkconfig | None:
 def describe_judge(place: str, image: str) -> str:
     """Tell who judges where this machine has no checkconfig, and how to get one."""
     release = image.rpartition(":")[2]
+    install = f"To have it here: {describe_install(release)}"
+    if place == NONE:
+        nobody = "prow:checkConfiguration is none, and checkconfig is not on the path"
+        return f"Nobody judges Prow's configuration: {nobody}. {install}"
     cluster = f"`pulumi up` has that of Prow {release} judge it on the cluster before it reaches Prow"
     where = {
         CLUSTER: f"is not on the path: {cluster}",
         EVERYWHERE: f"is not on the path, nor is docker or podman: {cluster}",
-        NONE: "is not on the path, and with prow:checkConfiguration none no other judges it",
     }[place]
-    return f"Prow's configuration is not judged yet. checkconfig {where}. To have it here: {describe_install(release)}"
+    return f"Prow's configuration is not judged yet. checkconfig {where}. {install}"
 
 
 def compute_digest(data: Mapping[str, str]) -> str:

@@ -82,11 +82,10 @@ def check_namespaces(context: Context) -> Iterator[Problem]:
     """Jobs run code of pull requests: next to Prow's secrets they could mount them."""
     prow = context.settings.prow
     if prow.namespace == prow.job_namespace and context.are_right("namespace", "jobNamespace"):
-        yield (
-            "jobNamespace",
-            f"is {context.show('namespace')} as well as namespace",
-            TABLE["jobNamespace"].fix,
-        )
+        fix = TABLE["jobNamespace"].fix
+        if prow.namespace == TABLE["jobNamespace"].default:  # which that command would set
+            fix = set_command("jobNamespace", "prow-jobs")
+        yield "jobNamespace", f"is {context.show('namespace')} as well as namespace", fix
 
 
 def check_job_security(context: Context) -> Iterator[Problem]:
@@ -114,10 +113,12 @@ def check_job_security(context: Context) -> Iterator[Problem]:
 def check_components(context: Context) -> Iterator[Problem]:
     """The components without which no job is run and reported are there."""
     chosen = context.settings.prow.components
-    for name in REQUIRED:
-        if name not in chosen and context.are_right("components"):
-            fix = set_command(f"components[{len(chosen)}]", name)
-            yield "components", f"lacks {name}, without which no job is run and reported", fix
+    if not context.are_right("components"):
+        return
+    missing = [name for name in REQUIRED if name not in chosen]
+    for index, name in enumerate(missing, start=len(chosen)):  # whoever runs every command has all of them
+        fix = set_command(f"components[{index}]", name)
+        yield "components", f"lacks {name}, without which no job is run and reported", fix
 
 
 def check_image_tag(context: Context) -> Iterator[Problem]:

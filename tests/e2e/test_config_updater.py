@@ -63,16 +63,13 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack(environment: Environment, project: Path) -> Iterator[Stack]:
-    """The stack with config-updater off; its files are in the repository, too."""
+    """The stack with config-updater off, and its files as they come."""
     if environment.cluster.external:
         pytest.skip(
             "hook clones by https, and trusts the GitHub stand-in on a cluster of the testbed's own only"
         )
-    sample.for_config_updater(project / "prow", REPOSITORY)
     with deployed(environment, project) as pulumi:
-        made = Stack(environment, pulumi, project)
-        environment.person(OWNER).push(REPOSITORY, "main", made.texts(), "Prow's configuration")
-        yield made
+        yield Stack(environment, pulumi, project)
 
 
 def log_of_hook(view: View) -> str:
@@ -125,22 +122,34 @@ def rights(view: View) -> set[tuple[str, str]]:
 
 def test_while_it_is_off_hook_may_touch_no_config_map(stack: Stack, view: View) -> None:
     assert rights(view) == set()
-    assert data(view, "job-config") == {
-        "hello.yaml": (stack.project / "prow" / "jobs" / "hello.yaml").read_text()
-    }
+    assert set(data(view, "job-config")) == {"hello.yaml"}
+    assert REPOSITORY in data(view, "job-config")["hello.yaml"]  # the stack has put it in place of `*`
 
 
-def test_one_setting_turns_it_on_and_restarts_nothing(stack: Stack, view: View) -> None:
-    before, content = restarts(view), (data(view, "plugins"), data(view, "job-config"))
+def test_one_up_turns_it_on_with_the_edited_files_and_restarts_nothing(stack: Stack, view: View) -> None:
+    before = restarts(view)
+    sample.for_config_updater(stack.project / "prow", REPOSITORY)
+    texts = stack.texts()
+    stack.environment.person(OWNER).push(REPOSITORY, "main", texts, "Prow's configuration")
     stack.pulumi.config_set_all({"prow:configUpdater": "true"})
-    assert changed(stack.pulumi.up()) == [
-        ("update", "prow-components-hook-role"),
-        ("update", "prow-configuration-job-config"),
-        ("update", "prow-configuration-plugins"),
-    ]
+    run = stack.pulumi.up()
+    assert {name for _, name in changed(run)} == {
+        "prow-components-hook-role",
+        "prow-configuration-job-config",
+        "prow-configuration-plugins",
+    }
     assert rights(view) == {(verb, name) for verb in ("get", "update") for name in ("plugins", "job-config")}
-    assert (data(view, "plugins"), data(view, "job-config")) == content
+    assert data(view, "plugins") == {"plugins.yaml": texts["prow/plugins.yaml"]}
+    assert data(view, "job-config") == {"hello.yaml": texts["prow/jobs/hello.yaml"]}
+    assert annotations(view, "plugins")[ANNOTATION] == REPOSITORY
     assert restarts(view) == before
+    stack.pulumi.up("--expect-no-changes")
+    hook = stack.pulumi.output("hookUrl").removesuffix("/hook")
+
+    def enabled() -> list[str]:
+        return requests.get(f"{hook}/plugin-help", timeout=10).json()["RepoPlugins"].get(REPOSITORY, [])
+
+    wait_for("config-updater at hook", lambda: "config-updater" in enabled(), REACHES_PROW, every=2)
 
 
 def test_a_merged_job_reaches_running_prow_and_runs(stack: Stack, view: View) -> None:
@@ -198,16 +207,16 @@ def test_pulumi_leaves_the_merged_content_alone(stack: Stack, view: View) -> Non
 
 def test_a_change_beside_the_data_is_applied_and_keeps_it(stack: Stack, view: View) -> None:
     merged = data(view, "plugins"), data(view, "job-config")
-    source = stack.project / "components" / "config_updater.py"
+    source = stack.project / "components" / "configuration.py"
     text = source.read_text()
-    source.write_text(text.replace(f'ANNOTATION = "{ANNOTATION}"', 'ANNOTATION = "other"'))
+    assert text.count("{ANNOTATION: writer}") == 1
+    source.write_text(text.replace("{ANNOTATION: writer}", '{ANNOTATION: writer, "other": "new"}'))
     try:
-        assert {change.name for change in stack.pulumi.up().changes} >= {
-            "prow-configuration-job-config",
-            "prow-configuration-plugins",
-        }
-        assert annotations(view, "plugins")["other"] == REPOSITORY
-        assert ANNOTATION not in annotations(view, "plugins")
+        assert changed(stack.pulumi.up()) == [
+            ("update", "prow-configuration-job-config"),
+            ("update", "prow-configuration-plugins"),
+        ]
+        assert annotations(view, "plugins")["other"] == "new"
         assert (data(view, "plugins"), data(view, "job-config")) == merged
     finally:
         source.write_text(text)

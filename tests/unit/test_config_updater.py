@@ -13,6 +13,8 @@ from prowconfig.problem import ProwFilesError
 
 from .conftest import reveal
 from .prowconfig.examples import POD, REPOSITORIES, P, write
+from .test_judgement import Registrations
+from .test_two_prows import make
 
 pytestmark = pytest.mark.unit
 FOLLOWED = "me/app"
@@ -147,6 +149,30 @@ def test_the_first_content_is_the_files_own_and_the_writer_is_on_the_object(run,
         assert annotations.get(config_updater.ANNOTATION) == expected
 
 
+def test_jobs_that_the_stack_would_compress_are_written_as_they_are(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("prowconfig.render.LARGE_CONFIG_MAP", 1)
+    (tmp_path / "off").mkdir()
+    (tmp_path / "on").mkdir()
+    _, made = config_maps(run, tmp_path / "off", None)
+    assert set(made["prow/job-config"]["binaryData"]) == {"a.yaml"}
+    _, made = config_maps(run, tmp_path / "on", FOLLOWED)
+    assert made["prow/job-config"]["data"] == {"a.yaml": JOBS}
+    assert "binaryData" not in made["prow/job-config"]
+
+
 def test_without_it_no_object_has_a_writer(run, tmp_path):
     _, made = config_maps(run, tmp_path, None)
     assert not any("annotations" in inputs["metadata"] for inputs in made.values())
+
+
+def test_components_come_after_the_config_maps_and_are_not_made_anew_with_them(run, recorder):
+    registered = Registrations(recorder)
+    run(lambda: make("red", install_crd=True) and None)
+    names = {f"red-configuration-{name}" for name in ("config", "plugins", "job-config")}
+    hook = registered["red-components-hook-deployment"]
+    assert registered.dependencies("red-components") >= names
+    assert hook.parent.endswith("::red-components-hook")
+    assert registered["red-components-hook"].parent.endswith("::red-components")
+    used = {urn.rpartition("::")[2] for urn in hook.propertyDependencies["spec"].urns}
+    assert used
+    assert used.isdisjoint(names)

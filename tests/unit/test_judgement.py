@@ -200,6 +200,15 @@ def test_what_config_updater_writes_is_judged_as_the_projects_files_have_it(made
     assert registered["configuration-judgement-plugins"].ignoreChanges == []
 
 
+@pytest.mark.parametrize("writer", [None, "acme/one"])
+def test_a_config_map_with_another_writer_is_made_anew_so_that_it_gets_the_files(made, writer):
+    _, registered = made(config_updater=writer)
+    for name in ("plugins", "job-config"):
+        config_map = registered[f"configuration-{name}"]
+        assert config_map.replaceOnChanges == ['metadata.annotations["config-updater"]']
+        assert config_map.deleteBeforeReplace
+
+
 def test_an_address_that_a_preview_does_not_know_leaves_the_name_unknown_too(made):
     unknown: Any = pulumi.Output.from_input("x").apply(lambda _: pulumi.UNKNOWN)
     recorder, _ = made(deck_url=unknown)
@@ -354,4 +363,5 @@ def test_who_could_not_be_asked_is_told_in_one_line_with_the_command_that_gets_i
     text = describe_judge(place, IMAGE)
     assert "\n" not in text
     assert text.endswith("go install sigs.k8s.io/prow/cmd/checkconfig@7593870dc")
-    assert ("`pulumi up`" in text) == (place != NONE)
+    assert ("`pulumi up`" in text) == ("is not judged yet" in text) == (place != NONE)
+    assert ("Nobody judges" in text) == (place == NONE)

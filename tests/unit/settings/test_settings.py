@@ -179,13 +179,27 @@ def test_a_context_that_the_kubeconfig_lacks_is_an_error_that_lists_those_it_has
 
 
 def test_jobs_do_not_run_next_to_prows_secrets(configure):
-    assert "prow:jobNamespace is 'prow' as well as namespace" in errors(configure(jobNamespace="prow"))
+    text = errors(configure(jobNamespace="prow"))
+    assert "prow:jobNamespace is 'prow' as well as namespace" in text
+    assert "pulumi config set jobNamespace test-pods" in text
+
+
+def test_the_command_that_separates_the_namespaces_takes_a_name_that_neither_has(configure):
+    text = errors(configure(namespace="test-pods"))
+    assert "prow:jobNamespace is 'test-pods' as well as namespace" in text
+    assert "fix: pulumi config set jobNamespace prow-jobs" in text
 
 
 @pytest.mark.parametrize("missing", REQUIRED)
 def test_a_component_without_which_nothing_is_reported_cannot_be_left_out(configure, missing):
     chosen = [name for name in CATALOG if name != missing]
     assert f"prow:components lacks {missing}" in errors(configure(components=chosen))
+
+
+def test_the_commands_that_add_missing_components_do_not_overwrite_each_other(configure):
+    text = errors(configure(components=["deck"]))
+    for index, name in enumerate((name for name in REQUIRED if name != "deck"), start=1):
+        assert f"fix: pulumi config set --path 'components[{index}]' {name}\n" in f"{text}\n"
 
 
 def load_storage(config):
