@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 import pulumi
 
 from components.catalog import REQUIRED
-from components.relay_catalog import RELAYS
 from prowconfig.release import UNKNOWN_DATE, parse_release
 from settings.context import Context, Problem
 from settings.groups import TABLE
 from settings.parsers import name_entry, remove_command, set_command
+from settings.relay_rules import check_redelivery, check_relay
 from settings.storage_rules import check_state_bucket, check_storage, check_storage_keys
 
 Rule = Callable[[Context], Iterator[Problem]]
@@ -45,22 +45,6 @@ def check_account(context: Context) -> Iterator[Problem]:
         yield "githubAppId", "is not set, but githubAppPrivateKey is", TABLE["githubAppId"].fix
     if not (has_id or has_key or has_token):
         yield "botToken", "is not set: the GitHub token with which Prow reports", TABLE["botToken"].fix
-
-
-def check_redelivery(context: Context) -> Iterator[Problem]:
-    """Missed deliveries need a token of their own, and a relay hides some of them."""
-    redelivery, relay = context.settings.redelivery, context.settings.relay.kind
-    if redelivery.enabled and RELAYS[relay].client is not None:
-        pulumi.log.warn(
-            f"prow:redeliverMissed does not see what gets lost behind the relay {relay}: GitHub has its answer from the "
-            "relay's server, whether or not a client of it is there"
-        )
-    if redelivery.enabled and not context.is_set("redeliveryToken"):
-        reason = (
-            "is not set: redeliverMissed needs a GitHub token that may administer the webhooks (admin:repo_hook); it is "
-            "kept in the cluster, so github:token, which is not, is not taken for it"
-        )
-        yield "redeliveryToken", reason, TABLE["redeliveryToken"].fix
 
 
 def check_context(context: Context) -> Iterator[Problem]:
@@ -150,25 +134,6 @@ def check_config_repository(context: Context) -> Iterator[Problem]:
         reason = f"is {context.show(name)}, which" if written else "is empty; with configUpdater on it"
         example = [*repositories, *(f"{owner}/<name>" for owner in organizations)][0]
         yield name, f"{reason} must be one of {among}", set_command(name, example)
-
-
-def check_relay(context: Context) -> Iterator[Problem]:
-    """The relay has the settings that its description names, and its pod an image."""
-    chosen = context.settings.relay
-    relay = RELAYS[chosen.kind]
-    if chosen.webhook_url and chosen.kind != "none":
-        fix = "pulumi config rm webhookUrl  (or: pulumi config set relay none)"
-        yield "webhookUrl", f"is set, but the relay {chosen.kind} has a URL of its own", fix
-    has_pod = relay.client is not None and bool(chosen.image or relay.client.image)
-    values = chosen.values.keys() | context.wrong
-    for name in sorted((relay.settings | (relay.client_settings if has_pod else frozenset())) - values):
-        yield name, f"is not set, which the relay {chosen.kind} needs", TABLE[name].fix
-    for name in (
-        sorted(relay.client_settings & values) if not has_pod and context.are_right("relayImage") else ()
-    ):
-        reason = f"is not set, but {name} is, which only the relay's pod needs; nobody publishes its image"
-        fix = f"docker build -t <image>:<tag> relay/{chosen.kind}, then: pulumi config set relayImage <image>:<tag>"
-        yield "relayImage", reason, fix
 
 
 def check_slack(context: Context) -> Iterator[Problem]:
