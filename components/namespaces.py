@@ -53,29 +53,7 @@ class Namespaces(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Namespaces", name, None, opts)
-        prow = kubernetes.core.v1.Namespace(
-            f"{name}-prow",
-            metadata={
-                "name": args.namespace,
-                # Every component satisfies the strictest Pod Security Standard; nothing else may move in.
-                "labels": make_labels() | {"pod-security.kubernetes.io/enforce": "restricted"},
-                "annotations": {CLUSTER: args.cluster_uid} if args.cluster_uid else {},
-            },
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                # A preview without the cluster must not take the annotation for a change.
-                ignore_changes=[] if args.cluster_uid else [f'metadata.annotations["{CLUSTER}"]'],
-                hooks=pulumi.ResourceHookBinding(
-                    before_update=[
-                        pulumi.ResourceHook(
-                            f"{name}-cluster",
-                            refuse_another_cluster(args.context),
-                            pulumi.ResourceHookOptions(on_dry_run=True),
-                        )
-                    ]
-                ),
-            ),
-        )
+        prow = self._make_prow_namespace(name, args)
         rest = pulumi.ResourceOptions(parent=self, depends_on=[prow])
         jobs = kubernetes.core.v1.Namespace(
             f"{name}-jobs",
@@ -105,6 +83,31 @@ class Namespaces(pulumi.ComponentResource):
                 f"{name}-prowjob", **read_prowjob_crd(), opts=rest
             )
         self.register_outputs({"namespace": self.namespace, "jobNamespace": self.job_namespace})
+
+    def _make_prow_namespace(self, name: str, args: NamespacesArgs) -> kubernetes.core.v1.Namespace:
+        return kubernetes.core.v1.Namespace(
+            f"{name}-prow",
+            metadata={
+                "name": args.namespace,
+                # Every component satisfies the strictest Pod Security Standard; nothing else may move in.
+                "labels": make_labels() | {"pod-security.kubernetes.io/enforce": "restricted"},
+                "annotations": {CLUSTER: args.cluster_uid} if args.cluster_uid else {},
+            },
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # A preview without the cluster must not take the annotation for a change.
+                ignore_changes=[] if args.cluster_uid else [f'metadata.annotations["{CLUSTER}"]'],
+                hooks=pulumi.ResourceHookBinding(
+                    before_update=[
+                        pulumi.ResourceHook(
+                            f"{name}-cluster",
+                            refuse_another_cluster(args.context),
+                            pulumi.ResourceHookOptions(on_dry_run=True),
+                        )
+                    ]
+                ),
+            ),
+        )
 
     def _limit_jobs(self, name: str, args: NamespacesArgs) -> None:
         child = pulumi.ResourceOptions(parent=self)

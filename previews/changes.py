@@ -248,14 +248,14 @@ def _read_message(diagnostic: Mapping[str, Any]) -> str:
 def without_traceback(text: str) -> str:
     """A message whose Python traceback is cut to its last line, which says what went wrong."""
     lines, kept = text.splitlines(), []
-    inside = False
+    in_traceback = False
     for line in lines:
         if line.strip() == "Traceback (most recent call last):":
-            inside = True
-        elif inside and line[:1].isspace():
+            in_traceback = True
+        elif in_traceback and line[:1].isspace():
             continue
         else:
-            inside = False
+            in_traceback = False
             kept.append(line)
     return "\n".join(kept).strip()
 
