@@ -51,7 +51,7 @@ class Mount:
     """A Secret or ConfigMap as files in a directory, and the flags that name them.
 
     The flags may have `{path}`, the directory, and `{provider}`, the bucket's protocol. Those for GitHub depend on the
-    account: github_flags in `github_account.py`.
+    account: make_github_flags in `github_account.py`.
     """
 
     need: Need
@@ -205,7 +205,7 @@ class ProwComponent:
     """Memory request. Idle, the components of v20260819 use 51 to 79 MiB (those of v20240802 10 to 16)."""
     memory_limit: str = "512Mi"
 
-    def url(self, path: str = "") -> str:
+    def make_url(self, path: str = "") -> str:
         """URL of its Service for pods of its namespace.
 
         :raises ValueError: if it has none.
@@ -216,11 +216,11 @@ class ProwComponent:
         return f"http://{self.name}{port}{path}"
 
 
-def _prowjobs(*verbs: str) -> PolicyRule:
+def _allow_prowjobs(*verbs: str) -> PolicyRule:
     return PolicyRule(groups=("prow.k8s.io",), resources=("prowjobs",), verbs=verbs)
 
 
-def _leader_election(lock: str) -> tuple[PolicyRule, ...]:
+def _allow_leader_election(lock: str) -> tuple[PolicyRule, ...]:
     # `create` cannot be limited to a name: the object has none yet (kubernetes.io, RBAC, "Referring to resources").
     return (
         PolicyRule(
@@ -240,7 +240,7 @@ HOOK = ProwComponent(
     ),
     args=("--dry-run=false",),
     clones=True,
-    rules=(_prowjobs("create", "get", "list", "update"),),
+    rules=(_allow_prowjobs("create", "get", "list", "update"),),
     rules_for={
         Feature.CONFIG_UPDATER: (
             # It reads and replaces its ConfigMaps, which Pulumi creates.
@@ -271,7 +271,7 @@ TIDE = ProwComponent(
         )
     },
     clones=True,
-    rules=(_prowjobs("create", "get", "list", "watch"),),
+    rules=(_allow_prowjobs("create", "get", "list", "watch"),),
     service=ServicePort(port=80, target=8888),
     liveness=METRICS,
     readiness=METRICS,
@@ -298,11 +298,11 @@ GHPROXY = ProwComponent(
 DECK = ProwComponent(
     name="deck",
     needs=frozenset({Need.CONFIG, Need.PLUGINS, Need.GITHUB, Need.BUILD_CLUSTERS, Need.LOGS}),
-    args=(f"--hook-url={HOOK.url('/plugin-help')}",),
-    args_with={TIDE.name: (f"--tide-url={TIDE.url('/')}",)},
+    args=(f"--hook-url={HOOK.make_url('/plugin-help')}",),
+    args_with={TIDE.name: (f"--tide-url={TIDE.make_url('/')}",)},
     args_for={Need.LOGS: ("--spyglass=true",)},
     clones=True,
-    rules=(_prowjobs("get", "list", "watch"),),
+    rules=(_allow_prowjobs("get", "list", "watch"),),
     job_rules=(PolicyRule(groups=("",), resources=("pods/log",), verbs=("get",)),),
     service=ServicePort(port=80, target=8080, node_port=True),
     liveness=HEALTHZ,
@@ -319,7 +319,7 @@ CRIER = ProwComponent(
     # that only they take off. A job that runs while the stack is destroyed, or a bucket that is not reached, would
     # keep its pod, and so the jobs' namespace, from ever being gone.
     args_for={Need.REPORTS: ("--blob-storage-workers=2",)},
-    rules=(_prowjobs("get", "list", "watch", "patch"),),
+    rules=(_allow_prowjobs("get", "list", "watch", "patch"),),
     liveness=METRICS,
     readiness=METRICS,
 )
@@ -328,7 +328,7 @@ HOROLOGIUM = ProwComponent(
     name="horologium",
     needs=frozenset({Need.CONFIG}),
     args=("--dry-run=false",),
-    rules=(_prowjobs("create", "list", "watch"),),
+    rules=(_allow_prowjobs("create", "list", "watch"),),
     liveness=METRICS,
     readiness=METRICS,
 )
@@ -338,8 +338,8 @@ SINKER = ProwComponent(
     needs=frozenset({Need.CONFIG, Need.BUILD_CLUSTERS}),
     args=("--dry-run=false",),
     rules=(
-        _prowjobs("get", "list", "watch", "delete"),
-        *_leader_election("prow-sinker-leaderlock"),
+        _allow_prowjobs("get", "list", "watch", "delete"),
+        *_allow_leader_election("prow-sinker-leaderlock"),
     ),
     job_rules=(
         PolicyRule(groups=("",), resources=("pods",), verbs=("get", "list", "watch", "delete", "patch")),
@@ -353,8 +353,8 @@ PROW_CONTROLLER_MANAGER = ProwComponent(
     needs=frozenset({Need.CONFIG, Need.GITHUB, Need.BUILD_CLUSTERS}),
     args=("--dry-run=false", "--enable-controller=plank"),
     rules=(
-        _prowjobs("get", "list", "watch", "update", "patch"),
-        *_leader_election("prow-controller-manager-leader-lock"),
+        _allow_prowjobs("get", "list", "watch", "update", "patch"),
+        *_allow_leader_election("prow-controller-manager-leader-lock"),
     ),
     job_rules=(
         PolicyRule(
@@ -370,7 +370,7 @@ STATUS_RECONCILER = ProwComponent(
     needs=frozenset({Need.CONFIG, Need.PLUGINS, Need.GITHUB, Need.STATE}),
     args=("--dry-run=false", "--continue-on-error=true"),
     args_for={Need.STATE: ("--status-path={state_url}/status-reconciler/status",)},
-    rules=(_prowjobs("create"),),
+    rules=(_allow_prowjobs("create"),),
     liveness=PPROF,
     readiness=PPROF,
     grace_seconds=180,

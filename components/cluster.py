@@ -45,13 +45,13 @@ class Cluster(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Cluster", name, None, opts)
-        facts = _read(args)
+        facts = _read_facts(args)
         self.provider = kubernetes.Provider(
             f"{name}-provider",
             context=args.context,
             # Not the SDK's defaults, which are the values of KUBECONFIG and of PULUMI_K8S_ENABLE_PATCH_FORCE: what differs
             # from machine to machine would be a change in every preview. The provider itself reads KUBECONFIG, several
-            # files of it too, and `own` is the way in which the stack forces.
+            # files of it too, and `force_ownership` is the way in which the stack forces.
             kubeconfig="",
             enable_patch_force=False,
             # The cluster stays the same one when its address or certificates change, as after a restart of minikube;
@@ -63,7 +63,7 @@ class Cluster(pulumi.ComponentResource):
             enable_secret_mutable=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.options = pulumi.ResourceOptions(providers=[self.provider], transformations=[own])
+        self.options = pulumi.ResourceOptions(providers=[self.provider], transformations=[force_ownership])
         self.uid = facts.uid
         address = args.node_address or facts.node_address
         assert address is not None
@@ -71,7 +71,7 @@ class Cluster(pulumi.ComponentResource):
         self.register_outputs({"nodeAddress": self.node_address})
 
 
-def _read(args: ClusterArgs) -> ClusterFacts:
+def _read_facts(args: ClusterArgs) -> ClusterFacts:
     try:
         return read_cluster(args.kubeconfig, args.context, node=None if args.node_address else args.node)
     except ClusterError:
@@ -80,7 +80,7 @@ def _read(args: ClusterArgs) -> ClusterFacts:
         raise
 
 
-def own(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+def force_ownership(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
     """Have the stack own what it makes: a field that was changed with kubectl, say, is put right by `up --refresh`.
 
     The API server refuses a change of such a field unless it is forced, since it is kubectl's from then on. Fields that
@@ -90,8 +90,8 @@ def own(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformatio
     if not args.type_.startswith("kubernetes:"):
         return None
     metadata: Any = args.props["metadata"]
-    given = metadata.get("annotations") if isinstance(metadata, Mapping) else metadata.annotations
-    annotations = {**(given or {}), PATCH_FORCE: "true"}
+    present = metadata.get("annotations") if isinstance(metadata, Mapping) else metadata.annotations
+    annotations = {**(present or {}), PATCH_FORCE: "true"}
     if isinstance(metadata, Mapping):
         metadata = {**metadata, "annotations": annotations}
     else:

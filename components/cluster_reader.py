@@ -46,8 +46,8 @@ def read_cluster(kubeconfig: str, context: str, *, node: str | None) -> ClusterF
         config.load_kube_config(kubeconfig, context, client_configuration=settings, persist_config=False)
         with client.ApiClient(settings) as api:
             core = client.CoreV1Api(api)
-            address = None if node is None else _node_address(core, context, node)
-            return ClusterFacts(uid=_uid(core), node_address=address)
+            address = None if node is None else _read_node_address(core, context, node)
+            return ClusterFacts(uid=_read_uid(core), node_address=address)
     except (ConfigException, ApiException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         reason = " ".join(str(getattr(error, "reason", None) or error).split())
         raise ClusterError(
@@ -57,7 +57,7 @@ def read_cluster(kubeconfig: str, context: str, *, node: str | None) -> ClusterF
         ) from None
 
 
-def _uid(core: client.CoreV1Api) -> str | None:
+def _read_uid(core: client.CoreV1Api) -> str | None:
     try:
         metadata = core.read_namespace(IDENTITY, _request_timeout=TIMEOUT_SECONDS).metadata
         return metadata.uid if metadata else None
@@ -67,7 +67,7 @@ def _uid(core: client.CoreV1Api) -> str | None:
         raise
 
 
-def _node_address(core: client.CoreV1Api, context: str, node: str) -> str:
+def _read_node_address(core: client.CoreV1Api, context: str, node: str) -> str:
     instead = "pulumi config set nodeAddress <address of the NodePorts>"
     try:
         status = core.read_node(node, _request_timeout=TIMEOUT_SECONDS).status

@@ -9,7 +9,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.config_updater import ANNOTATION
 from components.judgement import PATHS, Judgement, JudgementArgs
-from components.objects import labels
+from components.objects import make_labels
 from prowconfig.checkconfig import Checkconfig, translate
 from prowconfig.files import ProwFiles
 from prowconfig.problem import Problem, ProwFilesError
@@ -17,7 +17,7 @@ from prowconfig.render import ConfigMapContent, JobLogs, pack_files, render_conf
 
 
 class ConfigurationError(pulumi.RunError):
-    """Files that Prow would not take, told without a traceback; the text lists every problem, one a line."""
+    """Files that Prow would not take, shown without a traceback; the text lists every problem, one a line."""
 
     problems: tuple[Problem, ...]
 
@@ -107,7 +107,7 @@ class Configuration(pulumi.ComponentResource):
                 metadata=kubernetes.meta.v1.ObjectMetaArgs(
                     name=resource,
                     namespace=args.namespace,
-                    labels=labels(),
+                    labels=make_labels(),
                     annotations={ANNOTATION: writer} if writer else None,
                 ),
                 data=files[resource],
@@ -146,7 +146,7 @@ class Configuration(pulumi.ComponentResource):
         return [Judgement(name, judge, pulumi.ResourceOptions(parent=self))]
 
 
-def check(
+def check_files(
     files: ProwFiles,
     *,
     namespace: str,

@@ -10,9 +10,9 @@ import pulumi_kubernetes as kubernetes
 
 from components import github_account
 from components.github_account import GitHubAccount
-from components.objects import labels, name_of
+from components.objects import make_labels, name_of
 from components.storage import Access
-from components.webhook_secret import GENERATION, one_at_a_time
+from components.webhook_secret import GENERATION, refuse_generation_jump
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,9 @@ class Credentials(pulumi.ComponentResource):
         self.storage, self.storage_digests = {}, {}
         if args.storage is not None:
             self.storage = self._make_storage(args, args.storage)
-            self.storage_digests = {access: _digest(args.storage.contents[access]) for access in self.storage}
+            self.storage_digests = {
+                access: _compute_digest(args.storage.contents[access]) for access in self.storage
+            }
         self.register_outputs(
             {
                 "hmacToken": self.hmac_token,
@@ -109,7 +111,7 @@ class Credentials(pulumi.ComponentResource):
     ) -> pulumi.Output[str]:
         made = kubernetes.core.v1.Secret(
             f"{self._name}-{resource}",
-            metadata={"name": secret_name, "namespace": namespace, "labels": labels()},
+            metadata={"name": secret_name, "namespace": namespace, "labels": make_labels()},
             string_data=data,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -119,7 +121,7 @@ class Credentials(pulumi.ComponentResource):
         hook = pulumi.ResourceHook(
             # Hooks have one namespace in a program.
             f"{self._name}-webhook-secret-generation",
-            one_at_a_time,
+            refuse_generation_jump,
             pulumi.ResourceHookOptions(on_dry_run=True),
         )
         made = kubernetes.core.v1.Secret(
@@ -127,7 +129,7 @@ class Credentials(pulumi.ComponentResource):
             metadata={
                 "name": "hmac-token",
                 "namespace": args.namespace,
-                "labels": labels(),
+                "labels": make_labels(),
                 "annotations": {GENERATION: str(max(args.hmacs))},
             },
             string_data={
@@ -144,21 +146,21 @@ class Credentials(pulumi.ComponentResource):
     ) -> dict[Access, pulumi.Output[str]]:
         """The Secrets with the credentials; names of those for Prow's components."""
 
-        def make(
+        def make_access_secret(
             access: Access, resource: str, suffix: str, namespace: pulumi.Input[str]
         ) -> pulumi.Output[str]:
             data = {credentials.key: pulumi.Output.secret(credentials.contents[access])}
             return self._make_secret(resource, credentials.name + suffix, namespace, data)
 
-        make(Access.UPLOAD, "storage-jobs", "", args.job_namespace)
+        make_access_secret(Access.UPLOAD, "storage-jobs", "", args.job_namespace)
         return {
-            Access.WRITE: make(Access.WRITE, "storage", "", args.namespace),
-            Access.READ: make(Access.READ, "storage-read", "-read", args.namespace),
-            Access.STATE: make(Access.STATE, "storage-state", "-state", args.namespace),
+            Access.WRITE: make_access_secret(Access.WRITE, "storage", "", args.namespace),
+            Access.READ: make_access_secret(Access.READ, "storage-read", "-read", args.namespace),
+            Access.STATE: make_access_secret(Access.STATE, "storage-state", "-state", args.namespace),
         }
 
 
-def _digest(content: pulumi.Input[str]) -> pulumi.Output[str]:
+def _compute_digest(content: pulumi.Input[str]) -> pulumi.Output[str]:
     return pulumi.Output.unsecret(
         pulumi.Output.from_input(content).apply(lambda text: hashlib.sha256(text.encode()).hexdigest())
     )

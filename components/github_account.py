@@ -51,12 +51,14 @@ class GitHubAccount:
         return {TOKEN: pulumi.Output.secret(self.bot_token)}
 
 
-def web_url(endpoint: str) -> str:
+def derive_web_url(endpoint: str) -> str:
     """Where the pages of the GitHub with this REST endpoint are, without a trailing slash."""
     return "https://github.com" if endpoint == GITHUB_API else endpoint.removesuffix("/api/v3")
 
 
-def github_flags(path: str, endpoint: str, *, cache_url: str | None, app_id: str | None = None) -> list[str]:
+def make_github_flags(
+    path: str, endpoint: str, *, cache_url: str | None, app_id: str | None = None
+) -> list[str]:
     """Flags of a component that talks to GitHub as Prow's account.
 
     :param path: directory of the account's Secret.
@@ -73,7 +75,7 @@ def github_flags(path: str, endpoint: str, *, cache_url: str | None, app_id: str
         return [*flags, f"--github-graphql-endpoint={cache_url or endpoint}/graphql"]
     # An Enterprise Server has its GraphQL API beside /api/v3, where ghproxy cannot reach it, and clones elsewhere.
     # https://docs.github.com/en/enterprise-server@latest/graphql/guides/managing-enterprise-accounts
-    web = web_url(endpoint)
+    web = derive_web_url(endpoint)
     return [*flags, f"--github-graphql-endpoint={web}/api/graphql", f"--github-host={web.split('://')[1]}"]
 
 

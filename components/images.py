@@ -16,6 +16,6 @@ class Images:
     script: pulumi.Input[str]
     """Image with Python 3.11 or later, for the stack's own scripts."""
 
-    def of_component(self, name: str) -> pulumi.Output[str]:
+    def make_reference(self, name: str) -> pulumi.Output[str]:
         """The image of one of Prow's programs."""
         return pulumi.Output.concat(self.registry, "/", name, ":", self.tag)

@@ -10,16 +10,16 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import catalog
-from components.objects import labels, name_of, restricted_container, restricted_pod, run_once
+from components.objects import make_labels, name_of, restricted_container, restricted_pod, run_once
 from prowconfig.checkconfig import (
     CLUSTER,
     EVERYWHERE,
     NONE,
     Checkconfig,
     Paths,
-    arguments,
     describe_install,
-    find,
+    find_program,
+    make_arguments,
 )
 
 NAME = "checkconfig"
@@ -87,9 +87,9 @@ class Judgement(pulumi.ComponentResource):
         return kubernetes.core.v1.ConfigMap(
             f"{self._name}-{config_map}",
             metadata={
-                "name": content.apply(lambda known: f"{config_map}-candidate-{digest(known)}"),
+                "name": content.apply(lambda known: f"{config_map}-candidate-{compute_digest(known)}"),
                 "namespace": self._args.namespace,
-                "labels": labels(NAME),
+                "labels": make_labels(NAME),
             },
             **{"binary_data" if binary else "data": content},
             immutable=True,
@@ -106,12 +106,12 @@ class Judgement(pulumi.ComponentResource):
             metadata={
                 "name": NAME,
                 "namespace": self._args.namespace,
-                "labels": labels(NAME),
+                "labels": make_labels(NAME),
                 # A failed Job is made anew, so that the next `pulumi up` has checkconfig's words again.
                 "annotations": {"pulumi.com/replaceUnready": "true"},
             },
             spec={
-                **run_once({"metadata": {"labels": labels(NAME)}, "spec": self._pod(candidates)}),
+                **run_once({"metadata": {"labels": make_labels(NAME)}, "spec": self._make_pod(candidates)}),
                 "active_deadline_seconds": WITHIN_SECONDS,
             },
             opts=pulumi.ResourceOptions(
@@ -126,7 +126,7 @@ class Judgement(pulumi.ComponentResource):
             ),
         )
 
-    def _pod(self, candidates: Mapping[str, pulumi.Output[str]]) -> kubernetes.core.v1.PodSpecArgsDict:
+    def _make_pod(self, candidates: Mapping[str, pulumi.Output[str]]) -> kubernetes.core.v1.PodSpecArgsDict:
         return {
             "restart_policy": "Never",
             "automount_service_account_token": False,
@@ -136,7 +136,7 @@ class Judgement(pulumi.ComponentResource):
                 {
                     "name": NAME,
                     "image": self._args.image,
-                    "args": list(arguments(PATHS)),
+                    "args": list(make_arguments(PATHS)),
                     # The end of its log, 2 KiB at most, is what `pulumi up` shows. A refusal is the last line.
                     "termination_message_policy": "FallbackToLogsOnError",
                     "resources": {
@@ -160,7 +160,7 @@ class Judgement(pulumi.ComponentResource):
         """Show why the Job failed; True would start it once more."""
         if failure.failed_operation == "create" and failure.errors:
             image = await pulumi.Output.from_input(self._args.image).future()
-            pulumi.log.error(explain(failure.errors[0], image or "", self._args.translate))
+            pulumi.log.error(explain_failure(failure.errors[0], image or "", self._args.translate))
         return False
 
 
@@ -169,10 +169,10 @@ def find_checkconfig(place: str, image: str) -> Checkconfig | None:
 
     A container engine is used in previews alone: in an update the cluster judges.
     """
-    return find(image if place == EVERYWHERE and pulumi.runtime.is_dry_run() else None)
+    return find_program(image if place == EVERYWHERE and pulumi.runtime.is_dry_run() else None)
 
 
-def describe(place: str, image: str) -> str:
+def describe_judge(place: str, image: str) -> str:
     """Tell who judges where this machine has no checkconfig, and how to get one."""
     release = image.rpartition(":")[2]
     install = f"To have it here: {describe_install(release)}"
@@ -187,12 +187,12 @@ def describe(place: str, image: str) -> str:
     return f"Prow's configuration is not judged yet. checkconfig {where}. {install}"
 
 
-def digest(data: Mapping[str, str]) -> str:
+def compute_digest(data: Mapping[str, str]) -> str:
     """Ten hexadecimal digits that differ where the content of two ConfigMaps differs."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:10]
 
 
-def explain(failure: str, image: str, translate: Callable[[str], Iterable[object]]) -> str:
+def explain_failure(failure: str, image: str, translate: Callable[[str], Iterable[object]]) -> str:
     """Tell the user why the Job failed, with the file and line of each problem where checkconfig's words tell them.
 
     :param failure: the provider's message, with the end of checkconfig's log.

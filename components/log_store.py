@@ -10,7 +10,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import pulumi_random as random
 
-from components.objects import labels, name_of, restricted_container, restricted_pod
+from components.objects import make_labels, name_of, restricted_container, restricted_pod
 from components.services import make_node_port_url
 from components.storage import Access, S3Key
 
@@ -118,7 +118,7 @@ class LogStore(pulumi.ComponentResource):
         )
         secret = kubernetes.core.v1.Secret(
             f"{name}-secret",
-            metadata=self._metadata(),
+            metadata=self._make_metadata(),
             string_data={
                 "access-key": ROOT,
                 "secret-key": self._make_key("root-key"),
@@ -127,11 +127,14 @@ class LogStore(pulumi.ComponentResource):
             opts=self._child,
         )
         policies_map = kubernetes.core.v1.ConfigMap(
-            f"{name}-policies", metadata=self._metadata(f"{NAME}-policies"), data=policies, opts=self._child
+            f"{name}-policies",
+            metadata=self._make_metadata(f"{NAME}-policies"),
+            data=policies,
+            opts=self._child,
         )
         service = kubernetes.core.v1.Service(
             f"{name}-service",
-            metadata=self._metadata(awaited=False),  # the Deployment is what is waited for
+            metadata=self._make_metadata(awaited=False),  # the Deployment is what is waited for
             spec={
                 "type": "NodePort",
                 "selector": {"app": NAME},
@@ -148,11 +151,11 @@ class LogStore(pulumi.ComponentResource):
         made = random.RandomPassword(f"{self._name}-{resource}", length=40, special=False, opts=self._child)
         return pulumi.Output.secret(made.result)
 
-    def _metadata(self, name: str = NAME, *, awaited: bool = True) -> kubernetes.meta.v1.ObjectMetaArgs:
+    def _make_metadata(self, name: str = NAME, *, awaited: bool = True) -> kubernetes.meta.v1.ObjectMetaArgs:
         return kubernetes.meta.v1.ObjectMetaArgs(
             name=name,
             namespace=self._args.namespace,
-            labels=labels(NAME),
+            labels=make_labels(NAME),
             annotations=None if awaited else {"pulumi.com/skipAwait": "true"},
         )
 
@@ -162,7 +165,7 @@ class LogStore(pulumi.ComponentResource):
         claim = kubernetes.core.v1.PersistentVolumeClaim(
             f"{self._name}-claim",
             # Many storage classes make the volume only once a pod asks for it.
-            metadata=self._metadata(awaited=False),
+            metadata=self._make_metadata(awaited=False),
             spec={
                 "access_modes": ["ReadWriteOnce"],
                 "resources": {"requests": {"storage": self._args.size}},
@@ -176,13 +179,13 @@ class LogStore(pulumi.ComponentResource):
     ) -> kubernetes.apps.v1.Deployment:
         return kubernetes.apps.v1.Deployment(
             f"{self._name}-deployment",
-            metadata=self._metadata(),
+            metadata=self._make_metadata(),
             spec={
                 "replicas": 1,
                 "selector": {"match_labels": {"app": NAME}},
                 "strategy": {"type": "Recreate"},  # the volume is for one pod at a time
                 "template": {
-                    "metadata": {"labels": labels(NAME), "annotations": {DIGEST: digest}},
+                    "metadata": {"labels": make_labels(NAME), "annotations": {DIGEST: digest}},
                     "spec": pod,
                 },
             },
@@ -222,21 +225,21 @@ def render_policies(bucket: str, state_bucket: str) -> dict[str, dict[str, Any]]
     put = ("PutObject", "AbortMultipartUpload")
     logs = f"{bucket}/*"
     return {
-        "logs.json": _policy(
+        "logs.json": _make_policy(
             _allow(upload, put, *(f"{bucket}/{path}" for path in LOG_PATHS)),
             _allow(read, ("GetObject",), logs),
             _allow(read, ("ListBucket",), bucket),
             _allow(write, ("GetObject", *put), logs),
             _allow(write, ("ListBucket",), bucket),
         ),
-        "state.json": _policy(
+        "state.json": _make_policy(
             _allow(state, ("GetObject", *put), f"{state_bucket}/*"),
             _allow(state, ("ListBucket",), state_bucket),
         ),
     }
 
 
-def _policy(*statements: dict[str, Any]) -> dict[str, Any]:
+def _make_policy(*statements: dict[str, Any]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 

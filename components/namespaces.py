@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 import yaml
 
 from components.jobs import Jobs
-from components.objects import labels, name_of
+from components.objects import make_labels, name_of
 
 CRD_FILE = Path(__file__).parent / "prowjob_crd.yaml"
 CLUSTER = "prow-stack/cluster"
@@ -53,35 +53,13 @@ class Namespaces(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Namespaces", name, None, opts)
-        prow = kubernetes.core.v1.Namespace(
-            f"{name}-prow",
-            metadata={
-                "name": args.namespace,
-                # Every component satisfies the strictest Pod Security Standard; nothing else may move in.
-                "labels": labels() | {"pod-security.kubernetes.io/enforce": "restricted"},
-                "annotations": {CLUSTER: args.cluster_uid} if args.cluster_uid else {},
-            },
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                # A preview without the cluster must not take the annotation for a change.
-                ignore_changes=[] if args.cluster_uid else [f'metadata.annotations["{CLUSTER}"]'],
-                hooks=pulumi.ResourceHookBinding(
-                    before_update=[
-                        pulumi.ResourceHook(
-                            f"{name}-cluster",
-                            same_cluster(args.context),
-                            pulumi.ResourceHookOptions(on_dry_run=True),
-                        )
-                    ]
-                ),
-            ),
-        )
+        prow = self._make_prow_namespace(name, args)
         rest = pulumi.ResourceOptions(parent=self, depends_on=[prow])
         jobs = kubernetes.core.v1.Namespace(
             f"{name}-jobs",
             metadata={
                 "name": args.job_namespace,
-                "labels": labels()
+                "labels": make_labels()
                 | {
                     "pod-security.kubernetes.io/enforce": args.jobs.pod_security,
                     "pod-security.kubernetes.io/warn": "restricted",
@@ -95,7 +73,7 @@ class Namespaces(pulumi.ComponentResource):
         # those that name this one, and for pods that Prow does not make.
         kubernetes.core.v1.ServiceAccountPatch(
             f"{name}-jobs-account",
-            metadata={"name": "default", "namespace": self.job_namespace, "labels": labels()},
+            metadata={"name": "default", "namespace": self.job_namespace, "labels": make_labels()},
             automount_service_account_token=False,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -106,10 +84,35 @@ class Namespaces(pulumi.ComponentResource):
             )
         self.register_outputs({"namespace": self.namespace, "jobNamespace": self.job_namespace})
 
+    def _make_prow_namespace(self, name: str, args: NamespacesArgs) -> kubernetes.core.v1.Namespace:
+        return kubernetes.core.v1.Namespace(
+            f"{name}-prow",
+            metadata={
+                "name": args.namespace,
+                # Every component satisfies the strictest Pod Security Standard; nothing else may move in.
+                "labels": make_labels() | {"pod-security.kubernetes.io/enforce": "restricted"},
+                "annotations": {CLUSTER: args.cluster_uid} if args.cluster_uid else {},
+            },
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # A preview without the cluster must not take the annotation for a change.
+                ignore_changes=[] if args.cluster_uid else [f'metadata.annotations["{CLUSTER}"]'],
+                hooks=pulumi.ResourceHookBinding(
+                    before_update=[
+                        pulumi.ResourceHook(
+                            f"{name}-cluster",
+                            refuse_another_cluster(args.context),
+                            pulumi.ResourceHookOptions(on_dry_run=True),
+                        )
+                    ]
+                ),
+            ),
+        )
+
     def _limit_jobs(self, name: str, args: NamespacesArgs) -> None:
         child = pulumi.ResourceOptions(parent=self)
         metadata = kubernetes.meta.v1.ObjectMetaArgs(
-            name="jobs", namespace=self.job_namespace, labels=labels()
+            name="jobs", namespace=self.job_namespace, labels=make_labels()
         )
         if args.jobs.limits:
             amounts: dict[str, dict[str, pulumi.Input[str]]] = {}
@@ -138,7 +141,7 @@ class Namespaces(pulumi.ComponentResource):
             )
 
 
-def same_cluster(context: str) -> Callable[[pulumi.ResourceHookArgs], None]:
+def refuse_another_cluster(context: str) -> Callable[[pulumi.ResourceHookArgs], None]:
     """A hook that refuses to go on with the objects of one cluster on another.
 
     `pulumi refresh` finds the objects gone and takes them out of the state: then there is nothing to refuse.
@@ -146,8 +149,8 @@ def same_cluster(context: str) -> Callable[[pulumi.ResourceHookArgs], None]:
     :param context: context of the kubeconfig, for the message.
     """
 
-    def check(hook: pulumi.ResourceHookArgs) -> None:
-        old, new = _cluster_of(hook.old_inputs), _cluster_of(hook.new_inputs)
+    def compare_clusters(hook: pulumi.ResourceHookArgs) -> None:
+        old, new = _find_cluster(hook.old_inputs), _find_cluster(hook.new_inputs)
         if old and new and old != new:
             raise RuntimeError(
                 f"the context {context} (prow:context) is of another cluster than this stack's objects are in: the uid of "
@@ -156,10 +159,10 @@ def same_cluster(context: str) -> Callable[[pulumi.ResourceHookArgs], None]:
                 "         if the context now means another cluster: pulumi config set context <name of the old one's>"
             )
 
-    return check
+    return compare_clusters
 
 
-def _cluster_of(inputs: Mapping[str, Any] | None) -> str | None:
+def _find_cluster(inputs: Mapping[str, Any] | None) -> str | None:
     return (((inputs or {}).get("metadata") or {}).get("annotations") or {}).get(CLUSTER)
 
 
@@ -172,7 +175,7 @@ def read_prowjob_crd() -> dict[str, Any]:
     Prow (kubernetes/test-infra#14925). A field that the file does not know is kept: a newer Prow may have written it.
     """
     crd = yaml.load(CRD_FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    crd["metadata"]["labels"] = labels()
+    crd["metadata"]["labels"] = make_labels()
     for version in crd["spec"]["versions"]:
         _keep_unknown_fields(version["schema"]["openAPIV3Schema"])
     return {"metadata": crd["metadata"], "spec": crd["spec"]}

@@ -11,7 +11,7 @@ USER = 65532
 """User and group `nonroot` of the distroless images that Prow's are built on."""
 
 
-def labels(component: str | None = None) -> dict[str, str]:
+def make_labels(component: str | None = None) -> dict[str, str]:
     """Kubernetes' recommended labels for an object of this stack.
 
     :param component: Prow component that the object belongs to; None: the stack as a whole.
@@ -72,7 +72,7 @@ def run_once(template: kubernetes.core.v1.PodTemplateSpecArgsDict) -> kubernetes
     }
 
 
-def http_probe(probe: Probe, *, period: int, failures: int) -> kubernetes.core.v1.ProbeArgsDict:
+def make_http_probe(probe: Probe, *, period: int, failures: int) -> kubernetes.core.v1.ProbeArgsDict:
     """A container's probe, which has 5 s for its answer.
 
     :param period: seconds between two.

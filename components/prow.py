@@ -10,7 +10,7 @@ from components import configuration, judgement
 from components.catalog import CATALOG, Feature
 from components.configuration import Configuration, ConfigurationArgs, ConfigurationError
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
-from components.github_account import GitHubAccount, web_url
+from components.github_account import GitHubAccount, derive_web_url
 from components.images import Images
 from components.inputs import get_known
 from components.jobs import Jobs
@@ -105,7 +105,7 @@ def read_files(
             organizations=organizations,
             job_namespace=job_namespace,
             decoration=job_logs.decoration if job_logs else None,
-            github_url=web_url(options.github.endpoint),
+            github_url=derive_web_url(options.github.endpoint),
             config_updater=str(options.config_updater) if options.config_updater else "",
             clusters=clusters,
             pod_security=options.jobs.pod_security,
@@ -116,7 +116,7 @@ def read_files(
         raise ConfigurationError(error) from None
     image = f"{get_known(options.images.registry, 'registry.example')}/{judgement.NAME}:{tag}"
     judge = judgement.find_checkconfig(options.check_configuration, image)
-    configuration.check(
+    configuration.check_files(
         files,
         namespace=get_known(options.namespace, "prow"),
         job_namespace=job_namespace,
@@ -125,7 +125,7 @@ def read_files(
         slack_reporter_configs=preview_reporter_configs(options.slack) if options.slack else None,
     )
     if judge is None and pulumi.runtime.is_dry_run():
-        pulumi.log.info(judgement.describe(options.check_configuration, image))
+        pulumi.log.info(judgement.describe_judge(options.check_configuration, image))
     return files
 
 
@@ -237,7 +237,7 @@ class Prow(pulumi.ComponentResource):
                 namespace=self.namespace,
                 job_namespace=self.job_namespace,
                 deck_url=self.deck_url,
-                github_link_url=web_url(options.github.endpoint),
+                github_link_url=derive_web_url(options.github.endpoint),
                 job_logs=make_job_logs(options.storage, options.images, options.github)
                 if options.storage
                 else None,
@@ -245,7 +245,7 @@ class Prow(pulumi.ComponentResource):
                 config_updater=str(options.config_updater) if options.config_updater else None,
                 checkconfig_image=None
                 if options.check_configuration == NONE
-                else options.images.of_component(judgement.NAME),
+                else options.images.make_reference(judgement.NAME),
             ),
             self._child,
         )

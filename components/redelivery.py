@@ -7,12 +7,12 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.catalog import HOOK
-from components.objects import labels, name_of
+from components.objects import make_labels, name_of
 from components.script import SECRET_PATH, Script, ScriptArgs
 
 NAME = "redelivery"
 RUN_SECONDS = 900
-"""After how long a run is given up; it asks for a hundred deliveries at most, one a second."""
+"""Time limit of a run; it asks for a hundred deliveries at most, one a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,9 @@ class Redelivery(pulumi.ComponentResource):
 
     def _make_cron_job(self, args: RedeliveryArgs, token: pulumi.Input[str]) -> pulumi.Output[str]:
         child = pulumi.ResourceOptions(parent=self)
-        metadata = kubernetes.meta.v1.ObjectMetaArgs(name=NAME, namespace=args.namespace, labels=labels(NAME))
+        metadata = kubernetes.meta.v1.ObjectMetaArgs(
+            name=NAME, namespace=args.namespace, labels=make_labels(NAME)
+        )
         secret = kubernetes.core.v1.Secret(
             f"{self._name}-token",
             metadata=metadata,
@@ -58,7 +60,7 @@ class Redelivery(pulumi.ComponentResource):
             child,
         )
         arguments = pulumi.Output.from_input(args.webhooks).apply(
-            lambda urls: [f"{SECRET_PATH}/token", HOOK.url("/"), *sorted(urls.values())]
+            lambda urls: [f"{SECRET_PATH}/token", HOOK.make_url("/"), *sorted(urls.values())]
         )
         cron_job = kubernetes.batch.v1.CronJob(
             f"{self._name}-cron-job",
@@ -70,7 +72,7 @@ class Redelivery(pulumi.ComponentResource):
                 "successful_jobs_history_limit": 1,
                 "failed_jobs_history_limit": 1,
                 "job_template": {
-                    "metadata": {"labels": labels(NAME)},
+                    "metadata": {"labels": make_labels(NAME)},
                     "spec": {
                         "backoff_limit": 0,  # the next run is the retry
                         "active_deadline_seconds": RUN_SECONDS,

@@ -9,7 +9,7 @@ import pulumi_kubernetes as kubernetes
 import pulumi_random as random
 
 from components.catalog import HOOK
-from components.objects import USER, http_probe, labels, name_of, restricted_container
+from components.objects import USER, make_http_probe, make_labels, name_of, restricted_container
 from components.relay_catalog import RELAYS, Client, list_names
 from components.workload import READY_WITHIN
 
@@ -59,17 +59,17 @@ class Relay(pulumi.ComponentResource):
         self._prefix = f"{name}-{self._object_name}"
         self._values: dict[str, pulumi.Input[str]] = {
             **args.values,
-            "target": HOOK.url("/hook"),
+            "target": HOOK.make_url("/hook"),
             "node": args.node_url,
         }
         texts = (relay.url, *(relay.client.secrets.values() if relay.client else ()))
         if "channel" in list_names(texts):
             self._values["channel"] = self._make_channel()
-        self.url = self._format(relay.url)
+        self.url = self._format_text(relay.url)
         if args.webhook_url is not None:
             self.url = pulumi.Output.from_input(args.webhook_url)
         if relay.manual_command:
-            self.manual_command = self._format(relay.manual_command)
+            self.manual_command = self._format_text(relay.manual_command)
         image = args.image or (relay.client.image if relay.client else None)
         self.has_pod = relay.client is not None and image is not None
         if relay.client is not None and image is not None:
@@ -83,15 +83,15 @@ class Relay(pulumi.ComponentResource):
             return pulumi.Output.from_input("")
         return pulumi.Output.concat("Run the relay: ", self.manual_command, ". Then: ")
 
-    def _format(self, text: str) -> pulumi.Output[str]:
+    def _format_text(self, text: str) -> pulumi.Output[str]:
         """The text with the values of its names; secret if any of them is."""
         return pulumi.Output.format(text, **{name: self._values[name] for name in list_names((text,))})
 
     @property
     def _labels(self) -> dict[str, str]:
-        return labels(self._object_name) | {"app.kubernetes.io/component": "relay"}
+        return make_labels(self._object_name) | {"app.kubernetes.io/component": "relay"}
 
-    def _metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
+    def _make_metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
         return {"name": self._object_name, "namespace": self._namespace, "labels": self._labels}
 
     def _make_channel(self) -> pulumi.Output[str]:
@@ -108,15 +108,15 @@ class Relay(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         account = kubernetes.core.v1.ServiceAccount(
             f"{self._prefix}-account",
-            metadata=self._metadata(),
+            metadata=self._make_metadata(),
             automount_service_account_token=False,
             opts=child,
         )
         values = {
-            key: pulumi.Output.secret(self._format(text)) for key, text in sorted(client.secrets.items())
+            key: pulumi.Output.secret(self._format_text(text)) for key, text in sorted(client.secrets.items())
         }
         secret = kubernetes.core.v1.Secret(
-            f"{self._prefix}-secret", metadata=self._metadata(), string_data=values, opts=child
+            f"{self._prefix}-secret", metadata=self._make_metadata(), string_data=values, opts=child
         )
         # The pod reads its environment once: another value must be another pod.
         digest = pulumi.Output.all(*values.values()).apply(
@@ -140,7 +140,7 @@ class Relay(pulumi.ComponentResource):
         self, client: Client, image: pulumi.Input[str], secret: pulumi.Output[str]
     ) -> kubernetes.core.v1.ContainerArgsDict:
         env: list[kubernetes.core.v1.EnvVarArgsDict] = [
-            {"name": key, "value": self._format(text)} for key, text in client.env.items()
+            {"name": key, "value": self._format_text(text)} for key, text in client.env.items()
         ]
         env += [
             {"name": key, "value_from": {"secret_key_ref": {"name": secret, "key": key}}}
@@ -149,7 +149,7 @@ class Relay(pulumi.ComponentResource):
         container: kubernetes.core.v1.ContainerArgsDict = {
             "name": "relay",
             "image": image,
-            "args": [self._format(text) for text in client.args],
+            "args": [self._format_text(text) for text in client.args],
             "env": env,
             "resources": {
                 "requests": {"cpu": "10m", "memory": client.memory},
@@ -159,8 +159,8 @@ class Relay(pulumi.ComponentResource):
         }
         if client.health:
             container["ports"] = [{"name": "health", "container_port": client.health.port}]
-            container["readiness_probe"] = http_probe(client.health, period=3, failures=3)
-            container["liveness_probe"] = http_probe(client.health, period=10, failures=6)
+            container["readiness_probe"] = make_http_probe(client.health, period=3, failures=3)
+            container["liveness_probe"] = make_http_probe(client.health, period=10, failures=6)
         return container
 
     def _make_deployment(
@@ -168,7 +168,7 @@ class Relay(pulumi.ComponentResource):
     ) -> kubernetes.apps.v1.Deployment:
         return kubernetes.apps.v1.Deployment(
             f"{self._prefix}-deployment",
-            metadata=self._metadata(),
+            metadata=self._make_metadata(),
             spec={
                 "replicas": 1,
                 "selector": {"match_labels": {"app": self._object_name}},

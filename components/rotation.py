@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.catalog import HOOK, HOOK_PORT
-from components.objects import labels, name_of, run_once
+from components.objects import make_labels, name_of, run_once
 from components.script import SECRET_PATH, Script, ScriptArgs
 
 NAME = "webhook-secret"
@@ -41,7 +41,7 @@ class Rotation(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         pods = kubernetes.core.v1.Service(
             f"{name}-{HOOK_PODS}",
-            metadata={"name": HOOK_PODS, "namespace": args.namespace, "labels": labels(HOOK.name)},
+            metadata={"name": HOOK_PODS, "namespace": args.namespace, "labels": make_labels(HOOK.name)},
             # Without an address of its own: the name stands for each ready pod, not for one of them by chance.
             spec={
                 "cluster_ip": "None",
@@ -71,7 +71,11 @@ class Rotation(pulumi.ComponentResource):
         # that mounts it would test the old secret.
         secret = kubernetes.core.v1.Secret(
             f"{name}-secret",
-            metadata={"name": f"{NAME}-{generation}", "namespace": args.namespace, "labels": labels(NAME)},
+            metadata={
+                "name": f"{NAME}-{generation}",
+                "namespace": args.namespace,
+                "labels": make_labels(NAME),
+            },
             string_data={"hmac": pulumi.Output.secret(args.hmacs[generation])},
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -81,7 +85,7 @@ class Rotation(pulumi.ComponentResource):
             metadata={
                 "name": f"{NAME}-{generation}",
                 "namespace": args.namespace,
-                "labels": labels(NAME),
+                "labels": make_labels(NAME),
                 # A failed Job cannot be started again: the next `pulumi up` makes it anew.
                 "annotations": {"pulumi.com/replaceUnready": "true"},
             },

@@ -7,7 +7,7 @@ from pathlib import Path
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.objects import labels, name_of, restricted_container, restricted_pod
+from components.objects import make_labels, name_of, restricted_container, restricted_pod
 
 SCRIPTS = Path(__file__).parent / "scripts"
 SECRET_PATH = "/etc/secret"
@@ -40,7 +40,7 @@ class Script(pulumi.ComponentResource):
             metadata={
                 "name": args.object_name,
                 "namespace": args.namespace,
-                "labels": labels(args.object_name),
+                "labels": make_labels(args.object_name),
             },
             data={file: (SCRIPTS / file).read_text(encoding="utf-8")},
             opts=pulumi.ResourceOptions(parent=self),
@@ -58,7 +58,7 @@ class Script(pulumi.ComponentResource):
         """
         args = self._args
         return {
-            "metadata": {"labels": labels(args.object_name)},
+            "metadata": {"labels": make_labels(args.object_name)},
             "spec": {
                 "restart_policy": "Never",
                 "automount_service_account_token": False,

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.catalog import DECK, HOOK, ProwComponent
-from components.objects import labels
+from components.objects import make_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Services(pulumi.ComponentResource):
                 metadata={
                     "name": component.name,
                     "namespace": args.namespace,
-                    "labels": labels(component.name),
+                    "labels": make_labels(component.name),
                     # An awaited Service waits while its pods are unready, and they stay so until they can mount
                     # the configuration, which waits for this Service's port.
                     "annotations": {"pulumi.com/skipAwait": "true"},

@@ -59,7 +59,7 @@ class Webhooks(pulumi.ComponentResource):
         }
         for repository in repositories:
             targets.setdefault(repository.owner, []).append(str(repository))
-        providers = {owner: self._github(owner, targets[owner]) for owner in sorted(targets)}
+        providers = {owner: self._make_provider(owner, targets[owner]) for owner in sorted(targets)}
         content_type = "json"  # hook accepts nothing else
         secret = pulumi.Output.secret(args.secret)
         hooks: dict[str, github.OrganizationWebhook | github.RepositoryWebhook] = {}
@@ -67,39 +67,39 @@ class Webhooks(pulumi.ComponentResource):
             hooks[organization] = github.OrganizationWebhook(
                 f"{name}-{organization}",
                 active=True,
-                events=self._events(organization),
+                events=self._list_events(organization),
                 configuration=github.OrganizationWebhookConfigurationArgs(
                     url=args.url, content_type=content_type, secret=secret, insecure_ssl=False
                 ),
-                opts=self._options(organization, providers[organization]),
+                opts=self._make_options(organization, providers[organization]),
             )
         for repository in repositories:
             hooks[str(repository)] = github.RepositoryWebhook(
                 f"{name}-{repository}",
                 repository=repository.name,
                 active=True,
-                events=self._events(str(repository)),
+                events=self._list_events(str(repository)),
                 configuration=github.RepositoryWebhookConfigurationArgs(
                     url=args.url, content_type=content_type, secret=secret, insecure_ssl=False
                 ),
-                opts=self._options(str(repository), providers[repository.owner]),
+                opts=self._make_options(str(repository), providers[repository.owner]),
             )
         self.urls = pulumi.Output.all(**{target: hook.url for target, hook in hooks.items()})
         self.register_outputs({"urls": self.urls})
 
-    def _github(self, owner: str, targets: Sequence[str]) -> github.Provider:
+    def _make_provider(self, owner: str, targets: Sequence[str]) -> github.Provider:
         return github.Provider(
             f"{self._name}-{owner}",
             owner=owner,
             token=None if self._args.token is None else pulumi.Output.secret(self._args.token),
             base_url=self._args.base_url,
-            opts=pulumi.ResourceOptions(parent=self, hooks=self._preflight.for_provider(owner, targets)),
+            opts=pulumi.ResourceOptions(parent=self, hooks=self._preflight.bind_to_provider(owner, targets)),
         )
 
-    def _events(self, target: str) -> list[str]:
+    def _list_events(self, target: str) -> list[str]:
         return list(self._args.events.get(target, EVERY_EVENT))
 
-    def _options(self, target: str, provider: github.Provider) -> pulumi.ResourceOptions:
+    def _make_options(self, target: str, provider: github.Provider) -> pulumi.ResourceOptions:
         number = self._args.imports.get(target)
         # The forms that the provider's importers take: REPOSITORY/ID, and ID for an organisation.
         place = f"{target.partition('/')[2]}/" if "/" in target else ""
@@ -107,5 +107,5 @@ class Webhooks(pulumi.ComponentResource):
             parent=self,
             provider=provider,
             import_=None if number is None else f"{place}{number}",
-            hooks=self._preflight.for_webhook(target),
+            hooks=self._preflight.bind_to_webhook(target),
         )

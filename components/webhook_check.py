@@ -1,4 +1,4 @@
-"""What GitHub will say to the token and to a change of a webhook, asked before, and told with the command that fixes it.
+"""Asks GitHub before a change of a webhook what it would refuse, and names the command that fixes it.
 
 GitHub answers 404 to whoever may not administer a webhook, which says nothing of the reason, and it takes a webhook for a
 repository that has another name by now, whose events then match no job. Asked are, in a preview too:
@@ -113,24 +113,24 @@ class GitHub:
         try:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as response:
                 return Answer(
-                    status=response.status, body=json.load(response), scopes=_scopes(response.headers)
+                    status=response.status, body=json.load(response), scopes=_parse_scopes(response.headers)
                 )
         except urllib.error.HTTPError as error:
             limited = error.headers.get("Retry-After") or error.headers.get("X-RateLimit-Remaining") == "0"
             passing = error.code == 429 or error.code >= 500 or (error.code == 403 and limited)
             if passing:
                 return None
-            return Answer(status=error.code, body=_json(error), scopes=_scopes(error.headers))
+            return Answer(status=error.code, body=_parse_json(error), scopes=_parse_scopes(error.headers))
         except (OSError, ValueError):
             return None
 
 
-def _scopes(headers: Message) -> frozenset[str] | None:
+def _parse_scopes(headers: Message) -> frozenset[str] | None:
     text = headers.get("X-OAuth-Scopes")
     return None if text is None else frozenset(text.replace(" ", "").split(","))
 
 
-def _json(response: IO[bytes]) -> Any:
+def _parse_json(response: IO[bytes]) -> Any:
     try:
         return json.load(response)
     except ValueError:
@@ -183,7 +183,7 @@ def _find_owner_problem(github: GitHub, owner: str, kind: str) -> str | None:
         return UNKNOWN_TOKEN
     if answer.status == 403:
         return (
-            f"GitHub refuses github:token for {owner}: {answer.message or 'no reason told'}\n    fix: authorise it for the "
+            f"GitHub refuses github:token for {owner}: {answer.message or 'it names no reason'}\n    fix: authorise it for the "
             f"organisation (SAML, its rules for tokens, its list of addresses), or {SET_TOKEN}"
         )
     if answer.status == 404:
@@ -301,12 +301,12 @@ def _find_room_problem(
     return None
 
 
-async def _plain(value: Any) -> Any:
+async def _await_plain(value: Any) -> Any:
     """Inputs as hooks get them, in which secrets are outputs, as plain values."""
     if isinstance(value, pulumi.Output):
-        return await _plain(await value.future())
+        return await _await_plain(await value.future())
     if isinstance(value, Mapping):
-        return {key: await _plain(item) for key, item in value.items()}
+        return {key: await _await_plain(item) for key, item in value.items()}
     return value
 
 
@@ -317,7 +317,7 @@ class WebhookPreflight:
         """:param name: of the component, for the hooks' names."""
         self._name, self._github = name, github
 
-    def for_webhook(self, target: str) -> pulumi.ResourceHookBinding:
+    def bind_to_webhook(self, target: str) -> pulumi.ResourceHookBinding:
         """The check as hooks of a webhook's resource.
 
         Hooks for errors would be simpler. But the engine wants to call them at `pulumi destroy` as well, where no program
@@ -325,7 +325,7 @@ class WebhookPreflight:
         """
 
         async def check(hook: pulumi.ResourceHookArgs) -> None:
-            inputs: Any = {} if hook.old_inputs is not None else await _plain(hook.new_inputs or {})
+            inputs: Any = {} if hook.old_inputs is not None else await _await_plain(hook.new_inputs or {})
             url = (inputs.get("configuration") or {}).get("url")
             # In a thread: the program goes on meanwhile.
             found = await asyncio.to_thread(
@@ -338,23 +338,23 @@ class WebhookPreflight:
             if found is not None:
                 raise RuntimeError(found)
 
-        made = self._hook(target, check)
+        made = self._make_hook(target, check)
         return pulumi.ResourceHookBinding(before_create=[made], before_update=[made])
 
-    def for_provider(self, owner: str, targets: Sequence[str]) -> pulumi.ResourceHookBinding:
+    def bind_to_provider(self, owner: str, targets: Sequence[str]) -> pulumi.ResourceHookBinding:
         """The check of a new token as a hook of the owner's provider.
 
         :param targets: what gets webhooks through this provider.
         """
 
         async def check(hook: pulumi.ResourceHookArgs) -> None:
-            old, new = await _plain(hook.old_inputs or {}), await _plain(hook.new_inputs or {})
+            old, new = await _await_plain(hook.old_inputs or {}), await _await_plain(hook.new_inputs or {})
             if all(old.get(key) == new.get(key) for key in ("token", "baseUrl", "owner")):
                 return
             questions = [(find_access_problem, self._github, target) for target in targets]
             _raise(await asyncio.to_thread(_ask, questions), RuntimeError)
 
-        return pulumi.ResourceHookBinding(before_update=[self._hook(f"{owner} token", check)])
+        return pulumi.ResourceHookBinding(before_update=[self._make_hook(f"{owner} token", check)])
 
-    def _hook(self, name: str, check: Callable[[pulumi.ResourceHookArgs], Any]) -> pulumi.ResourceHook:
+    def _make_hook(self, name: str, check: Callable[[pulumi.ResourceHookArgs], Any]) -> pulumi.ResourceHook:
         return pulumi.ResourceHook(f"{self._name}-{name}", check, pulumi.ResourceHookOptions(on_dry_run=True))

@@ -55,7 +55,7 @@ class WebhookSecret(pulumi.ComponentResource):
         self.register_outputs({"generation": args.generation})
 
 
-def one_at_a_time(hook: pulumi.ResourceHookArgs) -> None:
+def refuse_generation_jump(hook: pulumi.ResourceHookArgs) -> None:
     """Refuse a change of the Secret that takes from hook the secret that GitHub signs with.
 
     What GitHub has is the newest one in the Secret or, if the last `pulumi up` failed half-way, the one before: both
@@ -63,7 +63,7 @@ def one_at_a_time(hook: pulumi.ResourceHookArgs) -> None:
 
     :raises RuntimeError: saying which generation can be set.
     """
-    old, new = _generation(hook.old_inputs), _generation(hook.new_inputs)
+    old, new = _read_generation(hook.old_inputs), _read_generation(hook.new_inputs)
     if old is None or new is None or new in (old, old + 1):
         return
     if new > old:
@@ -76,7 +76,7 @@ def one_at_a_time(hook: pulumi.ResourceHookArgs) -> None:
     )
 
 
-def _generation(inputs: Mapping[str, Any] | None) -> int | None:
+def _read_generation(inputs: Mapping[str, Any] | None) -> int | None:
     annotations = ((inputs or {}).get("metadata") or {}).get("annotations") or {}
     text = annotations.get(GENERATION)
     return int(text) if text else None

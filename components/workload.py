@@ -8,9 +8,9 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.catalog import GHPROXY, METRICS_PORT, MOUNTS, Feature, Mount, Need, PolicyRule, ProwComponent
-from components.github_account import GitHubAccount, github_flags
+from components.github_account import GitHubAccount, make_github_flags
 from components.images import Images
-from components.objects import http_probe, labels, name_of, restricted_container, restricted_pod
+from components.objects import make_http_probe, make_labels, name_of, restricted_container, restricted_pod
 from components.storage import Storage
 
 READY_WITHIN = "5m"
@@ -75,7 +75,7 @@ class Workload(pulumi.ComponentResource):
         self._replicas = 1 if component.singleton else args.replicas
         account = kubernetes.core.v1.ServiceAccount(
             f"{name}-account",
-            metadata=self._metadata(args.namespace),
+            metadata=self._make_metadata(args.namespace),
             automount_service_account_token=False,  # mounted by those pods that have rights to use
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -83,7 +83,7 @@ class Workload(pulumi.ComponentResource):
         for feature in sorted(args.features, key=lambda feature: feature.name):
             rules += component.rules_for.get(feature, ())
         bindings = [
-            self._grant(scope, namespace, granted, account)
+            self._grant_rights(scope, namespace, granted, account)
             for scope, namespace, granted in (
                 ("role", args.namespace, rules),
                 ("job-role", args.job_namespace, component.job_rules),
@@ -94,7 +94,7 @@ class Workload(pulumi.ComponentResource):
         if self._replicas > 1:
             kubernetes.policy.v1.PodDisruptionBudget(
                 f"{name}-disruption-budget",
-                metadata=self._metadata(args.namespace),
+                metadata=self._make_metadata(args.namespace),
                 spec={"max_unavailable": 1, "selector": self._selector},
                 opts=pulumi.ResourceOptions(parent=self),
             )
@@ -104,12 +104,12 @@ class Workload(pulumi.ComponentResource):
     def _selector(self) -> kubernetes.meta.v1.LabelSelectorArgsDict:
         return {"match_labels": {"app": self._component.name}}
 
-    def _metadata(self, namespace: pulumi.Input[str]) -> kubernetes.meta.v1.ObjectMetaArgs:
+    def _make_metadata(self, namespace: pulumi.Input[str]) -> kubernetes.meta.v1.ObjectMetaArgs:
         return kubernetes.meta.v1.ObjectMetaArgs(
-            name=self._component.name, namespace=namespace, labels=labels(self._component.name)
+            name=self._component.name, namespace=namespace, labels=make_labels(self._component.name)
         )
 
-    def _grant(
+    def _grant_rights(
         self,
         scope: str,
         namespace: pulumi.Input[str],
@@ -118,7 +118,7 @@ class Workload(pulumi.ComponentResource):
     ) -> kubernetes.rbac.v1.RoleBinding:
         role = kubernetes.rbac.v1.Role(
             f"{self._name}-{scope}",
-            metadata=self._metadata(namespace),
+            metadata=self._make_metadata(namespace),
             rules=[
                 kubernetes.rbac.v1.PolicyRuleArgs(
                     api_groups=list(rule.groups),
@@ -132,7 +132,7 @@ class Workload(pulumi.ComponentResource):
         )
         return kubernetes.rbac.v1.RoleBinding(
             f"{self._name}-{scope}-binding",
-            metadata=self._metadata(namespace),
+            metadata=self._make_metadata(namespace),
             role_ref={
                 "api_group": "rbac.authorization.k8s.io",
                 "kind": "Role",
@@ -153,7 +153,7 @@ class Workload(pulumi.ComponentResource):
     ) -> kubernetes.apps.v1.Deployment:
         return kubernetes.apps.v1.Deployment(
             f"{self._name}-deployment",
-            metadata=self._metadata(self._args.namespace),
+            metadata=self._make_metadata(self._args.namespace),
             spec={
                 "replicas": self._replicas,
                 "selector": self._selector,
@@ -171,7 +171,7 @@ class Workload(pulumi.ComponentResource):
         )
 
     def _make_pod_metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
-        metadata: kubernetes.meta.v1.ObjectMetaArgsDict = {"labels": labels(self._component.name)}
+        metadata: kubernetes.meta.v1.ObjectMetaArgsDict = {"labels": make_labels(self._component.name)}
         for mount in MOUNTS:
             if mount.need in self._component.needs and mount.volume in self._args.digests:
                 metadata["annotations"] = {STORAGE_CREDENTIALS: self._args.digests[mount.volume]}
@@ -221,13 +221,13 @@ class Workload(pulumi.ComponentResource):
             ports.insert(0, {"name": "http", "container_port": component.service.target})
         return {
             "name": component.name,
-            "image": self._args.images.of_component(component.name),
+            "image": self._args.images.make_reference(component.name),
             "args": self._make_flags(mounts),
             "ports": ports,
-            "liveness_probe": http_probe(component.liveness, period=10, failures=6),
-            "readiness_probe": http_probe(component.readiness, period=3, failures=3),
+            "liveness_probe": make_http_probe(component.liveness, period=10, failures=6),
+            "readiness_probe": make_http_probe(component.readiness, period=3, failures=3),
             # A slow start (a cold cache, an API server that is just up) is not a hang.
-            "startup_probe": http_probe(component.liveness, period=2, failures=60),
+            "startup_probe": make_http_probe(component.liveness, period=2, failures=60),
             "resources": {
                 "requests": {"cpu": component.cpu, "memory": component.memory},
                 "limits": {"memory": component.memory_limit},
@@ -279,12 +279,12 @@ def render_flags(
     :param state_url: URL of the bucket for what Prow remembers, as Prow writes it; "" without one.
     """
     values = {"github_endpoint": github_endpoint, "state_url": state_url, "provider": provider}
-    cache_url = GHPROXY.url() if GHPROXY.name in running else None
+    cache_url = GHPROXY.make_url() if GHPROXY.name in running else None
     flags = [flag.format(**values) for flag in component.args]
     for mount in mounts:
         flags += [flag.format(path=mount.path, **values) for flag in mount.flags]
         if mount.need is Need.GITHUB:
-            flags += github_flags(mount.path, github_endpoint, cache_url=cache_url, app_id=app_id)
+            flags += make_github_flags(mount.path, github_endpoint, cache_url=cache_url, app_id=app_id)
     return flags + [flag.format(**values) for flag in _list_extra_flags(component, mounts, running)]
 
 

@@ -20,8 +20,8 @@ DRIFTED = 2
 """Exit code of `drift` where something was changed by hand; 1 is for a failure."""
 
 
-def arguments() -> argparse.Namespace:
-    """What the command was told."""
+def parse_arguments() -> argparse.Namespace:
+    """The command's arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m previews",
         description=description,
@@ -61,30 +61,32 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Run the command; its exit code."""
-    given = arguments()
+    options = parse_arguments()
     token = (
-        given.token_file.read_text(encoding="utf-8").strip()
-        if given.token_file
+        options.token_file.read_text(encoding="utf-8").strip()
+        if options.token_file
         else os.environ.get("COMMENT_TOKEN", "")
     )
-    pull = github.given(given.pull_request) if given.pull_request else github.current()
-    if given.command != "preview":
+    pull = github.parse_pull_request(options.pull_request) if options.pull_request else github.current()
+    if options.command != "preview":
         pull = None
-    hub = github.GitHub(token, given.github_api, author=given.author) if pull and token else None
+    hub = github.GitHub(token, options.github_api, author=options.author) if pull and token else None
     if pull and hub and hub.is_fork(pull):
         # The program is code of the pull request, and it runs with the stack's secrets.
         print(f"{pull.repository}#{pull.number} comes from a fork: it is not previewed", file=sys.stderr)
         return 1
-    default = given.project / "policies"
-    policies = given.policy_pack if given.policy_pack is not None else default if default.is_dir() else None
+    default = options.project / "policies"
+    policies = (
+        options.policy_pack if options.policy_pack is not None else default if default.is_dir() else None
+    )
     stack = Stack(
-        given.project,
-        given.stack,
-        config_file=given.config_file,
+        options.project,
+        options.stack,
+        config_file=options.config_file,
         policies=policies if policies and str(policies) != "." else None,
     )
     with tempfile.TemporaryDirectory(prefix="previews-") as folder:
-        code, about, text = run(given.command, stack, Path(folder), pull.commit if pull else "")
+        code, about, text = run(options.command, stack, Path(folder), pull.commit if pull else "")
     text = masks.masked(text, secrets(stack, token))
     print(text.partition("\n")[2].strip())
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -149,7 +151,7 @@ def secrets(stack: Stack, token: str) -> Iterable[str]:
 
 
 def log_url(environment: dict[str, str] | os._Environ[str] = os.environ) -> str:
-    """Where the log of this run is, as far as the surroundings tell."""
+    """Where the log of this run is, from the environment variables."""
     if environment.get("GITHUB_ACTIONS") == "true":
         server, repository = (
             environment.get("GITHUB_SERVER_URL", ""),

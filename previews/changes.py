@@ -97,7 +97,7 @@ def read(events: Iterable[Mapping[str, Any]], *, drift: bool = False) -> Outcome
 
     def messages(*severities: str) -> tuple[str, ...]:
         found = [d for d in diagnostics if d.get("severity") in severities and not d.get("ephemeral")]
-        return tuple(dict.fromkeys(filter(None, (_told(d) for d in found))))
+        return tuple(dict.fromkeys(filter(None, (_read_message(d) for d in found))))
 
     errors = messages("error")
     return Outcome(
@@ -120,7 +120,7 @@ _FOLLOWING = re.compile(
 
 
 # The copies of the configuration that checkconfig judges, and its Job: whatever changes there follows from what changes
-# in the configuration itself, and is told there (components/judgement.py).
+# in the configuration itself, and is reported there (components/judgement.py).
 _JUDGEMENT = "$prow:index:Judgement$"
 
 
@@ -236,7 +236,7 @@ def _cleaned(text: str) -> str:
     return _COLOUR.sub("", text).strip()
 
 
-def _told(diagnostic: Mapping[str, Any]) -> str:
+def _read_message(diagnostic: Mapping[str, Any]) -> str:
     text = without_traceback(_cleaned(str(diagnostic.get("message", ""))))
     # Of a failure the engine itself says no more than that there was one.
     if text in ("preview failed", "update failed", "refresh failed", "resource registration failed"):
@@ -248,14 +248,14 @@ def _told(diagnostic: Mapping[str, Any]) -> str:
 def without_traceback(text: str) -> str:
     """A message whose Python traceback is cut to its last line, which says what went wrong."""
     lines, kept = text.splitlines(), []
-    inside = False
+    in_traceback = False
     for line in lines:
         if line.strip() == "Traceback (most recent call last):":
-            inside = True
-        elif inside and line[:1].isspace():
+            in_traceback = True
+        elif in_traceback and line[:1].isspace():
             continue
         else:
-            inside = False
+            in_traceback = False
             kept.append(line)
     return "\n".join(kept).strip()
 

@@ -65,7 +65,7 @@ class Stack:
 
     @property
     def name_if_known(self) -> str:
-        """The stack's name as far as it was given; the CLI is not asked."""
+        """The stack's name as far as it is set; the CLI is not asked."""
         return self._name or os.environ.get("PULUMI_STACK", "")
 
     @property

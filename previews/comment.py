@@ -22,7 +22,7 @@ _OPEN_LINES = 25
 _HEADINGS = {ADD: "Added", CHANGE: "Changed", REPLACE: "Replaced", DELETE: "Deleted"}
 _DONE = {ADD: "added", CHANGE: "changed", REPLACE: "replaced", DELETE: "deleted"}
 _SIGNS = {ADD: "➕", CHANGE: "✏️", REPLACE: "🔁", DELETE: "➖"}  # noqa: RUF001
-_MEND = (
+_FIX = (
     "`pulumi up --refresh` puts it back as the stack has it. What was added to a list it leaves there: "
     "take that out where it was put in."
 )
@@ -71,7 +71,7 @@ def render(about: About, outcome: Outcome) -> str:
         parts += _resources(about, outcome.changes)
         parts += _configuration(outcome.changes)
         if about.what == "drift" and not about.failed:
-            parts.append(_Part(_MEND))
+            parts.append(_Part(_FIX))
     parts += [_Part(_listed("Warnings", outcome.warnings), detail=True)] if outcome.warnings else []
     return _fitted([part for part in parts if part.text])
 
@@ -204,7 +204,7 @@ def _files(properties: Mapping[str, Any]) -> dict[str, str]:
 def _configured(configured: Configured) -> list[_Part]:
     if not configured.jobs and not configured.files:
         return []
-    parts = [_Part("#### What Prow is told")]
+    parts = [_Part("#### Prow's configuration")]
     parts += [_Part(_job(job), detail=True) for job in configured.jobs]
     parts += [_Part(_file(file), detail=True) for file in configured.files]
     return parts

@@ -88,7 +88,7 @@ def compare(before: Mapping[str, str], after: Mapping[str, str]) -> Configured:
 
 _SECTIONS = {"presubmits": "presubmit", "postsubmits": "postsubmit"}
 _Key = tuple[str, str, str, int]
-"""Kind, repository, name, and the how manyth of that name: Prow allows one a branch."""
+"""Kind, repository, name, and a count of jobs with that name: Prow allows one a branch."""
 
 
 @dataclass(frozen=True)

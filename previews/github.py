@@ -35,7 +35,7 @@ class PullRequest:
     """`owner/name`."""
     number: int
     commit: str = ""
-    """Full sha of the pull request's own commit; "" where the surroundings do not tell."""
+    """Full sha of the pull request's own commit; "" where the environment variables lack it."""
 
 
 def current(environment: Mapping[str, str] = os.environ) -> PullRequest | None:
@@ -61,7 +61,7 @@ def current(environment: Mapping[str, str] = os.environ) -> PullRequest | None:
     return None
 
 
-def given(text: str) -> PullRequest:
+def parse_pull_request(text: str) -> PullRequest:
     """A pull request written as `owner/name#number`. Raises ValueError for anything else."""
     match = re.fullmatch(r"([\w.-]+/[\w.-]+)#(\d+)", text)
     if not match:

@@ -12,7 +12,7 @@ from previews.values import SECRET
 _SHORTEST = 6
 """Shorter values would mask words that only happen to be alike."""
 _SIGNATURE, _SECRET_KIND = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
-# What the CLI, the backends and this program are given secrets by.
+# Variables through which the CLI, the backends and this program get secrets.
 _VARIABLES = (
     "PULUMI_CONFIG_PASSPHRASE",
     "PULUMI_ACCESS_TOKEN",
@@ -47,7 +47,7 @@ def of_settings(settings: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
 
 
 def of_environment(environment: Mapping[str, str] = os.environ) -> Iterable[str]:
-    """The secrets that this program itself was given."""
+    """The secrets of this program itself."""
     return [environment[name] for name in _VARIABLES if environment.get(name)]
 
 

@@ -16,19 +16,19 @@ SOUND, REFUSED, USAGE = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print each problem as `file:line: error|warning: reason`; 0: Prow takes the files, 1: it does not, 2: usage."""
-    given = _parser().parse_args(arguments)
-    folder = Path(given.folder)
+    options = _make_parser().parse_args(arguments)
+    folder = Path(options.folder)
     if not folder.is_dir():
-        print(f"{given.folder}: there is no such folder", file=sys.stderr)
+        print(f"{options.folder}: there is no such folder", file=sys.stderr)
         return USAGE
-    problems = _find_problems(folder, given)
+    problems = _find_problems(folder, options)
     for problem in problems:
         kind = "warning" if problem.warning else "error"
         print(f"{problem.file}:{problem.line or 1}: {kind}: {' '.join(problem.reason.split())}")
     return SOUND if all(problem.warning for problem in problems) else REFUSED
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m prowconfig", description=__doc__)
     parser.add_argument("folder", help="folder with config.yaml, plugins.yaml and jobs/")
     parser.add_argument(
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="OWNER/NAME",
-        type=_repository,
+        type=_parse_repository,
         help="a repository of the settings (repeat it)",
     )
     parser.add_argument(
@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME",
-        type=_organization,
+        type=_parse_organization,
         help="an organisation of the settings (repeat it)",
     )
     parser.add_argument("--job-namespace", default="test-pods", metavar="NAME", help="default: %(default)s")
@@ -54,37 +54,37 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _repository(text: str) -> str:
+def _parse_repository(text: str) -> str:
     owner, slash, name = text.partition("/")
     if not (owner and slash and name) or "/" in name:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form owner/name")
     return text
 
 
-def _organization(text: str) -> str:
+def _parse_organization(text: str) -> str:
     if not text or "/" in text:
         raise argparse.ArgumentTypeError(f"{text!r} is no organisation's name")
     return text
 
 
-def _find_problems(folder: Path, given: argparse.Namespace) -> list[Problem]:
+def _find_problems(folder: Path, options: argparse.Namespace) -> list[Problem]:
     try:
         files = load(
             folder,
-            given.repository,
-            organizations=given.organization,
-            job_namespace=given.job_namespace,
-            release=parse_release(given.image_tag),
+            options.repository,
+            organizations=options.organization,
+            job_namespace=options.job_namespace,
+            release=parse_release(options.image_tag),
         )
     except ProwFilesError as error:
         found = [*error.problems, *error.warnings]
         return sorted(found, key=lambda problem: (problem.file, problem.line or 0))
-    return [*files.warnings, *_ask_checkconfig(files, given.job_namespace)]
+    return [*files.warnings, *_ask_checkconfig(files, options.job_namespace)]
 
 
 def _ask_checkconfig(files: ProwFiles, job_namespace: str) -> list[Problem]:
     """What a checkconfig on the path says."""
-    found = checkconfig.find()
+    found = checkconfig.find_program()
     if found is None:
         return []
     # Addresses are the stack's; any will do, since checkconfig only reads them.

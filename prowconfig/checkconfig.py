@@ -3,7 +3,7 @@
 The same translation serves a run on this machine and the log of a Job on the cluster:
 
     paths = Paths(config="/etc/config/config.yaml", plugins="/etc/plugins/plugins.yaml", jobs="/etc/job-config")
-    args = arguments(paths)                     # of the container, whose entry point is checkconfig
+    args = make_arguments(paths)                     # of the container, whose entry point is checkconfig
     problems = translate(log, files, paths)     # of whatever its pod has logged, or of its end
 """
 
@@ -70,13 +70,13 @@ class Sources(Protocol):
         """Names of the plugins of the release that is deployed."""
 
     def locate(self, message: str, file: str | None) -> tuple[str, int | None] | None:
-        """File and line that a message is about; None when it cannot be told.
+        """File and line that a message is about; None when it cannot be found.
 
         :param file: the file, where the message names it.
         """
 
 
-def arguments(paths: Paths = MOUNTED) -> tuple[str, ...]:
+def make_arguments(paths: Paths = MOUNTED) -> tuple[str, ...]:
     """Arguments of checkconfig; the same on the cluster and on this machine."""
     return (
         f"--config-path={paths.config}",
@@ -87,18 +87,18 @@ def arguments(paths: Paths = MOUNTED) -> tuple[str, ...]:
 
 
 def translate(text: str, files: Sources | None = None, paths: Paths = MOUNTED) -> list[Problem]:
-    """What checkconfig said, with the user's file and line where they can be told.
+    """What checkconfig said, with the user's file and line where they can be found.
 
     :param text: its log, or the end of it: a first line that is cut is understood, lines that are not of its log are
         skipped.
-    :param files: the files that it judged, from `prowconfig.load`; None: only the kind of file is told.
+    :param files: the files that it judged, from `prowconfig.load`; None: only the kind of file is named.
     :param paths: where it had them.
     """
     found = [
-        _place(message, warning, files, paths)
+        _make_problem(message, warning, files, paths)
         for line in text.splitlines()
-        for verdict, warning in _verdicts(line)
-        for message in _split(verdict)
+        for verdict, warning in _read_verdicts(line)
+        for message in _split_errors(verdict)
     ]
     return list(dict.fromkeys(found))
 
@@ -138,7 +138,7 @@ class Checkconfig:
             paths = Paths(config=f"{base}/config.yaml", plugins=f"{base}/plugins.yaml", jobs=f"{base}/jobs")
             try:
                 done = subprocess.run(
-                    [*self._command(temporary, base), *arguments(paths)],
+                    [*self._make_command(temporary, base), *make_arguments(paths)],
                     capture_output=True,
                     timeout=timeout,
                     check=False,
@@ -150,7 +150,7 @@ class Checkconfig:
                 reason = f"{self} could not judge it: {error}"
                 return [Problem(file=folder, reason=reason, warning=True)]
         said = done.stderr.decode(errors="replace")
-        found = [_excuse(problem, files) for problem in translate(said, files, paths)]
+        found = [_excuse_other_release(problem, files) for problem in translate(said, files, paths)]
         if done.returncode and not found:
             last = "\n".join(said.splitlines()[-3:])
             # A container engine ends with 125 to 127 when it could not start the program.
@@ -159,7 +159,7 @@ class Checkconfig:
             found.append(Problem(file=folder, reason=reason, warning=unasked))
         return found
 
-    def _command(self, temporary: str, base: str) -> tuple[str, ...]:
+    def _make_command(self, temporary: str, base: str) -> tuple[str, ...]:
         if self.image is None:
             return self.command
         # mkdtemp lets nobody but its owner in; the image's user may be another.
@@ -172,7 +172,7 @@ class Checkconfig:
         return self.image or self.command[0]
 
 
-def find(image: str | None = None) -> Checkconfig | None:
+def find_program(image: str | None = None) -> Checkconfig | None:
     """The checkconfig of this machine: a program on the path, else the image where docker or podman is installed.
 
     :param image: `<registry>/checkconfig:<tag>` where a container engine may run it; None: only the path counts.
@@ -211,7 +211,7 @@ _NEXT = re.compile(
 )
 
 
-def _verdicts(line: str) -> Iterator[tuple[str, bool]]:
+def _read_verdicts(line: str) -> Iterator[tuple[str, bool]]:
     """The text in a line of the log that judges the files, and whether it is a warning."""
     start = line.find('{"component"')
     try:
@@ -235,7 +235,7 @@ def _unescape(text: str) -> str:
         return text
 
 
-def _split(text: str) -> list[str]:
+def _split_errors(text: str) -> list[str]:
     """The errors of a list one by one, without the words that lead to them."""
     text = _PREFIX.sub("", text.partition("\ngoroutine ")[0].strip())
     parts = _NEXT.split(text)
@@ -247,7 +247,7 @@ def _split(text: str) -> list[str]:
     return parts
 
 
-def _excuse(problem: Problem, files: Sources | None) -> Problem:
+def _excuse_other_release(problem: Problem, files: Sources | None) -> Problem:
     """A checkconfig of another release than the deployed one refuses plugins that the latter has."""
     unknown = re.findall(r"unknown plugin: ([^\s,\]]+)", problem.reason)
     if not unknown or files is None or not set(unknown) <= set(files.plugin_names):
@@ -256,7 +256,7 @@ def _excuse(problem: Problem, files: Sources | None) -> Problem:
     return replace(problem, reason=f"{reason} and has judged nothing else", warning=True)
 
 
-def _place(text: str, warning: bool, files: Sources | None, paths: Paths) -> Problem:
+def _make_problem(text: str, warning: bool, files: Sources | None, paths: Paths) -> Problem:
     folder = files.folder if files else "prow"
     names = {paths.config: f"{folder}/config.yaml", paths.plugins: f"{folder}/plugins.yaml"}
     keys = files.sources if files else {}

@@ -29,7 +29,7 @@ SECTIONS = ("presubmits", "postsubmits")
 """Parts of a job file that are by repository."""
 
 MOST_PROBLEMS = 100
-"""Problems of one kind that are told."""
+"""Problems of one kind that are reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class ProwFiles:
     """Names of the plugins of Prow's release."""
 
     def locate(self, message: str, file: str | None) -> tuple[str, int | None] | None:
-        """File and line that a message of checkconfig is about; None when it cannot be told.
+        """File and line that a message of checkconfig is about; None when it cannot be found.
 
         :param file: the file, where the message names it.
         """
@@ -135,9 +135,9 @@ def load(
     )
     files = read_folder(folder)
     problems = [*files.problems, *_check_types(files, checks.release)]
-    expanded = _expand(files, checks)
-    problems += _check(files, expanded, checks)
-    return _build(files, expanded, problems, schema.load_schema(checks.release)["plugin_names"])
+    expanded = _expand_wildcards(files, checks)
+    problems += _check_all(files, expanded, checks)
+    return _build_result(files, expanded, problems, schema.load_schema(checks.release)["plugin_names"])
 
 
 def _check_types(files: FolderFiles, release: Release) -> Iterator[Problem]:
@@ -147,7 +147,7 @@ def _check_types(files: FolderFiles, release: Release) -> Iterator[Problem]:
         yield from types.check_types(file, "jobs", release)
 
 
-def _expand(files: FolderFiles, checks: Checks) -> _Expanded:
+def _expand_wildcards(files: FolderFiles, checks: Checks) -> _Expanded:
     where = checks.scope
     config = expand_config(files.config.data, where.repositories, where.organizations)
     plugins = expand_plugins(files.plugins.data, where.plugin_targets)
@@ -168,7 +168,7 @@ def _expand(files: FolderFiles, checks: Checks) -> _Expanded:
     )
 
 
-def _build(
+def _build_result(
     files: FolderFiles, expanded: _Expanded, problems: Iterable[Problem], plugin_names: Sequence[str]
 ) -> ProwFiles:
     found = sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line or 0))
@@ -191,7 +191,7 @@ def _build(
 # ------------------------------------------------------------------------------------------------- checks
 
 
-def _check(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Iterator[Problem]:
+def _check_all(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Iterator[Problem]:
     parts = (
         _check_jobs(files, checks),
         _check_config(files.config, checks),
@@ -205,9 +205,9 @@ def _check(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Iterator[
         yield from islice(part, MOST_PROBLEMS)
 
 
-def _tell(file: YamlFile, findings: scope.Findings, *, warning: bool = False) -> Iterator[Problem]:
+def _report_findings(file: YamlFile, findings: scope.Findings, *, warning: bool = False) -> Iterator[Problem]:
     for path, reason in islice(findings, MOST_PROBLEMS):
-        yield file.problem(path, reason, warning=warning)
+        yield file.make_problem(path, reason, warning=warning)
 
 
 def _check_jobs(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
@@ -227,31 +227,33 @@ def _check_jobs(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
 
 
 def _check_config(config: YamlFile, checks: Checks) -> Iterator[Problem]:
-    yield from _tell(config, rules.check_config(config.data, checks.release))
+    yield from _report_findings(config, rules.check_config(config.data, checks.release))
     useless = rules.find_sections_without_setting(config.data, slack=checks.slack)
-    yield from _tell(config, useless, warning=True)
+    yield from _report_findings(config, useless, warning=True)
 
 
 def _check_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
-    yield from _tell(plugins, rules.check_plugins(plugins.data, checks.release))
+    yield from _report_findings(plugins, rules.check_plugins(plugins.data, checks.release))
     known = schema.load_schema(checks.release)["plugin_names"]
-    yield from _tell(plugins, rules.find_unknown_plugins(plugins.data, known), warning=True)
+    yield from _report_findings(plugins, rules.find_unknown_plugins(plugins.data, known), warning=True)
 
 
 def _check_scope(files: FolderFiles, where: Scope) -> Iterator[Problem]:
     for file in (files.config, *files.jobs.values()):
-        yield from _tell(file, scope.check_job_scope(file.data, where))
-        yield from _tell(file, scope.find_jobs_for_none(file.data, where), warning=True)
-    yield from _tell(files.config, scope.check_query_scope(files.config.data, where))
-    yield from _tell(files.plugins, scope.check_plugin_scope(files.plugins.data, where))
-    yield from _tell(files.plugins, scope.find_useless_options(files.plugins.data, where), warning=True)
+        yield from _report_findings(file, scope.check_job_scope(file.data, where))
+        yield from _report_findings(file, scope.find_jobs_for_none(file.data, where), warning=True)
+    yield from _report_findings(files.config, scope.check_query_scope(files.config.data, where))
+    yield from _report_findings(files.plugins, scope.check_plugin_scope(files.plugins.data, where))
+    yield from _report_findings(
+        files.plugins, scope.find_useless_options(files.plugins.data, where), warning=True
+    )
 
 
 def _find_mistakes(files: FolderFiles, expanded: _Expanded) -> Iterator[Problem]:
     """The commonest mistakes that Prow takes."""
     enabled = rules.EnabledPlugins(expanded.plugins)
-    yield from _tell(files.config, rules.find_unmergeable(expanded.config, enabled), warning=True)
-    told: set[str] = set()
+    yield from _report_findings(files.config, rules.find_unmergeable(expanded.config, enabled), warning=True)
+    reported: set[str] = set()
     pairs = [
         (files.config, expanded.config),
         *((files.jobs[key], data) for key, data in expanded.jobs.items()),
@@ -259,14 +261,14 @@ def _find_mistakes(files: FolderFiles, expanded: _Expanded) -> Iterator[Problem]
     for file, data in pairs:
         for section in ("presubmits", "postsubmits"):
             for repository, jobs in as_map(data.get(section)).items():
-                if not jobs or repository in told or enabled.has("trigger", repository):
+                if not jobs or repository in reported or enabled.has("trigger", repository):
                     continue
-                told.add(repository)
+                reported.add(repository)
                 key = repository if repository in as_map(file.data.get(section)) else WILDCARD
                 reason = (
                     f"jobs of {shorten(repository)} never start: add `trigger` to its plugins in plugins.yaml"
                 )
-                yield file.problem((section, key), reason, warning=True)
+                yield file.make_problem((section, key), reason, warning=True)
 
 
 def _check_sizes(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Iterator[Problem]:

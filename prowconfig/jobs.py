@@ -35,10 +35,10 @@ class Job:
         """Its name, as Prow has it."""
         return as_text(self.body.get("name"))
 
-    def problem(self, path: Path, reason: str, *, warning: bool = False) -> Problem:
+    def make_problem(self, path: Path, reason: str, *, warning: bool = False) -> Problem:
         """A problem with a part of the job."""
         what = f"{self.kind} {shorten(self.name)}".rstrip()
-        return self.file.problem((*self.path, *path), f"{what}: {reason}", warning=warning)
+        return self.file.make_problem((*self.path, *path), f"{what}: {reason}", warning=warning)
 
 
 def iterate_jobs(file: YamlFile) -> Iterator[Job]:
@@ -88,11 +88,11 @@ def check_job(job: Job, context: JobContext) -> Iterator[Problem]:
     body = job.body
     checks = (_check_place(body, context), _check_schedule(job, context.release), _check_pod(job, context))
     for path, reason in chain.from_iterable(checks):
-        yield job.problem(path, reason)
+        yield job.make_problem(path, reason)
     for at, container in enumerate(as_list(get_in(body, "spec", "containers"))):
         if isinstance(container, dict) and not container.get("image"):
             # Kubernetes, core/validation, validateContainers: the API server takes no such pod.
-            yield job.problem(
+            yield job.make_problem(
                 ("spec", "containers", at), "`image` is missing, so its pod cannot be made", warning=True
             )
     if context.pod_security == "baseline" and as_text(body.get("cluster")) in ("", "default"):
@@ -101,13 +101,13 @@ def check_job(job: Job, context: JobContext) -> Iterator[Problem]:
                 f"{shorten(what)} is more than the Pod Security Standard baseline allows, so the cluster refuses the job's pod; "
                 "to allow it to every job: pulumi config set jobPodSecurity privileged"
             )
-            yield job.problem(path, reason, warning=True)
+            yield job.make_problem(path, reason, warning=True)
     if job.kind == "periodic" and isinstance(body.get("retry"), dict) and body.get("interval"):
         reason = (
             "Prow replaces `interval` by the interval of `retry` (finalizeJobConfig in pkg/config/config.go): the job "
             "would run that often, failed or not; write `cron` instead"
         )
-        yield job.problem(("retry",), reason, warning=True)
+        yield job.make_problem(("retry",), reason, warning=True)
 
 
 def _check_place(body: dict[str, Any], context: JobContext) -> Findings:

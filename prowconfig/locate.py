@@ -9,7 +9,7 @@ from prowconfig.values import as_list, as_map, as_text, get_in
 from prowconfig.yaml_text import YamlFile
 
 Place = tuple[str, int | None]
-"""A file, relative to the project, and a line in it where it can be told."""
+"""A file, relative to the project, and a line in it where it can be found."""
 
 _YAML_LINE = re.compile(r"yaml: (?:unmarshal errors:\s*)?line ([0-9]+)")
 _INVALID_JOB = re.compile(
@@ -53,7 +53,7 @@ _FIELDS: tuple[tuple[str, str], ...] = (
 
 
 def locate(files: Sequence[YamlFile], message: str, file: str | None) -> Place | None:
-    """File and line that a message is about; None when it cannot be told.
+    """File and line that a message is about; None when it cannot be found.
 
     :param files: config.yaml, plugins.yaml and the job files, as they are written.
     :param file: the file, where the message names it.
@@ -66,7 +66,7 @@ def locate(files: Sequence[YamlFile], message: str, file: str | None) -> Place |
     if preset := _PRESET.search(message):
         return _find_preset(files, preset[1], preset[2])
     if (index := _INDEX.search(message)) and index[1]:
-        return files[0].name, files[0].line(("tide", "queries", int(index[1])))
+        return files[0].name, files[0].find_line(("tide", "queries", int(index[1])))
     if named:
         return named.name, _find_line(named, message, None)
     return _find_words(files[1:2] if "plugin" in message else files[:1], message)
@@ -114,13 +114,13 @@ def _find_preset(files: Sequence[YamlFile], label: str, value: str) -> Place | N
         for at, preset in enumerate(as_list(file.data.get("presets")))
         if as_text(as_map(get_in(preset, "labels")).get(label)) == value
     ]
-    return (found[-1][0].name, found[-1][0].line(found[-1][1])) if found else None
+    return (found[-1][0].name, found[-1][0].find_line(found[-1][1])) if found else None
 
 
 def _find_line(file: YamlFile, message: str, job: Job | None) -> int | None:
     """The line, of the job where there is one, that has a word of the message that no other line has."""
     lines = file.text.split("\n")
-    start = file.line(job.path) if job else 1
+    start = file.find_line(job.path) if job else 1
     part = lines[start - 1 : _find_end(lines, start) if job else len(lines)]
     bare = [line.partition(" #")[0] for line in part]
     if job and job.name:

@@ -61,10 +61,7 @@ def find_more_than_baseline(spec: Mapping[str, Any], annotations: Mapping[str, A
     for at, volume in enumerate(as_list(spec.get("volumes"))):
         if get_in(volume, "hostPath") is not None:
             yield ("spec", "volumes", at), "a hostPath volume"
-    for key, value in annotations.items():
-        text = as_text(value)
-        if key.startswith(_APPARMOR) and text not in ("", "runtime/default") and text[:10] != "localhost/":
-            yield ("annotations", key), f"the AppArmor profile {text}"
+    yield from _check_annotations(annotations)
     yield from _check_context(("spec", "securityContext"), as_map(spec.get("securityContext")))
     for index, sysctl in enumerate(as_list(get_in(spec, "securityContext", "sysctls"))):
         name = as_text(get_in(sysctl, "name"))
@@ -76,6 +73,13 @@ def find_more_than_baseline(spec: Mapping[str, Any], annotations: Mapping[str, A
             yield from _check_container(
                 path, as_map(container), in_user_namespace=spec.get("hostUsers") is False
             )
+
+
+def _check_annotations(annotations: Mapping[str, Any]) -> Findings:
+    for key, value in annotations.items():
+        text = as_text(value)
+        if key.startswith(_APPARMOR) and text not in ("", "runtime/default") and text[:10] != "localhost/":
+            yield ("annotations", key), f"the AppArmor profile {text}"
 
 
 def _check_container(path: Path, container: Mapping[str, Any], *, in_user_namespace: bool) -> Findings:
@@ -91,6 +95,11 @@ def _check_container(path: Path, container: Mapping[str, Any], *, in_user_namesp
     for at, port in enumerate(as_list(container.get("ports"))):
         if get_in(port, "hostPort"):
             yield (*path, "ports", at), "a hostPort"
+    yield from _check_handlers(path, container)
+
+
+def _check_handlers(path: Path, container: Mapping[str, Any]) -> Findings:
+    """Probes and lifecycle hooks that call another host."""
     handlers = {probe: container.get(probe) for probe in _PROBES}
     handlers |= {
         f"lifecycle.{hook}": get_in(container, "lifecycle", hook) for hook in ("postStart", "preStop")

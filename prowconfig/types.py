@@ -113,7 +113,7 @@ class _Walk:
         def make_problem() -> Problem:
             path = _list_steps(steps)
             reason = f"{describe_path(path, self.file.data)} must be {_describe_mismatch(value, kind)}"
-            return self.file.problem(path, reason)
+            return self.file.make_problem(path, reason)
 
         self._add_problem(make_problem)
 
@@ -130,13 +130,13 @@ class _Walk:
                 hint = suggest(name, kind.fields or ())
                 reason = f"Prow knows no field `{shorten(name)}`{place} and would ignore it{hint}"
             elif right in value:
-                line = self.file.line((*path[:-1], right))
+                line = self.file.find_line((*path[:-1], right))
                 reason = (
                     f"`{name}`{place} is the same field as `{right}` at line {line}; only one of them counts"
                 )
             else:
                 reason = f"the field `{name}`{place} is written `{right}`; Prow takes it as that"
-            return self.file.problem(path, reason, warning=True)
+            return self.file.make_problem(path, reason, warning=True)
 
         self._add_problem(make_problem)
         if right is None:

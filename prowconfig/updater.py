@@ -41,12 +41,12 @@ def check_config_updater(
     """
     if not repository:
         for path, reason in find_useless(plugins.data) if repository is not None else ():
-            yield plugins.problem(path, reason, warning=True)
+            yield plugins.make_problem(path, reason, warning=True)
         return
     for path, reason in check_section(plugins.data, repository):
-        yield plugins.problem(path, reason)
+        yield plugins.make_problem(path, reason)
     for file, path in _find_file_wildcards(plugins, jobs):
-        yield file.problem(path, describe_wildcard(repository))
+        yield file.make_problem(path, describe_wildcard(repository))
     for file in jobs.values():
         yield from _find_without_clone_uri(file, github_url)
         if not file.name.endswith(".yaml"):
@@ -56,7 +56,7 @@ def check_config_updater(
         reason = (
             "plugins: write lists for all repositories, or maps with `plugins` for all: Prow takes no mixture"
         )
-        yield plugins.problem(("plugins",), reason)
+        yield plugins.make_problem(("plugins",), reason)
 
 
 def _find_file_wildcards(plugins: YamlFile, jobs: Mapping[str, YamlFile]) -> Iterator[tuple[YamlFile, Path]]:
@@ -112,8 +112,8 @@ def _find_without_clone_uri(file: YamlFile, github_url: str) -> Iterator[Problem
     """The jobs that the stack would give an address to clone from."""
     completed = add_clone_uri(file.data, github_url)
     for section in ("presubmits", "postsubmits", "periodics"):
-        written, whole = file.data.get(section), completed.get(section)
-        for key, jobs in as_map(whole).items() if isinstance(whole, dict) else [("", whole)]:
+        written, made = file.data.get(section), completed.get(section)
+        for key, jobs in as_map(made).items() if isinstance(made, dict) else [("", made)]:
             here: Path = (section, key) if key else (section,)
             theirs = as_map(written).get(key) if key else written
             for at, (job, own) in enumerate(zip(as_list(jobs), as_list(theirs), strict=True)):
@@ -122,4 +122,4 @@ def _find_without_clone_uri(file: YamlFile, github_url: str) -> Iterator[Problem
                         f"give it (or its extra_refs) a clone_uri, such as {github_url}/owner/name.git: with "
                     )
                     reason += "prow:configUpdater the stack cannot complete it, and Prow would clone from github.com"
-                    yield file.problem((*here, at), reason)
+                    yield file.make_problem((*here, at), reason)

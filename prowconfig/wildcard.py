@@ -49,12 +49,12 @@ REPOSITORY_LISTS: tuple[tuple[tuple[str, ...], str], ...] = (
 _ONE_ENTRY = ("triggers", "approve", "lgtm", "welcome")
 
 
-def _merge(first: Any, then: Any) -> Any:
+def _merge_values(first: Any, then: Any) -> Any:
     if isinstance(first, list) and isinstance(then, list):
         scalars = {item for item in first if not isinstance(item, dict | list)}
         return [*first, *(item for item in then if isinstance(item, dict | list) or item not in scalars)]
     if isinstance(first, dict) and isinstance(then, dict):
-        return {**first, **{key: _merge(first.get(key), value) for key, value in then.items()}}
+        return {**first, **{key: _merge_values(first.get(key), value) for key, value in then.items()}}
     return first if then is None else then
 
 
@@ -63,23 +63,26 @@ def _expand_keys(entries: Any, repositories: tuple[str, ...]) -> Any:
     if not isinstance(entries, dict) or WILDCARD not in entries:
         return entries
     shared = copy_value(entries[WILDCARD])
-    every = {
-        name: copy_value(_merge(shared, entries[name])) if name in entries else shared
+    expanded = {
+        name: copy_value(_merge_values(shared, entries[name])) if name in entries else shared
         for name in repositories
     }
-    return {**every, **{key: value for key, value in entries.items() if key != WILDCARD and key not in every}}
+    return {
+        **expanded,
+        **{key: value for key, value in entries.items() if key != WILDCARD and key not in expanded},
+    }
 
 
 def _expand_list(names: Any, repositories: tuple[str, ...], is_named_elsewhere: Callable[[str], bool]) -> Any:
     if WILDCARD not in as_list(names):
         return names
-    every = [
+    expanded = [
         name
         for name in repositories
         if not is_named_elsewhere(name) and not is_named_elsewhere(name.partition("/")[0])
     ]
     texts = (name for name in names if isinstance(name, str))
-    return list(dict.fromkeys(new for name in texts for new in (every if name == WILDCARD else [name])))
+    return list(dict.fromkeys(new for name in texts for new in (expanded if name == WILDCARD else [name])))
 
 
 def expand_jobs(data: dict[str, Any], repositories: tuple[str, ...]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ pulumi-github has settings of its own: `github:token` (or `GITHUB_TOKEN`), and `
 
 def render_pulumi_yaml(text: str) -> str:
     """Pulumi.yaml with the settings of the table in place of those that it has."""
-    config = {entry.name: _declare(entry) for entry in TABLE.values()}
+    config = {entry.name: _declare_setting(entry) for entry in TABLE.values()}
     block = yaml.safe_dump(
         {"config": config}, sort_keys=False, width=10**6, allow_unicode=True, default_flow_style=False
     )
@@ -53,7 +53,7 @@ def render_reference() -> str:
     return "\n".join(parts)
 
 
-def _declare(entry: Setting) -> dict[str, Any]:
+def _declare_setting(entry: Setting) -> dict[str, Any]:
     """What Pulumi.yaml has of a setting."""
     description = f"{entry.description} Secret." if entry.is_secret else entry.description
     return entry.parser.schema | {"default": entry.default, "description": description}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from settings.groups import Settings
-from settings.parsers import show
+from settings.parsers import show_value
 
 Problem = tuple[str, str, str]
 """Where, why, and the command that fixes it."""
@@ -28,7 +28,7 @@ class Checked:
 
     def show(self, name: str) -> str:
         """The value of a setting for a message."""
-        return "a secret" if name in self.hidden else show(self.settings.get_value(name))
+        return "a secret" if name in self.hidden else show_value(self.settings.get_value(name))
 
     def are_right(self, *names: str) -> bool:
         """Whether none of these settings has a problem of its own."""

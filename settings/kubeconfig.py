@@ -16,7 +16,7 @@ import pulumi
 import yaml
 
 from settings.checks import decode_base64, is_host, is_loopback
-from settings.parsers import Secret, show
+from settings.parsers import Secret, show_value
 
 DEEPEST = 20
 """Levels of lists and maps; a kubeconfig has six."""
@@ -85,7 +85,7 @@ def find_problems(kubeconfig: str) -> list[str]:
         return ["has no contexts: each is a build cluster"]
     for name, context in contexts.items():
         problems = _check_context(name, context, clusters, users)
-        reasons += [f"has a context {show(name)} that {reason}" for reason in problems]
+        reasons += [f"has a context {show_value(name)} that {reason}" for reason in problems]
     return reasons
 
 

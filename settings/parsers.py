@@ -73,7 +73,7 @@ class Scalar(Parser[T]):
         text = value.strip() if isinstance(value, str) else json.dumps(value)
         if len(text) <= LONGEST_TEXT and isinstance(value, str | int | float) and self.accepts(text):
             return self.convert(text)
-        report(at, f"is {show(value)}, not {self.expected}", self.fix(at))
+        report(at, f"is {show_value(value)}, not {self.expected}", self.fix(at))
         return None
 
     def fix(self, at: str) -> str:
@@ -142,7 +142,9 @@ class ListOf(Parser[tuple[T, ...]]):
         """See Parser. An item with a problem is left out."""
         if not isinstance(value, list) or (self.not_empty and not value):
             report(
-                at, f"is {show(value)}, not a list{' of at least one' if value == [] else ''}", self.fix(at)
+                at,
+                f"is {show_value(value)}, not a list{' of at least one' if value == [] else ''}",
+                self.fix(at),
             )
             return None
         found: dict[str, T] = {}
@@ -150,11 +152,11 @@ class ListOf(Parser[tuple[T, ...]]):
             where = f"{at}[{index}]"
             if not isinstance(entry, str) or (self.options and entry not in self.options):
                 fix = remove_command(where) if self.options else self.item.fix(where)
-                report(where, f"is {show(entry)}, not {self.item.expected}", fix)
+                report(where, f"is {show_value(entry)}, not {self.item.expected}", fix)
                 continue
             parsed = self.item.parse(where, entry, report)
             if entry.lower() in found:
-                report(where, f"repeats {show(entry)}", remove_command(where))
+                report(where, f"repeats {show_value(entry)}", remove_command(where))
             elif parsed is not None:
                 found[entry.lower()] = parsed
         return tuple(found.values())
@@ -180,9 +182,9 @@ class MapOf(Parser[dict[str, T]]):
     def parse(self, at: str, value: Any, report: Report) -> dict[str, T] | None:
         """See Parser. An entry with a problem is left out."""
         if not isinstance(value, dict):
-            report(at, f"is {show(value)}, not a map", self.fix(at))
+            report(at, f"is {show_value(value)}, not a map", self.fix(at))
             return None
-        found = {key: self.value.parse(entry_of(at, key), entry, report) for key, entry in value.items()}
+        found = {key: self.value.parse(name_entry(at, key), entry, report) for key, entry in value.items()}
         return {key: parsed for key, parsed in found.items() if parsed is not None}
 
     def fix(self, at: str) -> str:
@@ -209,17 +211,17 @@ class Quantities(Parser[dict[str, str]]):
     def fix(self, at: str) -> str:
         """The command that sets an entry."""
         name, amount = self.example
-        return set_command(entry_of(at, name), amount)
+        return set_command(name_entry(at, name), amount)
 
     def parse(self, at: str, value: Any, report: Report) -> dict[str, str] | None:
         """See Parser. An entry with a problem is left out."""
         if not isinstance(value, dict):
-            report(at, f"is {show(value)}, not a map", self.fix(at))
+            report(at, f"is {show_value(value)}, not a map", self.fix(at))
             return None
         found: dict[str, str] = {}
         parser = text(checks.AMOUNT, "an amount such as 20, 500m or 2Gi", self.example[1])
         for key, entry in value.items():
-            where = entry_of(at, key)
+            where = name_entry(at, key)
             if not self.names.fullmatch(key):
                 report(where, f"is not {self.expected}", remove_command(where))
             elif (parsed := parser.parse(where, entry, report)) is not None:
@@ -306,13 +308,13 @@ URL = path_text(checks.is_url, "an http(s) URL", "https://<host>")
 IMAGE = text(checks.is_image, "an image with its tag", "<image>:<tag>")
 
 
-def show(value: Any) -> str:
+def show_value(value: Any) -> str:
     """A value for a message: short, on one line, without the password of a URL."""
     shown = repr(re.sub(r"//[^/@\s]*@", "//…@", value) if isinstance(value, str) else value)
     return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}… ({len(shown)} characters)"
 
 
-def entry_of(at: str, key: str) -> str:
+def name_entry(at: str, key: str) -> str:
     """The place of an entry of a map, as `pulumi config set --path` has it."""
     shown = json.dumps(key)
     return f"{at}[{shown if len(shown) <= SHOWN else shown[:SHOWN] + '…'}]"

@@ -89,7 +89,7 @@ class _Reader:
             self.report(entry.name, reason, f"pulumi config set --secret {entry.name}")
             return _parse_default(entry)
         report = self._report_secret if stored_as_secret and not entry.is_secret else self.report
-        value = entry.parser.parse(entry.name, _structure(entry.parser, text), report)
+        value = entry.parser.parse(entry.name, _parse_structure(entry.parser, text), report)
         return _parse_default(entry) if value is None else value
 
     def _report_secret(self, at: str, reason: str, fix: str) -> None:
@@ -110,7 +110,7 @@ def _parse_default(entry: Setting) -> Any:
     return entry.parser.parse(entry.name, default, refuse)
 
 
-def _structure(parser: Parser[Any], text: str) -> Any:
+def _parse_structure(parser: Parser[Any], text: str) -> Any:
     """The value of a setting as its parser takes it: lists and maps are JSON in Pulumi's configuration."""
     if parser.schema.get("type") not in ("array", "object"):
         return text

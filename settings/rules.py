@@ -5,23 +5,14 @@ from collections.abc import Callable, Iterator
 import pulumi
 
 from components.catalog import REQUIRED
-from components.relay_catalog import RELAYS
-from components.storage import GoogleKey, S3Key
 from prowconfig.release import UNKNOWN_DATE, parse_release
-from settings import checks
 from settings.checked import Checked, Problem
 from settings.groups import TABLE
-from settings.parsers import entry_of, remove_command, set_command
+from settings.parsers import name_entry, remove_command, set_command
+from settings.relay_rules import check_redelivery, check_relay
+from settings.storage_rules import check_state_bucket, check_storage, check_storage_keys
 
 Rule = Callable[[Checked], Iterator[Problem]]
-CREDENTIALS = {
-    "s3": {
-        "storageAccessKey": "the bucket's access key",
-        "storageSecretKey": "the bucket's secret key",
-    },
-    "gcs": {"storageServiceAccount": "a Google service account's key"},
-}
-"""What the kinds of storage need."""
 OLDEST_RELEASE = "2024-08-02"
 """Day of v20240802-66b115076, the first for which the catalog's flags hold."""
 
@@ -37,7 +28,7 @@ def check_targets(checked: Checked) -> Iterator[Problem]:
         return
     for name, entries in (("webhookEvents", webhooks.events), ("importWebhooks", webhooks.imports)):
         for target in sorted(entries.keys() - set(checked.settings.targets)):
-            at = entry_of(name, target)
+            at = name_entry(name, target)
             yield at, "is for what neither repositories nor organizations has", remove_command(at)
 
 
@@ -54,22 +45,6 @@ def check_account(checked: Checked) -> Iterator[Problem]:
         yield "githubAppId", "is not set, but githubAppPrivateKey is", TABLE["githubAppId"].fix
     if not (has_id or has_key or has_token):
         yield "botToken", "is not set: the GitHub token with which Prow reports", TABLE["botToken"].fix
-
-
-def check_redelivery(checked: Checked) -> Iterator[Problem]:
-    """Missed deliveries need a token of their own, and a relay hides some of them."""
-    redelivery, relay = checked.settings.redelivery, checked.settings.relay.kind
-    if redelivery.enabled and RELAYS[relay].client is not None:
-        pulumi.log.warn(
-            f"prow:redeliverMissed does not see what gets lost behind the relay {relay}: GitHub has its answer from the "
-            "relay's server, whether or not a client of it is there"
-        )
-    if redelivery.enabled and not checked.is_set("redeliveryToken"):
-        reason = (
-            "is not set: redeliverMissed needs a GitHub token that may administer the webhooks (admin:repo_hook); it is "
-            "kept in the cluster, so github:token, which is not, is not taken for it"
-        )
-        yield "redeliveryToken", reason, TABLE["redeliveryToken"].fix
 
 
 def check_context(checked: Checked) -> Iterator[Problem]:
@@ -112,7 +87,11 @@ def check_job_security(checked: Checked) -> Iterator[Problem]:
         if resource and not any(f"{kind}.{resource}" in jobs.limits for kind in defaults[verb]):
             wanted = f"{defaults[verb][0]}.{resource}"
             reason = f"needs {wanted} in jobLimits: a pod without it is refused, and Prow's own containers set none"
-            yield entry_of("jobQuota", entry), reason, set_command(entry_of("jobLimits", wanted), "<amount>")
+            yield (
+                name_entry("jobQuota", entry),
+                reason,
+                set_command(name_entry("jobLimits", wanted), "<amount>"),
+            )
 
 
 def check_components(checked: Checked) -> Iterator[Problem]:
@@ -155,68 +134,6 @@ def check_config_repository(checked: Checked) -> Iterator[Problem]:
         reason = f"is {checked.show(name)}, which" if written else "is empty; with configUpdater on it"
         example = [*repositories, *(f"{owner}/<name>" for owner in organizations)][0]
         yield name, f"{reason} must be one of {among}", set_command(name, example)
-
-
-def check_relay(checked: Checked) -> Iterator[Problem]:
-    """The relay has the settings that its description names, and its pod an image."""
-    chosen = checked.settings.relay
-    relay = RELAYS[chosen.kind]
-    if chosen.webhook_url and chosen.kind != "none":
-        fix = "pulumi config rm webhookUrl  (or: pulumi config set relay none)"
-        yield "webhookUrl", f"is set, but the relay {chosen.kind} has a URL of its own", fix
-    has_pod = relay.client is not None and bool(chosen.image or relay.client.image)
-    values = chosen.values.keys() | checked.wrong
-    for name in sorted((relay.settings | (relay.client_settings if has_pod else frozenset())) - values):
-        yield name, f"is not set, which the relay {chosen.kind} needs", TABLE[name].fix
-    for name in (
-        sorted(relay.client_settings & values) if not has_pod and checked.are_right("relayImage") else ()
-    ):
-        reason = f"is not set, but {name} is, which only the relay's pod needs; nobody publishes its image"
-        fix = f"docker build -t <image>:<tag> relay/{chosen.kind}, then: pulumi config set relayImage <image>:<tag>"
-        yield "relayImage", reason, fix
-
-
-def check_storage(checked: Checked) -> Iterator[Problem]:
-    """A bucket outside the cluster has its credentials."""
-    for name, meaning in CREDENTIALS.get(checked.settings.storage.kind, {}).items():
-        if not checked.is_set(name):
-            yield name, f"is not set: {meaning}", TABLE[name].fix
-
-
-def check_storage_keys(checked: Checked) -> Iterator[Problem]:
-    """The keys of their own are for the kind of storage, and so is the bucket for state."""
-    storage = checked.settings.storage
-    if storage.kind not in ("s3", "gcs") or not checked.are_right("storage"):
-        return
-    kind = GoogleKey if storage.kind == "gcs" else S3Key
-    form = (
-        "the JSON key of a Google service account" if storage.kind == "gcs" else "<access key>:<secret key>"
-    )
-    keys = {
-        "storageUploadKey": storage.upload_key,
-        "storageReadKey": storage.read_key,
-        "storageStateKey": storage.state_key,
-    }
-    for name, key in keys.items():
-        if key is not None and not isinstance(key, kind):
-            yield name, f"is not {form}, which the storage {storage.kind} needs", TABLE[name].fix
-    if storage.upload_key is None and checked.are_right("storageUploadKey"):
-        pulumi.log.warn(
-            "prow:storageUploadKey is not set, so the pods of jobs upload with the key with which Prow reads and writes. "
-            "Every job can read it, and do with the bucket what it allows\n"
-            f"    fix: {TABLE['storageUploadKey'].fix}  (docs/explanation/security.md has its policy)"
-        )
-
-
-def check_state_bucket(checked: Checked) -> Iterator[Problem]:
-    """The store of the stack's own gives each of its buckets a policy."""
-    storage, name = checked.settings.storage, "storageStateBucket"
-    if storage.kind != "in-cluster" or not checked.are_right("storage", "storageBucket", name):
-        return
-    if storage.state_bucket == storage.bucket:
-        yield name, "is storageBucket, which every job writes to", f"pulumi config rm {name}"
-    if storage.state_bucket is None and not checks.is_bucket(f"{storage.bucket}-state"):
-        yield name, "is not set, and storageBucket with -state behind it is too long", TABLE[name].fix
 
 
 def check_slack(checked: Checked) -> Iterator[Problem]:

@@ -66,7 +66,7 @@ _WATCHERS = 40
 
 
 class ClusterError(RuntimeError):
-    """The cluster could not be brought up, found or taken down; the message says what mends it."""
+    """The cluster could not be brought up, found or taken down; the message says how to fix it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,7 +270,7 @@ def leftovers(folder: Path) -> list[str]:
     return found
 
 
-def inside(cluster: Cluster, argv: Sequence[str]) -> list[str]:
+def make_node_command(cluster: Cluster, argv: Sequence[str]) -> list[str]:
     """The command line that runs argv on the node: in its mount and network namespaces.
 
     Raises ClusterError for a cluster of the user's, whose node is not this machine's.
@@ -288,7 +288,9 @@ def load_images(cluster: Cluster, wanted: Iterable[images.Image]) -> None:
     """
     if cluster.external:
         return
-    command = inside(cluster, ["ctr", "--namespace=k8s.io", "images", "import", "--no-unpack", "-"])
+    command = make_node_command(
+        cluster, ["ctr", "--namespace=k8s.io", "images", "import", "--no-unpack", "-"]
+    )
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as ctr:

@@ -68,7 +68,7 @@ def demo(folder: Path, report: Report) -> None:
     report(f"      {_counts(preview.counts)}: {preview.seconds:.1f} s")
 
     report(f"{next(steps)} pulumi up")
-    pulumi.report = lambda line: report(f"      {line.strip()}") if _tells(line) else None
+    pulumi.report = lambda line: report(f"      {line.strip()}") if _is_progress(line) else None
     run = pulumi.up()
     pulumi.report = None
     outputs = pulumi.output()
@@ -102,8 +102,8 @@ def demo(folder: Path, report: Report) -> None:
         _run(running, pull, job, report)
         pages["pull-request-with-a-job"] = _page(running, merged)
 
-        report(f"{next(steps)} Slack was told, and logs are kept when their pods are gone")
-        text = wait_for("message of the failure", lambda: _told(slack.messages(), failed))
+        report(f"{next(steps)} Slack has the report, and logs are kept when their pods are gone")
+        text = wait_for("message of the failure", lambda: _find_message(slack.messages(), failed))
         report(f"      {len(slack.messages())} messages, one of them: {text}")
         report(f"      deleted: {_delete_pods(running)} pods of jobs")
 
@@ -218,7 +218,7 @@ def _run(running: Environment, pull: PullRequest, job: str, report: Report) -> N
     _statuses(running, pull, {job: "success"}, report)
 
 
-def _told(messages: list[dict[str, str]], link: str) -> str | None:
+def _find_message(messages: list[dict[str, str]], link: str) -> str | None:
     """The text of Slack's message with this link to a job."""
     return next((message["text"] for message in messages if link in message["text"]), None)
 
@@ -239,7 +239,7 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{number} {words.get(op, op)}" for op, number in sorted(counts.items())) or "nothing"
 
 
-def _tells(line: str) -> bool:
+def _is_progress(line: str) -> bool:
     """Whether a line of the CLI's output says that something is done or went wrong."""
     return any(word in line for word in ("Deployment", "RepositoryWebhook", "error")) and (
         " created " in line or " updated " in line or "error" in line

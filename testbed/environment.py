@@ -107,7 +107,7 @@ def job_file(name: str, says: str, **fields: Any) -> str:
 
 
 def up(folder: Path, report: Report = print) -> Environment:
-    """Start what does not run yet and return the environment. Raises what the parts raise, each saying what mends it."""
+    """Start what does not run yet and return the environment. Raises what the parts raise, each of which says how to fix it."""
     folder = folder.absolute()
     # A cluster of the user's pulls its images, so that nothing has to be built for them.
     own = () if os.environ.get("PROW_TESTBED_CONTEXT") else (*cluster.PROGRAMS, "versitygw")

@@ -252,7 +252,7 @@ def prow(
 
 
 def log_store(binary: Path) -> Image:
-    """VersityGW. Its own image starts a script, which without arguments of its own runs this binary with those given."""
+    """VersityGW. Its own image starts a script, which without arguments of its own runs this binary with the container's."""
     layer = Layer(
         (
             Entry(path="usr/local"),

@@ -1,6 +1,6 @@
 """Processes that outlive the command which started them, ended later by recorded identity.
 
-A process is known by its id and the kernel's start time, so that an id which the kernel has given to another
+A process is known by its id and the kernel's start time, so that an id which the kernel has assigned to another
 program since is never signalled, and nothing is ever looked up by its name.
 """
 

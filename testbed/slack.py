@@ -85,10 +85,10 @@ def _answers(node: Cluster) -> bool:
 
 def answer(form: dict[str, str], token: str, channels: list[str]) -> dict[str, Any]:
     """What Slack says to a message, whose `token` is among the form's fields or in its header."""
-    given = form.get("token", "")
-    if not given:
+    sent = form.get("token", "")
+    if not sent:
         return {"ok": False, "error": "not_authed"}
-    if not secrets.compare_digest(given, token):
+    if not secrets.compare_digest(sent, token):
         return {"ok": False, "error": "invalid_auth"}
     channel = form.get("channel", "").removeprefix("#")
     if channel not in channels:

@@ -78,10 +78,10 @@ class Request:
 
     def holds(self, secret: str) -> bool:
         """Whether both signatures are those of the bytes."""
-        key, given = secret.encode(), self.headers
+        key, received = secret.encode(), self.headers
         sha1 = "sha1=" + hmac.new(key, self.body, hashlib.sha1).hexdigest()
         sha256 = "sha256=" + hmac.new(key, self.body, hashlib.sha256).hexdigest()
-        return (given.get("x-hub-signature"), given.get("x-hub-signature-256")) == (sha1, sha256)
+        return (received.get("x-hub-signature"), received.get("x-hub-signature-256")) == (sha1, sha256)
 
 
 @dataclass

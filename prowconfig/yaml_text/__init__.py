@@ -8,7 +8,7 @@ to values), `lines` (the same with line numbers), `file` (a file with its proble
 from prowconfig.yaml_text.bounds import DEPTH, MOST_ALIASED, allow_depth
 from prowconfig.yaml_text.errors import YamlError
 from prowconfig.yaml_text.file import YamlFile, read_text
-from prowconfig.yaml_text.scalars import key_text, resolve_scalar
+from prowconfig.yaml_text.scalars import format_key, resolve_scalar
 from prowconfig.yaml_text.writing import copy_value, to_yaml, to_yaml_by_key
 
 __all__ = (
@@ -18,7 +18,7 @@ __all__ = (
     "YamlFile",
     "allow_depth",
     "copy_value",
-    "key_text",
+    "format_key",
     "read_text",
     "resolve_scalar",
     "to_yaml",

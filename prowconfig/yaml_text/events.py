@@ -19,7 +19,7 @@ from yaml.events import (
 
 from prowconfig.yaml_text.bounds import DEPTH, check_aliased
 from prowconfig.yaml_text.errors import YamlError, describe_syntax
-from prowconfig.yaml_text.scalars import key_text, resolve_scalar, resolve_tagged
+from prowconfig.yaml_text.scalars import format_key, resolve_scalar, resolve_tagged
 
 try:
     from yaml._yaml import CParser as _Parser
@@ -161,7 +161,7 @@ class Builder:
         if value == "<<" and event.__class__ is ScalarEvent and event.implicit[0]:
             frame.key, frame.merge = "<<", True
             return
-        key = value if value.__class__ is str else key_text(value)
+        key = value if value.__class__ is str else format_key(value)
         if key is None:
             found = {dict: "a map", list: "a list"}.get(type(value), f"`{getattr(event, 'value', '')[:40]}`")
             raise YamlError(event.start_mark.line + 1, f"a key must be text, not {found}")

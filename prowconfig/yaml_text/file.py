@@ -27,7 +27,7 @@ class YamlFile:
     problems: tuple[Problem, ...] = field(default=())
     """What is wrong with it as YAML."""
 
-    def line(self, path: Path) -> int:
+    def find_line(self, path: Path) -> int:
         """The line of the value at the path, or of the nearest part of the path that is there."""
         here, lines = self._lines
         line = 1
@@ -42,9 +42,9 @@ class YamlFile:
             here = here[step]
         return line
 
-    def problem(self, path: Path, reason: str, *, warning: bool = False) -> Problem:
+    def make_problem(self, path: Path, reason: str, *, warning: bool = False) -> Problem:
         """A problem with the value at the path."""
-        return Problem(file=self.name, line=self.line(path), reason=reason, warning=warning)
+        return Problem(file=self.name, line=self.find_line(path), reason=reason, warning=warning)
 
     @functools.cached_property
     def _lines(self) -> tuple[Any, dict[int, Any]]:
@@ -89,5 +89,5 @@ def _find_repeated(name: str, text: str) -> Iterator[Problem]:
     builder = LineBuilder(text)
     builder.build()
     for key, first, line in builder.twice:
-        reason = f"`{key}` is given twice, first at line {first}; only the last counts"
+        reason = f"`{key}` is written twice, first at line {first}; only the last counts"
         yield Problem(file=name, line=line, reason=reason, warning=True)

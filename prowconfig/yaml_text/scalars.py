@@ -65,7 +65,7 @@ def resolve_tagged(text: str, tag: str) -> Any:
     return value
 
 
-def key_text(value: Any) -> str | None:
+def format_key(value: Any) -> str | None:
     """A key as Prow has it (sigs.k8s.io/yaml, convertToJSONableObject); None: it takes no such key."""
     if isinstance(value, str):
         return value

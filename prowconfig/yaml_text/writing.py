@@ -56,7 +56,7 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def to_yaml(value: Any) -> str:
-    """The value as YAML that Prow reads as the same value; keys in the order given, so that a diff is short."""
+    """The value as YAML that Prow reads as the same value; keys in their order, so that a diff is short."""
     with allow_depth():
         return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
 

@@ -111,11 +111,11 @@ def find(session: Session, sha256: str) -> Installation | None:
 
 def level(app: App) -> str:
     """What an installed App may do in a repository, in the words of collaborators' permissions."""
-    given = app.permissions
-    if given.get("administration") == "write":
+    granted = app.permissions
+    if granted.get("administration") == "write":
         return "admin"
     writes = [
-        name for name in ("contents", "issues", "pull_requests", "statuses") if given.get(name) == "write"
+        name for name in ("contents", "issues", "pull_requests", "statuses") if granted.get(name) == "write"
     ]
     return "push" if writes else "pull"
 

@@ -1,4 +1,4 @@
-"""One port for HTTP and HTTPS, told apart by a connection's first byte.
+"""One port for HTTP and HTTPS, distinguished by a connection's first byte.
 
 Prow calls GitHub's API at any URL, but its git client clones from `https://` and the host alone (resolve in
 pkg/git/v2/remote.go), so a server of one address must speak both.

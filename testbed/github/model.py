@@ -132,7 +132,7 @@ class FormerName(Base):
 
 
 class Collaborator(Base):
-    """A permission given to one user on one repository: pull, triage, push, maintain or admin."""
+    """A permission of one user on one repository: pull, triage, push, maintain or admin."""
 
     __tablename__ = "collaborator"
     repository_id: Mapped[int] = mapped_column(ForeignKey("repository.id"))

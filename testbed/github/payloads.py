@@ -183,7 +183,7 @@ class Shapes:
     # --- repositories -----------------------------------------------------------------------------------------
 
     def repository(self, repo: Repository, permission: Json | None = None) -> Json:
-        """A repository, as it appears in lists and webhooks. `permission` is the reader's, where it is told."""
+        """A repository, as it appears in lists and webhooks. `permission` is the reader's, where it is shown."""
         url = f"{self.api}/repos/{repo.full_name}"
         html = f"{self.base}/{repo.full_name}"
         issues = select(func.count()).where(Issue.repository_id == repo.id, Issue.state == "open")

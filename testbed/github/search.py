@@ -98,7 +98,7 @@ def _is(issue: Issue, value: str) -> bool:
 
 
 def _within(time: str, span: str) -> bool:
-    """A time in `a..b` (either may be `*`), `>=a`, `>a`, `<=a`, `<a` or a day. Bounds are compared as far as given."""
+    """A time in `a..b` (either may be `*`), `>=a`, `>a`, `<=a`, `<a` or a day. Bounds are compared as exactly as they are written."""
     if ".." in span:
         low, _, high = span.partition("..")
         return (low == "*" or time >= low) and (high == "*" or time[: len(high)] <= high)

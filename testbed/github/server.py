@@ -36,7 +36,7 @@ MAX_BODY = 32 * 1024 * 1024  # bytes; git pushes are streamed and have no limit
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """Who asks. `known` is False when a token was sent that nobody has; `scopes` (as given) is None without a user's token.
+    """Who asks. `known` is False when a token was sent that nobody has; `scopes` (as the token has them) is None without a user's token.
 
     `app` signed a JSON Web Token, `installed` is the App of an installation's token, with its bot as the user.
     """

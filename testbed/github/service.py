@@ -75,7 +75,7 @@ def invalid(resource: str, message: str = "", *, field: str = "", code: str = "c
 
 def implied(scopes: Iterable[str]) -> frozenset[str]:
     """Scopes with those that they include."""
-    return frozenset(scope for given in scopes for scope in (given, *_IMPLIED.get(given, ())))
+    return frozenset(scope for granted in scopes for scope in (granted, *_IMPLIED.get(granted, ())))
 
 
 class GitHub:
@@ -161,7 +161,7 @@ class GitHub:
         )
 
     def login_of(self, token: str) -> tuple[Account, list[str]] | None:
-        """Whose token it is, and the scopes it was given. None for an unknown token."""
+        """Whose token it is, and its scopes. None for an unknown token."""
         found = self.session.scalar(select(Token).where(Token.sha256 == token_hash(token)))
         return None if found is None else (found.account, found.scopes)
 
@@ -187,7 +187,7 @@ class GitHub:
         return list(self.session.scalars(query.where(Membership.organization_id == organization.id)))
 
     def access(self, repo: Repository, account: Account | None) -> str:
-        """The permission that a user was given, by itself or as a member: what makes a collaborator.
+        """The permission that a user has, by itself or as a member: what makes a collaborator.
 
         Members of an organisation may read all its repositories (GitHub's default), its owners administer them.
         """
@@ -199,12 +199,12 @@ class GitHub:
         role = self.role(repo.owner, account)
         if account.id == repo.owner_id or role == "admin":
             return "admin"
-        given = self.session.scalar(
+        granted = self.session.scalar(
             select(Collaborator.permission).where(
                 Collaborator.repository_id == repo.id, Collaborator.account_id == account.id
             )
         )
-        return given or ("pull" if role else "none")
+        return granted or ("pull" if role else "none")
 
     def permission(self, repo: Repository, account: Account | None) -> str:
         """What a user, or anyone (None), may do: like `access`, and everyone may read what is public."""
@@ -213,10 +213,10 @@ class GitHub:
 
     def collaborators(self, repo: Repository) -> list[Account]:
         """Everyone with access to a repository."""
-        given = select(Collaborator.account_id).where(Collaborator.repository_id == repo.id)
+        granted = select(Collaborator.account_id).where(Collaborator.repository_id == repo.id)
         members = select(Membership.account_id).where(Membership.organization_id == repo.owner_id)
         query = select(Account).where(
-            or_(Account.id.in_(given), Account.id.in_(members), Account.id == repo.owner_id),
+            or_(Account.id.in_(granted), Account.id.in_(members), Account.id == repo.owner_id),
             Account.type == "User",
         )
         return list(self.session.scalars(query.order_by(Account.id)))

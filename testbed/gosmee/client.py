@@ -233,24 +233,24 @@ def options(argv: list[str]) -> tuple[argparse.Namespace, str, str]:
         "--sse-buffer-size", type=int, default=int(env.get("GOSMEE_SSE_BUFFER_SIZE", "1048576"))
     )
     client.add_argument("urls", nargs="*")
-    given = parser.parse_args(argv)
-    if len(given.urls) not in (0, 2):
+    arguments = parser.parse_args(argv)
+    if len(arguments.urls) not in (0, 2):
         parser.error("need at least a smeeURL and a targetURL as arguments")
-    url, target = given.urls or (env.get("GOSMEE_URL", ""), env.get("GOSMEE_TARGET_URL", ""))
+    url, target = arguments.urls or (env.get("GOSMEE_URL", ""), env.get("GOSMEE_TARGET_URL", ""))
     if not url or not target:
         parser.error("need at least a smeeURL and a targetURL as arguments")
-    return given, url, target
+    return arguments, url, target
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
-    given, url, target = options(sys.argv[1:])
+    arguments, url, target = options(sys.argv[1:])
     # The first process of a container ignores signals that it does not handle itself.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
-    if given.health_port > 0:
-        serve_health(given.health_port)
-    Client(given, url, target, Log(given.log_level)).run()
+    if arguments.health_port > 0:
+        serve_health(arguments.health_port)
+    Client(arguments, url, target, Log(arguments.log_level)).run()
 
 
 if __name__ == "__main__":

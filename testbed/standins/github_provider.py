@@ -101,7 +101,7 @@ class GitHub(Provider):
     """The provider for one owner (user or organization) with one token."""
 
     def Configure(self, request, context):
-        """Take the settings; find the owner out if none is given, else look it up (config.go ConfigureOwner)."""
+        """Take the settings; find the owner out if the settings have none, else look it up (config.go ConfigureOwner)."""
         args = reveal(decode(request.args))
         if has_unknown(args):
             return super().Configure(request, context)
@@ -116,7 +116,7 @@ class GitHub(Provider):
         except ValueError as e:
             raise ProviderError(str(e)) from None
         self.token = args.get("token") or os.environ.get("GITHUB_TOKEN") or ""
-        # provider.go: the environment's owner overrides the given one, `organization` overrides both
+        # provider.go: the environment's owner overrides that of the settings, `organization` overrides both
         env_owner = os.environ.get("GITHUB_ORGANIZATION") or os.environ.get("GITHUB_OWNER")
         self.owner = args.get("organization") or env_owner or args.get("owner") or ""
         self.retries = number("maxRetries", 3)
@@ -187,12 +187,12 @@ class GitHub(Provider):
     @staticmethod
     def _hook(properties: Mapping[str, Any]) -> dict[str, Any]:
         """What is sent to GitHub (webhook.go webhookConfigFromInterface)."""
-        given = properties.get("configuration")
-        if not given:
+        written = properties.get("configuration")
+        if not written:
             raise ProviderError("configuration: a webhook needs one")  # upstream panics
-        config = {"url": given["url"], "insecure_ssl": "1" if given.get("insecureSsl") else "0"}
-        config |= {"content_type": given["contentType"]} if given.get("contentType") else {}
-        config |= {"secret": given["secret"]} if given.get("secret") else {}
+        config = {"url": written["url"], "insecure_ssl": "1" if written.get("insecureSsl") else "0"}
+        config |= {"content_type": written["contentType"]} if written.get("contentType") else {}
+        config |= {"secret": written["secret"]} if written.get("secret") else {}
         active = properties.get("active", True)
         return {"name": "web", "events": properties["events"], "active": active, "config": config}
 
@@ -297,9 +297,9 @@ class GitHub(Provider):
         seen = {k: outputs[k] for k in ("repository", "events", "active", "configuration") if k in outputs}
         if inputs:
             seen = {k: v for k, v in seen.items() if k in inputs}
-            given, config = reveal(inputs).get("configuration"), seen.get("configuration")
-            if isinstance(given, dict) and isinstance(config, dict):
-                seen["configuration"] = {k: v for k, v in config.items() if k in given}
+            written, config = reveal(inputs).get("configuration"), seen.get("configuration")
+            if isinstance(written, dict) and isinstance(config, dict):
+                seen["configuration"] = {k: v for k, v in config.items() if k in written}
         return pb.ReadResponse(id=id, properties=encode(outputs), inputs=encode(seen))
 
     def Update(self, request, context):

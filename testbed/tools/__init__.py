@@ -29,7 +29,7 @@ _AT_ONCE = 2  # builds: while one links, which is one process, the other compile
 
 
 class ToolError(RuntimeError):
-    """A program is missing or could not be built; the message says what mends it."""
+    """A program is missing or could not be built; the message says how to fix it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Edit:
 class Tool:
     """A folder beside this file with a go.mod, and what is built from it.
 
-    binaries are the names that ensure() knows. package is what `go build` is given, and one binary under all of
+    binaries are the names that ensure() knows. package is the argument of `go build`, and one binary under all of
     these names is made of it; None builds every `tool` of the go.mod. The versions in ldflags are those of the go.mod,
     which the programs do not know by themselves. seconds is what the build usually takes on two cores that do nothing
     else, with another tool built beside it and nothing compiled before but the tools above it.
@@ -237,10 +237,10 @@ def hash_folder(digest: "hashlib._Hash", folder: Path) -> None:
 def go_version() -> str:
     """The version of the Go on PATH, such as go1.26.8. Raises ToolError if it is missing or too old."""
     wanted = f"Go {'.'.join(map(str, MINIMUM_GO))} or newer"
-    mend = f"install {wanted}, put its bin folder on PATH and check with `go version`"
+    fix = f"install {wanted}, put its bin folder on PATH and check with `go version`"
     go = shutil.which("go")
     if go is None:
-        raise ToolError(f"{wanted} is missing, with which the testbed builds its tools: {mend}")
+        raise ToolError(f"{wanted} is missing, with which the testbed builds its tools: {fix}")
     # GOTOOLCHAIN=local: Go must not fetch another version of itself.
     done = subprocess.run(
         [go, "env", "GOVERSION"],
@@ -252,7 +252,7 @@ def go_version() -> str:
     )
     version = done.stdout.strip()
     if _numbers(version) < MINIMUM_GO:
-        raise ToolError(f"{go} is {version or done.stderr.strip()}, but {wanted} is needed: {mend}")
+        raise ToolError(f"{go} is {version or done.stderr.strip()}, but {wanted} is needed: {fix}")
     return version
 
 
@@ -293,7 +293,7 @@ def ensure_packages(needs: dict[str, str], report: Report = print) -> None:
             return
         report(f"installing the Debian packages {' '.join(packages)}")
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        # apt-get gives up at once where another one is at work, unless it is told to wait for so many seconds.
+        # apt-get gives up at once where another one is at work, unless it has a time to wait, in seconds.
         wait = ["-o", "DPkg::Lock::Timeout=300"]
         for command in (
             ["apt-get", *wait, "update"],

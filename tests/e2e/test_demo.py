@@ -55,7 +55,7 @@ def test_there_is_a_picture_of_every_page(said: list[str], environment: Environm
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
 
 
-def test_a_merged_job_ran_slack_was_told_and_logs_outlived_their_pods(
+def test_a_merged_job_ran_slack_has_the_report_and_logs_outlived_their_pods(
     said: list[str], environment: Environment
 ) -> None:
     if environment.cluster.external:

@@ -95,7 +95,7 @@ def test_a_pull_request_of_a_private_repository_gets_its_status_from_the_app(env
     commit = person.repository(REPOSITORY).get_commit(pull.head.sha)
     # `hello` is this stack's; others may have reported on other commits.
     assert {status.creator.login for status in commit.get_statuses()} == {ACCOUNT}
-    # The job cloned the commit, which needs a token, and its pod was given no other.
+    # The job cloned the commit, which needs a token, and its pod has no other.
     (job,) = [
         job
         for job in view.prowjobs(type="presubmit", job="hello")

@@ -320,7 +320,7 @@ def test_a_broken_job_fails_the_preview_with_the_checks_own_words(site):
     assert "exit code" not in comment
 
 
-def test_a_broken_setting_fails_the_preview_with_the_command_that_mends_it(site):
+def test_a_broken_setting_fails_the_preview_with_the_command_that_fixes_it(site):
     settings = yaml.safe_load((site.pulumi.project / "Pulumi.dev.yaml").read_text())
     settings["config"]["prow:namespace"] = "Not_A_Name"
     broken = open_pull(site, {"Pulumi.dev.yaml": yaml.safe_dump(settings)})

@@ -280,7 +280,7 @@ def test_with_a_relay_the_pod_is_ready_before_the_webhook_moves(environment, sta
     assert ready < moves
     stack.refresh()
     assert stack.url == hook_url(environment)
-    assert stack.url != old  # a channel that was given up is not used again
+    assert stack.url != old  # a channel that was abandoned is not used again
 
 
 def test_from_one_server_to_another_both_pods_live_while_the_webhook_moves(environment, stack, tmp_path):
@@ -312,7 +312,7 @@ def test_another_image_of_the_relay_keeps_the_channel_and_never_runs_beside_the_
     assert stack.pulumi.output("payloadUrl", show_secrets=True) == before
 
 
-def test_half_given_settings_fail_the_preview_with_the_command_that_mends_it(stack):
+def test_settings_that_lack_a_part_fail_the_preview_with_the_command_that_fixes_it(stack):
     stack.pulumi.config_set_all({"prow:relay": "ultrahook", "prow:ultrahookName": "prow"})
     run = stack.pulumi.preview(check=False)
     stack.pulumi.config_set_all({"prow:relay": "gosmee"})

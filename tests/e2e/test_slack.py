@@ -1,4 +1,4 @@
-"""What Slack is told of, seen from Slack."""
+"""The reports of jobs to Slack, seen from Slack."""
 
 import shutil
 import time
@@ -111,14 +111,14 @@ def test_every_finished_job_is_one_message_with_its_state_and_link(environment, 
     assert sorted(new, key=lambda one: one["text"]) == expected
 
 
-def test_the_link_is_decks_page_of_the_job_and_no_job_was_told_twice(pulumi, slack):
+def test_the_link_is_decks_page_of_the_job_and_no_job_was_reported_twice(pulumi, slack):
     deck = pulumi.output("deckUrl")
     texts = [one["text"] for one in slack.messages()]
     assert all(f"<{deck}log?job=" in text for text in texts)
     assert len(set(texts)) == len(texts)
 
 
-def test_only_the_states_of_the_setting_are_told(environment, pulumi, view, slack):
+def test_only_the_states_of_the_setting_are_reported(environment, pulumi, view, slack):
     pulumi.config_set_all({"prow:slackJobStates[0]": "failure"})
     pulumi.up()
     replace_pod(view, "crier")

@@ -46,7 +46,7 @@ def test_an_interrupted_up_ends_soon_and_keeps_what_it_has_made(pulumi: Pulumi, 
     pulumi.interrupt()
     thread.join(60)
     assert not thread.is_alive()
-    # The provider ends its waiting at once; the stack's Deployments are given minutes.
+    # The provider ends its waiting at once; the stack's Deployments have minutes.
     assert time.monotonic() - asked < 45
     (run,) = runs
     assert run.code != 0

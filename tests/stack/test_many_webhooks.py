@@ -42,7 +42,7 @@ def changed(run: Run) -> set[tuple[str, str]]:
     }
 
 
-def by_hand(environment: Environment, pulumi: Pulumi, target: str) -> Hook:
+def make_manually(environment: Environment, pulumi: Pulumi, target: str) -> Hook:
     """A webhook as somebody has made it in GitHub's settings, with hook's URL and a secret of their own."""
     person = environment.person(OWNER)
     place = person.repository(target) if "/" in target else person.api.get_organization(target)
@@ -118,7 +118,7 @@ def test_a_repository_that_leaves_the_settings_loses_its_webhook_and_no_other_ch
 def test_a_webhook_that_is_there_already_fails_with_the_way_to_take_it_over_and_is_not_doubled(
     environment, pulumi
 ):
-    there = by_hand(environment, pulumi, OWN)
+    there = make_manually(environment, pulumi, OWN)
     pulumi.config_set_all({"prow:repositories[1]": OWN})
     run = pulumi.up(check=False)
     assert run.code != 0
@@ -170,7 +170,7 @@ def test_a_number_that_is_none_fails_with_what_is_wrong(environment, pulumi):
 def test_an_organisations_webhook_is_taken_over_likewise_and_its_repositories_give_theirs_up(
     environment, pulumi
 ):
-    there = by_hand(environment, pulumi, "acme")
+    there = make_manually(environment, pulumi, "acme")
     pulumi.config_set_all({"prow:organizations[1]": "acme"})
     failed = pulumi.up(check=False)
     assert failed.code != 0

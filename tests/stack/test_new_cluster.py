@@ -91,7 +91,7 @@ def test_another_cluster_under_the_same_context_is_noticed_before_anything_is_ch
     assert {r["urn"] for r in pulumi.stack_export()["deployment"]["resources"]} == {r["urn"] for r in state}
 
 
-def test_the_command_that_is_told_makes_everything_on_the_new_cluster_and_keeps_the_webhook(
+def test_the_command_of_the_error_makes_everything_on_the_new_cluster_and_keeps_the_webhook(
     environment, pulumi, old_uid
 ):
     ((before, _),) = hooks(environment)

@@ -1,4 +1,4 @@
-"""GitHub says no, or nothing: what the user of the CLI is told, and that the next `pulumi up` goes on.
+"""GitHub says no, or nothing: what the user of the CLI reads, and that the next `pulumi up` goes on.
 
 The tests are one story, in this order.
 """
@@ -154,7 +154,7 @@ def test_a_repository_that_is_not_there_is_named(environment, pulumi):
         pulumi.run("config", "rm", "--path", "prow:repositories[2]", *pulumi._config, *pulumi._stack)
 
 
-def test_a_renamed_repository_is_told_with_its_new_name_and_follows_by_the_commands_that_are_told(
+def test_a_renamed_repository_is_named_with_its_new_name_and_follows_by_the_commands_of_the_error(
     environment, pulumi
 ):
     (before,) = hooks(environment, SECOND)

@@ -33,7 +33,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkconfig]:
         pytest.skip(str(error))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{binary.parent}{os.pathsep}{os.environ['PATH']}")
-        found = checkconfig.find()
+        found = checkconfig.find_program()
         assert found is not None
         yield found
 
@@ -53,7 +53,7 @@ def ask_prow(program: Checkconfig, top: Path) -> str:
         text.partition(b"\n---\n")[0] + b"\nprowjob_namespace: prow\npod_namespace: test-pods\n"
     )
     paths = checkconfig.Paths(config=str(config), plugins=str(top / "plugins.yaml"), jobs=str(top / "jobs"))
-    command = [*program.command, *checkconfig.arguments(paths)]
+    command = [*program.command, *checkconfig.make_arguments(paths)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=5, check=False)
     except subprocess.TimeoutExpired:
@@ -105,9 +105,9 @@ def test_what_is_broken_is_refused_by_the_product_and_where_it_is_prows_rule_by_
         )
 
 
-@pytest.mark.parametrize("given", [None, {}, SOUND, many_jobs(50)], ids=["shipped", "least", "rich", "many"])
-def test_prow_takes_what_the_checks_take(given: dict[str, str] | None, tmp_path: Path, program: Checkconfig):
-    top = PROJECT / "prow" if given is None else write(tmp_path, given)
+@pytest.mark.parametrize("texts", [None, {}, SOUND, many_jobs(50)], ids=["shipped", "least", "rich", "many"])
+def test_prow_takes_what_the_checks_take(texts: dict[str, str] | None, tmp_path: Path, program: Checkconfig):
+    top = PROJECT / "prow" if texts is None else write(tmp_path, texts)
     assert judge(program, top) == []
 
 

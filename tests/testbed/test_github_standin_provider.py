@@ -106,7 +106,7 @@ def hub() -> Iterator[Hub]:
 
 @pytest.mark.unit
 @pytest.mark.parametrize(
-    ("given", "url"),
+    ("written", "url"),
     [
         ("", "https://api.github.com"),
         ("https://api.github.com/", "https://api.github.com"),
@@ -120,22 +120,22 @@ def hub() -> Iterator[Hub]:
         ("https://api.github.com.evil.test", "https://api.github.com.evil.test/api/v3"),
     ],
 )
-def test_where_the_api_is(given, url):
-    assert api_url(given) == url
+def test_where_the_api_is(written, url):
+    assert api_url(written) == url
 
 
 @pytest.mark.unit
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("written", "message"),
     [
         ("github.com", "absolute"),
         ("http://api.github.com", "https scheme"),
         ("https://api.github.com/v3", "must not contain a path"),
     ],
 )
-def test_base_urls_that_are_refused(given, message):
+def test_base_urls_that_are_refused(written, message):
     with pytest.raises(ValueError, match=message):
-        api_url(given)
+        api_url(written)
 
 
 CONFIGURATION = {"url": "http://hook/", "contentType": "json", "secret": "s", "insecureSsl": False}

@@ -61,9 +61,9 @@ def client(server: str, receiver: signed.Receiver, tmp_path: Path) -> Iterator[S
 
 
 def send(server: str, body: bytes, channel: str = CHANNEL, **more: str) -> tuple[int, str]:
-    given = signed.headers(SECRET, body) | more
-    answer = requests.post(f"{server}/{channel}", data=body, headers=given, timeout=10)
-    return answer.status_code, given["X-GitHub-Delivery"]
+    headers = signed.headers(SECRET, body) | more
+    answer = requests.post(f"{server}/{channel}", data=body, headers=headers, timeout=10)
+    return answer.status_code, headers["X-GitHub-Delivery"]
 
 
 def test_every_shape_arrives_byte_for_byte_with_both_signatures(server, receiver, client):

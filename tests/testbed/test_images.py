@@ -136,7 +136,7 @@ def test_prow_images_are_named_and_started_as_upstream_s(binary: Path, tmp_path:
     )
 
 
-def test_prow_trusts_the_authority_that_it_is_given_and_jobs_do_not(binary: Path, tmp_path: Path) -> None:
+def test_prow_trusts_the_authority_of_its_image_and_jobs_do_not(binary: Path, tmp_path: Path) -> None:
     authority = tmp_path / "ca.crt"
     authority.write_text("the node's own authority")
 

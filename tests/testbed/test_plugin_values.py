@@ -111,7 +111,7 @@ def test_differences_have_paths():
     assert diff({"a": [1]}, {"a": UNKNOWN}) == {"a": UPDATE}
 
 
-def test_replacements_are_told():
+def test_replacements_are_reported():
     response = diff_response({"a": UPDATE, "b": ADD}, replaces=["a"])
     kinds = type(response.detailedDiff["a"])
     assert response.changes == response.DIFF_SOME

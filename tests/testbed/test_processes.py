@@ -46,7 +46,7 @@ def test_output_goes_to_the_log_and_the_process_has_its_own_session(processes: P
     assert processes.log_tail("one", lines=1) == "to-err"
 
 
-def test_environment_and_folder_are_those_given(processes: Processes, tmp_path: Path) -> None:
+def test_environment_and_folder_are_those_asked_for(processes: Processes, tmp_path: Path) -> None:
     processes.start("env", ["/bin/sh", "-c", "echo $A $HOME; pwd"], env={"A": "1"}, cwd=tmp_path)
     assert wait_for(processes.log("env")).splitlines() == ["1", str(tmp_path)]
 

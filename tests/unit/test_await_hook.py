@@ -33,10 +33,10 @@ class Handler(BaseHTTPRequestHandler):
             }
             for secret in hook.known
         ]
-        given = {self.headers["X-Hub-Signature"], self.headers["X-Hub-Signature-256"]}
+        received = {self.headers["X-Hub-Signature"], self.headers["X-Hub-Signature-256"]}
         hook.pings += 1
         shaped = self.headers["Content-Type"] == "application/json" and self.headers["X-GitHub-Delivery"]
-        self.send_response(302 if hook.redirect else 200 if given in expected and shaped else 403)
+        self.send_response(302 if hook.redirect else 200 if received in expected and shaped else 403)
         if hook.redirect:
             self.send_header("Location", hook.redirect)
         self.end_headers()

@@ -19,13 +19,13 @@ DECORATION = {
 def load(tmp_path: Path):
     """Loads one job file, for the repository acme/one."""
 
-    def made(jobs, **given):
+    def made(jobs, **options):
         folder = tmp_path / "prow"
         (folder / "jobs").mkdir(parents=True)
         (folder / "config.yaml").write_text("log_level: info\n")
         (folder / "plugins.yaml").write_text("plugins: {}\n")
         (folder / "jobs" / "jobs.yaml").write_text(yaml.safe_dump(jobs))
-        files = prow_files.load(folder, ["acme/one"], **given)
+        files = prow_files.load(folder, ["acme/one"], **options)
         return yaml.safe_load(files.texts["jobs.yaml"])
 
     return made
@@ -57,10 +57,10 @@ def test_an_address_of_the_jobs_own_stays(load):
     assert job["extra_refs"] == refs
 
 
-@pytest.mark.parametrize("given", [{"decoration": DECORATION}, {"github_url": GHE}])
-def test_with_github_itself_or_without_decoration_the_file_stays_as_it_is(load, given):
+@pytest.mark.parametrize("options", [{"decoration": DECORATION}, {"github_url": GHE}])
+def test_with_github_itself_or_without_decoration_the_file_stays_as_it_is(load, options):
     jobs = {"presubmits": {"acme/one": [presubmit()]}}
-    assert load(jobs, **given) == jobs
+    assert load(jobs, **options) == jobs
 
 
 def test_a_job_that_is_not_decorated_need_not(load):

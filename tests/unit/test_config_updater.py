@@ -30,9 +30,9 @@ JOBS = f"# kept\npresubmits:\n  me/app:\n  - name: a\n    {POD}\n"
 
 
 def load(folder: Path, *, plugins: str = PLUGINS, **files: str):
-    given = {name.replace("__", "/") + ".yaml": text for name, text in files.items()}
+    texts = {name.replace("__", "/") + ".yaml": text for name, text in files.items()}
     return prow_files.load(
-        write(folder, {"plugins.yaml": plugins, **given}), REPOSITORIES, config_updater=FOLLOWED
+        write(folder, {"plugins.yaml": plugins, **texts}), REPOSITORIES, config_updater=FOLLOWED
     )
 
 

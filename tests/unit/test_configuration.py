@@ -10,7 +10,7 @@ from components.configuration import (
     Configuration,
     ConfigurationArgs,
     ConfigurationError,
-    check,
+    check_files,
     render_config,
 )
 from components.storage import LENSES, JobLogs
@@ -44,11 +44,11 @@ def test_the_links_are_decks_address_and_the_old_readmes_template():
 
 
 def test_what_the_user_wrote_stays_and_the_users_data_is_not_changed():
-    given = {"log_level": "debug", "plank": {"pod_pending_timeout": "1m"}}
-    config = yaml.safe_load(render_config(given, **ADDRESSES))
+    written = {"log_level": "debug", "plank": {"pod_pending_timeout": "1m"}}
+    config = yaml.safe_load(render_config(written, **ADDRESSES))
     assert config["log_level"] == "debug"
     assert config["plank"]["pod_pending_timeout"] == "1m"
-    assert given == {"log_level": "debug", "plank": {"pod_pending_timeout": "1m"}}
+    assert written == {"log_level": "debug", "plank": {"pod_pending_timeout": "1m"}}
 
 
 def test_links_to_github_are_set_only_for_another_github():
@@ -66,8 +66,8 @@ LOGS = JobLogs(
 )
 
 
-def rendered(given: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return yaml.safe_load(render_config(given, **ADDRESSES, **more))
+def rendered(written: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return yaml.safe_load(render_config(written, **ADDRESSES, **more))
 
 
 def test_with_stored_logs_jobs_are_decorated_and_their_links_lead_to_what_is_stored():
@@ -154,7 +154,7 @@ class Judge(Checkconfig):
 
 
 def judge(files, *says: str) -> None:
-    check(files, namespace="prow", job_namespace="test-pods", checkconfig=Judge(command=says))
+    check_files(files, namespace="prow", job_namespace="test-pods", checkconfig=Judge(command=says))
 
 
 def test_what_checkconfig_refuses_stops_the_program(files, recorder):
@@ -173,5 +173,5 @@ def test_without_a_checkconfig_the_files_own_warnings_are_shown_all_the_same(fil
     shown = []
     monkeypatch.setattr(pulumi.log, "warn", shown.append)
     doubted = replace(files, warnings=(Problem(file="prow/config.yaml", reason="hm", warning=True),))
-    check(doubted, namespace="prow", job_namespace="test-pods", checkconfig=None)
+    check_files(doubted, namespace="prow", job_namespace="test-pods", checkconfig=None)
     assert shown == ["prow/config.yaml: hm"]

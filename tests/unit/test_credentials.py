@@ -16,9 +16,9 @@ SECRETS = {
 }
 
 
-def make(run, **given):
+def make(run, **options):
     made = []
-    args = CredentialsArgs(namespace="prow", job_namespace="test-pods", **given)
+    args = CredentialsArgs(namespace="prow", job_namespace="test-pods", **options)
     return run(lambda: made.append(Credentials("credentials", args))), made[0]
 
 

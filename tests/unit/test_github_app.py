@@ -8,7 +8,7 @@ import yaml
 
 from components.catalog import CATALOG, Need
 from components.credentials import Credentials, CredentialsArgs
-from components.github_account import GITHUB_API, GitHubAccount, github_flags
+from components.github_account import GITHUB_API, GitHubAccount, make_github_flags
 from components.storage import preview_job_logs
 from prowconfig import files as prow_files
 from prowconfig.render import JobLogs, render_config
@@ -103,7 +103,7 @@ def test_nobody_else_has_them(run):
 
 
 def test_with_a_token_there_are_no_flags_of_an_app():
-    flags = github_flags("/etc/github", GITHUB_API, cache_url="http://ghproxy")
+    flags = make_github_flags("/etc/github", GITHUB_API, cache_url="http://ghproxy")
     assert "--github-token-path=/etc/github/token" in flags
     assert not any("app" in flag for flag in flags)
 

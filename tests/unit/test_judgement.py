@@ -16,7 +16,7 @@ from components.catalog import CATALOG
 from components.configuration import Configuration, ConfigurationArgs
 from components.github_account import GitHubAccount
 from components.images import Images
-from components.judgement import describe, explain, find_checkconfig
+from components.judgement import describe_judge, explain_failure, find_checkconfig
 from components.workload import Workloads, WorkloadsArgs
 from prowconfig import files as prow_files
 from prowconfig.checkconfig import CLUSTER, EVERYWHERE, NONE, PLACES, Checkconfig, translate
@@ -244,7 +244,7 @@ def failure(*log: str) -> str:
 
 def test_a_refusal_is_shown_in_checkconfigs_words_with_the_users_file_and_line(files):
     log = entry("error loading prow config: invalid presubmit job hello: failed to parse cron")
-    text = explain(failure(log), IMAGE, lambda words: translate(words, files))
+    text = explain_failure(failure(log), IMAGE, lambda words: translate(words, files))
     heading, problem = text.splitlines()
     assert heading == (
         "checkconfig of Prow v20260819-7593870dc refuses the configuration, and none of it reaches Prow:"
@@ -258,14 +258,14 @@ def test_a_refusal_is_shown_in_checkconfigs_words_with_the_users_file_and_line(f
 
 def test_other_lines_of_the_log_are_no_refusal(files):
     warning = '{"component":"checkconfig","level":"warning","msg":"hm","func":"main.reportWarning"}'
-    text = explain(failure(warning, entry("no good")), IMAGE, lambda words: translate(words, files))
+    text = explain_failure(failure(warning, entry("no good")), IMAGE, lambda words: translate(words, files))
     assert "hm" not in text
     assert text.endswith("prow/config.yaml: checkconfig: no good")
 
 
 def test_a_log_of_which_only_the_end_is_left_is_shown_from_there(files):
     log = entry(f'error loading prow config: {"x" * 4000} "the\tend"')[-2048:]
-    text = explain(failure(log), IMAGE, lambda words: translate(words, files))
+    text = explain_failure(failure(log), IMAGE, lambda words: translate(words, files))
     assert "prow/config.yaml: checkconfig: … xxx" in text
     assert text.endswith('xxx "the\tend"')
     assert "[Pod" not in text
@@ -273,7 +273,7 @@ def test_a_log_of_which_only_the_end_is_left_is_shown_from_there(files):
 
 def test_an_image_that_cannot_be_had_is_no_refusal_and_the_error_says_how_to_do_without():
     message = "\t* [Pod prow/checkconfig-a]: [ImagePullBackOff] Back-off pulling image\n\t* [DeadlineExceeded] Job was active"
-    text = explain(message, IMAGE, translate)
+    text = explain_failure(message, IMAGE, translate)
     assert "did not judge the configuration" in text
     assert "refuses" not in text
     assert f"no image {IMAGE}" in text
@@ -360,7 +360,7 @@ def test_in_an_update_no_container_engine_is_asked_since_the_cluster_is(path, re
 
 @pytest.mark.parametrize("place", PLACES)
 def test_who_could_not_be_asked_is_told_in_one_line_with_the_command_that_gets_it(place):
-    text = describe(place, IMAGE)
+    text = describe_judge(place, IMAGE)
     assert "\n" not in text
     assert text.endswith("go install sigs.k8s.io/prow/cmd/checkconfig@7593870dc")
     assert ("`pulumi up`" in text) == ("is not judged yet" in text) == (place != NONE)

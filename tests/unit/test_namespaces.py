@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from components.jobs import Jobs
-from components.namespaces import CLUSTER, CRD_FILE, Namespaces, NamespacesArgs, same_cluster
+from components.namespaces import CLUSTER, CRD_FILE, Namespaces, NamespacesArgs, refuse_another_cluster
 
 from .conftest import known, reveal
 
@@ -99,7 +99,7 @@ def asked(old: str | None, new: str | None) -> None:
         urn="urn", id="prow", name="prow", type="kubernetes:core/v1:Namespace",
         old_inputs=inputs(old), new_inputs=inputs(new), old_outputs=None, new_outputs=None,
     )  # fmt: skip
-    same_cluster("minikube")(args)
+    refuse_another_cluster("minikube")(args)
 
 
 def test_prows_namespace_says_which_cluster_it_was_made_in(run):

@@ -129,9 +129,9 @@ def test_a_program_that_only_ended_says_at_least_that():
 
 
 def test_that_the_engine_no_longer_answers_the_program_is_not_told_beside_the_reason():
-    told = [events.diagnostic("error", "1 setting to mend")]
+    told = [events.diagnostic("error", "1 setting to fix")]
     slow = events.diagnostic("error", "Resource monitor has terminated, shutting down\n")
-    assert read([*told, slow]).errors == ("1 setting to mend",)
+    assert read([*told, slow]).errors == ("1 setting to fix",)
     assert read([slow]).errors == ("Resource monitor has terminated, shutting down",)
 
 

@@ -85,7 +85,7 @@ def test_a_preview_tells_counts_then_resources_then_the_jobs():
 
         </details>
 
-        #### What Prow is told
+        #### Prow's configuration
 
         <details open><summary>Presubmit <b>hello</b> changes, for <code>acme/a</code> · <code>hello.yaml</code></summary>
 

@@ -1,4 +1,4 @@
-"""Each kind of relay: what GitHub calls, what the pod is told, and that nothing secret is where it shows."""
+"""Each kind of relay: what GitHub calls, what the pod has, and that nothing secret is where it shows."""
 
 import json
 
@@ -18,7 +18,7 @@ ACCOUNT = {"ultrahookAccount": "acme", "ultrahookName": "prow"}
 
 
 def make(run, kind, values=None, key="key-known", **args):
-    """The relay of these settings, on the mocks; an API key is given where the relay takes one."""
+    """The relay of these settings, on the mocks; an API key is there where the relay takes one."""
     made = []
     secret = {"ultrahookApiKey": pulumi.Output.secret(key)} if kind == "ultrahook" else {}
     program = RelayArgs(kind=kind, values=(values or {}) | secret, node_url=NODE, namespace="prow", **args)

@@ -1,4 +1,4 @@
-"""What Prow is told of a bucket, as its own types have it."""
+"""Prow's configuration of a bucket, as its own types have it."""
 
 import json
 

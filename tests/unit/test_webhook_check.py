@@ -160,7 +160,7 @@ def test_a_new_token_is_asked_for_its_rights_on_each_target(standin):
 
 def provider_hook(github: GitHub, targets: list[str], recorder) -> pulumi.ResourceHook:
     """The hook that a change of the owner's provider calls."""
-    binding = webhook_check.WebhookPreflight("webhook", github).for_provider("acme", targets)
+    binding = webhook_check.WebhookPreflight("webhook", github).bind_to_provider("acme", targets)
     assert binding.before_update is not None
     hook = binding.before_update[0]
     assert isinstance(hook, pulumi.ResourceHook)
@@ -270,6 +270,6 @@ def test_the_api_is_where_the_provider_looks_for_it(base, web, api):
 def test_inputs_are_read_although_a_relays_url_is_a_secret():
     async def read():
         secret = pulumi.Output.secret({"url": pulumi.Output.secret(URL), "insecureSsl": False})
-        return await webhook_check._plain({"configuration": secret, "events": ["*"]})
+        return await webhook_check._await_plain({"configuration": secret, "events": ["*"]})
 
     assert asyncio.run(read()) == {"configuration": {"url": URL, "insecureSsl": False}, "events": ["*"]}

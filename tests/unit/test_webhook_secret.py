@@ -1,7 +1,7 @@
 import pulumi
 import pytest
 
-from components.webhook_secret import GENERATION, WebhookSecret, WebhookSecretArgs, one_at_a_time
+from components.webhook_secret import GENERATION, WebhookSecret, WebhookSecretArgs, refuse_generation_jump
 
 from .conftest import known, marked_secret
 
@@ -40,7 +40,7 @@ def change(old: int | None, new: int) -> None:
         annotations = {} if generation is None else {"annotations": {GENERATION: str(generation)}}
         return {"metadata": {"name": "hmac-token", **annotations}}
 
-    one_at_a_time(
+    refuse_generation_jump(
         pulumi.ResourceHookArgs(
             urn="", id="", name="", type="", old_inputs=inputs(old), new_inputs=inputs(new)
         )

@@ -3,7 +3,7 @@
 import pytest
 
 from components.catalog import CATALOG, Feature
-from components.github_account import GITHUB_API, GitHubAccount, github_flags, web_url
+from components.github_account import GITHUB_API, GitHubAccount, derive_web_url, make_github_flags
 from components.images import Images
 from components.storage import Access, Storage
 from components.workload import Workloads, WorkloadsArgs
@@ -162,11 +162,11 @@ def test_without_ghproxy_and_tide_nothing_points_at_them(run):
 
 
 def test_an_enterprise_server_has_its_own_graphql_endpoint_and_host():
-    flags = github_flags("/etc/github", "https://ghe.example.com/api/v3", cache_url="http://ghproxy")
+    flags = make_github_flags("/etc/github", "https://ghe.example.com/api/v3", cache_url="http://ghproxy")
     assert "--github-graphql-endpoint=https://ghe.example.com/api/graphql" in flags
     assert "--github-host=ghe.example.com" in flags
-    assert web_url("https://ghe.example.com/api/v3") == "https://ghe.example.com"
-    assert web_url(GITHUB_API) == "https://github.com"
+    assert derive_web_url("https://ghe.example.com/api/v3") == "https://ghe.example.com"
+    assert derive_web_url(GITHUB_API) == "https://github.com"
 
 
 def test_slack_is_crier_only_and_only_with_a_token(run):

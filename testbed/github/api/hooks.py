@@ -103,16 +103,16 @@ def _hook(call: Call, repo: Repository | None) -> Hook:
     raise NOT_FOUND
 
 
-def _config(given: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
-    """A checked configuration: `given`, with defaults from `old`."""
+def _config(sent: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    """A checked configuration: `sent`, with defaults from `old`."""
     config = {"content_type": "form", "insecure_ssl": "0"} | old
     for key in ("url", "content_type", "secret"):
-        if given.get(key) is not None:
-            config[key] = str(given[key])
-    if given.get("insecure_ssl") is not None:
+        if sent.get(key) is not None:
+            config[key] = str(sent[key])
+    if sent.get("insecure_ssl") is not None:
         # Numbers are taken, strings answered (the documentation of config.insecure_ssl).
         config["insecure_ssl"] = str(
-            int(given["insecure_ssl"]) if isinstance(given["insecure_ssl"], bool) else given["insecure_ssl"]
+            int(sent["insecure_ssl"]) if isinstance(sent["insecure_ssl"], bool) else sent["insecure_ssl"]
         )
     url = urlsplit(config.get("url", ""))
     if not config.get("url"):
@@ -188,10 +188,10 @@ def get_hook(call: Call, repo: Repository | None = None) -> Any:
 
 
 def edit_hook(call: Call, repo: Repository | None = None) -> Any:
-    """A given `config` replaces the old one: without its secret, the secret is removed (documentation of config.secret)."""
+    """A `config` in the request replaces the old one: without its secret, the secret is removed (documentation of config.secret)."""
     hook = _hook(call, repo)
-    given = call.field("config", dict)
-    config = hook.config if given is None else _config(given, {"url": hook.config["url"]})
+    sent = call.field("config", dict)
+    config = hook.config if sent is None else _config(sent, {"url": hook.config["url"]})
     events = set(call.field("events", list) or hook.events)
     events |= set(call.field("add_events", list) or [])
     checked = _events(sorted(events - set(call.field("remove_events", list) or [])))
@@ -211,7 +211,7 @@ def get_config(call: Call, repo: Repository | None = None) -> Any:
 
 
 def edit_config(call: Call, repo: Repository | None = None) -> Any:
-    """Here what is not given stays, the secret too."""
+    """Here what is not sent stays, the secret too."""
     hook = _hook(call, repo)
     config = _config(call.body if isinstance(call.body, dict) else {}, hook.config)
     _check_unique(call, repo, config, hook.events, hook.id)

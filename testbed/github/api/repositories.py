@@ -279,9 +279,9 @@ def collaborators(call: Call, repo: Repository) -> Any:
 def _with_permission(call: Call, repo: Repository, account: Any) -> dict[str, Any]:
     level = call.github.permission(repo, account)
     names = ("pull", "triage", "push", "maintain", "admin")
-    given = {name: at_least(level, name) for name in names}
+    granted = {name: at_least(level, name) for name in names}
     role = {"pull": "read", "push": "write"}.get(level, level)
-    return call.github.shapes.user(account) | {"permissions": given, "role_name": role}
+    return call.github.shapes.user(account) | {"permissions": granted, "role_name": role}
 
 
 @route("GET", REPO + "/collaborators/{login}", level="pull", login=True)

@@ -320,7 +320,7 @@ def test_comments(standin: Standin, repo: str, alice: Person, bot: Person, mallo
     assert refused.value.status == 403
     comment.delete()
     again = bot.comment(repo, number, "third")
-    assert again.id > comment.id  # no id is given twice
+    assert again.id > comment.id  # no id is used twice
     path = f"/repos/{repo}/issues/comments/{comment.id}"
     assert standin.request("DELETE", path, "prow-bot").status_code == 404
     blank = standin.request("POST", f"/repos/{repo}/issues/{number}/comments", "alice", json={"body": " "})

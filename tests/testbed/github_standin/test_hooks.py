@@ -54,7 +54,7 @@ def test_settings(repo: str, alice: Person, receiver: Receiver) -> None:
     assert list(repository.get_hooks()) == []
 
 
-def test_a_secret_that_is_not_given_again_is_removed(
+def test_a_secret_that_is_not_sent_again_is_removed(
     standin: Standin, repo: str, receiver: Receiver, hook: int
 ) -> None:
     path = f"/api/v3/repos/{repo}/hooks/{hook}"

@@ -101,6 +101,6 @@ def test_the_pull_request_is_known_from_actions_and_from_prow(tmp_path: Path):
     }
     assert github.current(prow) == expected
     assert github.current({"GITHUB_ACTIONS": "true"}) is None
-    assert github.given("acme/a#7") == PullRequest(repository="acme/a", number=7)
+    assert github.parse_pull_request("acme/a#7") == PullRequest(repository="acme/a", number=7)
     with pytest.raises(ValueError, match="owner/name#number"):
-        github.given("acme/a/7")
+        github.parse_pull_request("acme/a/7")

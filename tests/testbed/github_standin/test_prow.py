@@ -172,7 +172,7 @@ def test_what_else_is_asked_by_graphql(standin: Standin, repo: str, alice: Perso
     assert (titles, page["pageInfo"]["hasNextPage"]) == (["P0", "P1", "P2"], False)
 
 
-def test_wrong_graphql_is_told(standin: Standin) -> None:
+def test_wrong_graphql_is_an_error(standin: Standin) -> None:
     def error(body: Any) -> str:
         answer = standin.request("POST", "/graphql", "prow-bot", json=body)
         assert answer.status_code == 200

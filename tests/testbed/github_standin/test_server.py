@@ -58,7 +58,7 @@ def test_wrong_seed(tmp_path: Path, text: str, message: str) -> None:
     refused = _refused(command(tmp_path / "state", path))
     assert message in refused
     assert "Traceback" not in refused
-    # A mended seed is taken at the next start.
+    # A seed that was fixed is taken at the next start.
     path.write_text("users: {alice: {token: generate}}")
     with running(tmp_path / "state", path) as server:
         assert server.person("alice").api.get_user().login == "alice"

@@ -20,7 +20,7 @@ plank:
 
 
 def write(folder: Path, files: Mapping[str, str]) -> Path:
-    """A folder `prow` with the files, and with sound ones where none is given."""
+    """A folder `prow` with the files, and with sound ones in place of those that are missing."""
     top = folder / "prow"
     (top / "jobs").mkdir(parents=True)
     for name, text in {"config.yaml": CONFIG, "plugins.yaml": PLUGINS, **files}.items():

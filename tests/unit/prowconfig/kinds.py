@@ -86,7 +86,7 @@ KINDS = [
     taken("sections without anything", config("plank:\ntide:\ndeck: {}\ngithub:\nsinker: null\n")),
     taken("500 nested lists", config(f"nothing: {'[' * 500}{']' * 500}\n")),
     taken("a number of 5,000 digits that nobody reads", config(f"nothing: {'1' * 5000}\n")),
-    taken("a key given twice", config("log_level: info\nlog_level: debug\n")),
+    taken("a key written twice", config("log_level: info\nlog_level: debug\n")),
     taken("two documents", config("log_level: info\n---\nlog_level: [\n")),
     taken("a byte-order mark", config("\ufefflog_level: info\n")),
     taken("merge keys", config("a: &a {log_level: info}\n<<: *a\n")),

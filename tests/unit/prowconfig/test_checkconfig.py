@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from prowconfig import checkconfig, files
-from prowconfig.checkconfig import Checkconfig, Paths, arguments, describe_install, find, translate
+from prowconfig.checkconfig import (
+    Checkconfig,
+    Paths,
+    describe_install,
+    find_program,
+    make_arguments,
+    translate,
+)
 from prowconfig.problem import Problem
 from tests.unit.prowconfig.examples import POD, REPOSITORIES, A, C, P, write
 
@@ -80,14 +87,14 @@ def test_a_message_is_led_to_its_file_and_line(
     assert "/etc/" not in problem.reason
 
 
-def test_errors_of_a_list_are_told_one_by_one(taken: files.ProwFiles):
+def test_errors_of_a_list_are_reported_one_by_one(taken: files.ProwFiles):
     text = "error loading prow config: [invalid presubmit job one: a, b, invalid presubmit job two: c]"
     first, second = translate(fatal(text), taken)
     assert str(first) == f"{A}:3: checkconfig: invalid presubmit job one: a, b"
     assert str(second) == f"{A}:6: checkconfig: invalid presubmit job two: c"
 
 
-def test_what_judges_is_told_and_other_lines_are_not(taken: files.ProwFiles):
+def test_what_judges_is_reported_and_other_lines_are_not(taken: files.ProwFiles):
     log = "\n".join(
         [
             "not JSON",
@@ -113,13 +120,13 @@ def test_a_log_whose_beginning_is_cut_is_understood():
 
 def test_the_same_arguments_serve_the_cluster_and_this_machine():
     here = Paths(config="/t/config.yaml", plugins="/t/plugins.yaml", jobs="/t/jobs")
-    assert arguments() == (
+    assert make_arguments() == (
         "--config-path=/etc/config/config.yaml",
         "--plugin-config=/etc/plugins/plugins.yaml",
         "--job-config-path=/etc/job-config",
         *(f"--exclude-warning={name}" for name in checkconfig.EXCLUDED_WARNINGS),
     )
-    assert arguments(here)[3:] == arguments()[3:]
+    assert make_arguments(here)[3:] == make_arguments()[3:]
 
 
 # ------------------------------------------------------------------------------------------------ running
@@ -138,14 +145,14 @@ def test_the_path_goes_before_an_engine_and_an_engine_needs_an_image(
 ):
     folder = tmp_path / "bin"
     monkeypatch.setenv("PATH", str(folder))
-    assert find("r/checkconfig:v1") is None
+    assert find_program("r/checkconfig:v1") is None
     podman = make_program(folder, "podman", "")
-    assert find() is None
-    assert find("r/checkconfig:v1") == Checkconfig(command=(str(podman),), image="r/checkconfig:v1")
+    assert find_program() is None
+    assert find_program("r/checkconfig:v1") == Checkconfig(command=(str(podman),), image="r/checkconfig:v1")
     docker = make_program(folder, "docker", "")
-    assert find("r/checkconfig:v1") == Checkconfig(command=(str(docker),), image="r/checkconfig:v1")
+    assert find_program("r/checkconfig:v1") == Checkconfig(command=(str(docker),), image="r/checkconfig:v1")
     program = make_program(folder, "checkconfig", "")
-    assert find("r/checkconfig:v1") == Checkconfig(command=(str(program),))
+    assert find_program("r/checkconfig:v1") == Checkconfig(command=(str(program),))
 
 
 def run(program: Path, *, image: str | None = None, timeout: float = 20) -> list[Problem]:
@@ -183,7 +190,7 @@ def test_a_container_has_no_network_and_reads_only(tmp_path: Path):
         ("exec sleep 30", None, "did not end within 0.5 s", True),
     ],
 )
-def test_a_run_that_fails_otherwise_is_told(
+def test_a_run_that_fails_otherwise_is_reported(
     script: str, image: str | None, words: str, is_warning: bool, tmp_path: Path
 ):
     timeout = 0.5 if "sleep" in script else 20
@@ -192,7 +199,7 @@ def test_a_run_that_fails_otherwise_is_told(
     assert problem.warning is is_warning
 
 
-def test_a_program_that_cannot_be_started_is_told(tmp_path: Path):
+def test_a_program_that_cannot_be_started_is_reported(tmp_path: Path):
     [problem] = run(tmp_path / "nowhere")
     assert problem.warning
     assert "could not judge it" in problem.reason

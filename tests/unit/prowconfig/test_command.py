@@ -52,7 +52,7 @@ def test_warnings_alone_are_no_failure(tmp_path: Path, capsys: pytest.CaptureFix
     top = write(tmp_path, {"config.yaml": "log_level: info\nlog_level: debug\n"})
     assert main([str(top), *ME]) == 0
     assert capsys.readouterr().out.startswith(
-        "prow/config.yaml:2: warning: `log_level` is given twice, first at line 1"
+        "prow/config.yaml:2: warning: `log_level` is written twice, first at line 1"
     )
 
 

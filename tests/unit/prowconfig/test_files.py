@@ -50,7 +50,7 @@ def problems(folder: Path, files: Mapping[str, str]) -> list[Problem]:
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=str)
-def test_a_broken_file_is_told_with_file_line_and_reason(case: Broken, tmp_path: Path):
+def test_a_broken_file_is_reported_with_file_line_and_reason(case: Broken, tmp_path: Path):
     errors, warnings = load(tmp_path, case.files)
     assert bool(errors) is (case.level == "error"), "what checkconfig judges is left to it"
     if case.level != "nothing":

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.unit
 BOTH = {"plugins.yaml": "plugins:\n  me/app: [trigger]\n  me/lib: [trigger]\n"}
 
 
-def check(folder: Path, given: dict[str, str], **options) -> tuple[list[Problem], list[Problem]]:
+def check(folder: Path, texts: dict[str, str], **options) -> tuple[list[Problem], list[Problem]]:
     try:
-        taken = files.load(write(folder, given), REPOSITORIES, **options)
+        taken = files.load(write(folder, texts), REPOSITORIES, **options)
     except ProwFilesError as error:
         return list(error.problems), list(error.warnings)
     return [], list(taken.warnings)
@@ -52,8 +52,8 @@ def test_issue_management_before_it_was_called_so(tmp_path: Path):
 
 
 def test_a_retry_with_an_interval_is_a_warning(tmp_path: Path):
-    given = periodic("interval: 24h", "retry: {attempts: 2, interval: 1m}")
-    errors, [warning] = check(tmp_path, given)
+    texts = periodic("interval: 24h", "retry: {attempts: 2, interval: 1m}")
+    errors, [warning] = check(tmp_path, texts)
     assert not errors
     assert str(warning).startswith(f"{A}:4: ")
     assert "replaces `interval`" in warning.reason
@@ -61,8 +61,8 @@ def test_a_retry_with_an_interval_is_a_warning(tmp_path: Path):
 
 def test_two_presets_with_one_toleration_are_refused(tmp_path: Path):
     preset = "- labels: {%s: z}\n  tolerations: [{key: spot}]\n"
-    given = {**presubmit("labels: {x: z, y: z}"), "jobs/b.yaml": f"presets:\n{preset % 'x'}{preset % 'y'}"}
-    [error], _ = check(tmp_path, given)
+    texts = {**presubmit("labels: {x: z, y: z}"), "jobs/b.yaml": f"presets:\n{preset % 'x'}{preset % 'y'}"}
+    [error], _ = check(tmp_path, texts)
     assert "adds a toleration of spot" in error.reason
 
 
@@ -80,11 +80,11 @@ def test_two_presets_with_one_toleration_are_refused(tmp_path: Path):
 )
 def test_jobs_of_a_repository_without_trigger_are_told_once(plugins: str, told: bool, tmp_path: Path):
     job = f"{{name: a, {POD}}}"
-    given = {
+    texts = {
         **jobs(f"presubmits:\n  me/app: [{job}]\npostsubmits:\n  me/app: [{job}]\n"),
         "plugins.yaml": plugins,
     }
-    errors, warnings = check(tmp_path, given)
+    errors, warnings = check(tmp_path, texts)
     assert not errors
     assert [str(warning).split(": ")[0] for warning in warnings] == ([f"{A}:2"] if told else [])
 
@@ -102,11 +102,11 @@ def test_jobs_of_a_repository_without_trigger_are_told_once(plugins: str, told: 
 def test_a_label_that_tide_waits_for_and_nobody_sets_is_told(
     query: str, plugins: str, told: str, tmp_path: Path
 ):
-    given = {
+    texts = {
         "config.yaml": f"tide:\n  queries:\n  - {query}\n    labels: [lgtm, mine]\n",
         "plugins.yaml": f"plugins: {{{plugins}}}\n",
     }
-    errors, warnings = check(tmp_path, given)
+    errors, warnings = check(tmp_path, texts)
     assert not errors
     assert bool(warnings) is bool(told)
     if told:
@@ -115,17 +115,17 @@ def test_a_label_that_tide_waits_for_and_nobody_sets_is_told(
 
 
 def test_an_external_plugin_may_set_the_label(tmp_path: Path):
-    given = {
+    texts = {
         "config.yaml": "tide: {queries: [{repos: [me/app], labels: [lgtm]}]}\n",
         "plugins.yaml": "plugins: {me/app: [trigger]}\nexternal_plugins: {me: [{name: lgtm}]}\n",
     }
-    assert check(tmp_path, given) == ([], [])
+    assert check(tmp_path, texts) == ([], [])
 
 
 @pytest.mark.parametrize(("slack", "told"), [(None, False), (True, False), (False, True)])
 def test_a_section_that_needs_a_setting_says_which(slack: bool | None, told: bool, tmp_path: Path):
-    given = {"config.yaml": "slack_reporter_configs: {'*': {channel: ci}}\n"}
-    errors, warnings = check(tmp_path, given, slack=slack)
+    texts = {"config.yaml": "slack_reporter_configs: {'*': {channel: ci}}\n"}
+    errors, warnings = check(tmp_path, texts, slack=slack)
     assert not errors
     assert ["pulumi config set --secret slackToken" in warning.reason for warning in warnings] == [
         True
@@ -133,10 +133,10 @@ def test_a_section_that_needs_a_setting_says_which(slack: bool | None, told: boo
 
 
 def test_jobs_that_are_decorated_by_default_need_a_place_for_their_logs(tmp_path: Path):
-    given = {**presubmit(), "config.yaml": "decorate_all_jobs: true\n"}
-    [error], _ = check(tmp_path / "1", given)
+    texts = {**presubmit(), "config.yaml": "decorate_all_jobs: true\n"}
+    [error], _ = check(tmp_path / "1", texts)
     assert "pulumi config set storage in-cluster" in error.reason
-    assert check(tmp_path / "2", {**given, **presubmit("decorate: false")})[0] == []
+    assert check(tmp_path / "2", {**texts, **presubmit("decorate: false")})[0] == []
     own = presubmit("decorate: true", "decoration_config: {timeout: 1h}")
     assert check(tmp_path / "3", own)[0] == [], "checkconfig judges a decoration of the job's own"
 
@@ -150,8 +150,8 @@ def test_an_entry_of_another_case_is_followed(tmp_path: Path):
 
 
 def test_a_field_in_both_cases_is_told_with_both_lines(tmp_path: Path):
-    given = {**jobs(f"periodics:\n- name: a\n  Name: b\n  interval: 1h\n  {POD}\n"), **BOTH}
-    errors, [warning] = check(tmp_path, given)
+    texts = {**jobs(f"periodics:\n- name: a\n  Name: b\n  interval: 1h\n  {POD}\n"), **BOTH}
+    errors, [warning] = check(tmp_path, texts)
     assert not errors
     assert str(warning).startswith(f"{A}:3: ")
     assert "at line 2" in warning.reason

@@ -109,11 +109,11 @@ def test_a_key_that_replaces_a_merged_one_is_given_once():
 
 def test_the_line_of_a_path_is_that_of_its_nearest_part():
     file = read_text("a.yaml", "# one\na:\n- x: 1\n  z:\n    - w\nb: &b {k: 1}\nc:\n  <<: *b\n")
-    assert file.line(("a", 0, "z", 0)) == 5
-    assert file.line(("a", 0, "z", 7, "w")) == 4
-    assert file.line(("a", 5)) == 2
-    assert file.line(("c", "k")) == 6
-    assert file.line(("nothing",)) == 1
+    assert file.find_line(("a", 0, "z", 0)) == 5
+    assert file.find_line(("a", 0, "z", 7, "w")) == 4
+    assert file.find_line(("a", 5)) == 2
+    assert file.find_line(("c", "k")) == 6
+    assert file.find_line(("nothing",)) == 1
 
 
 @pytest.mark.parametrize("depth", [500, DEPTH - 1])
@@ -168,7 +168,7 @@ def test_whatever_a_file_holds_it_is_read_in_time(name: str):
     started = time.process_time()
     file = read_text("a.yaml", text)
     for problem in file.problems[:100]:
-        file.line((problem.reason,))
+        file.find_line((problem.reason,))
     assert time.process_time() - started < LIMIT
 
 

@@ -61,8 +61,8 @@ def test_config_updater_follows_the_only_repository_or_the_one_that_is_named(con
 
 def test_config_updater_needs_a_repository_of_the_settings(configure):
     two = {"repositories": ["acme/one", "acme/two"], "configUpdater": True}
-    for given in ("", "acme/three"):
-        text = errors(configure(**two, configRepository=given))
+    for changes in ("", "acme/three"):
+        text = errors(configure(**two, configRepository=changes))
         assert "prow:configRepository" in text
         assert "must be one of acme/one, acme/two" in text
         assert "pulumi config set configRepository acme/one" in text
@@ -70,10 +70,12 @@ def test_config_updater_needs_a_repository_of_the_settings(configure):
 
 
 def test_config_updater_follows_a_repository_of_an_organisation_of_the_settings(configure):
-    given = {"repositories": [], "organizations": ["acme"], "configUpdater": True}
-    assert str(load(configure(**given, configRepository="acme/config")).followed_repository) == "acme/config"
-    assert "must be one of acme/…" in errors(configure(**given))
-    assert "must be one of acme/…" in errors(configure(**given, configRepository="other/config"))
+    changes = {"repositories": [], "organizations": ["acme"], "configUpdater": True}
+    assert (
+        str(load(configure(**changes, configRepository="acme/config")).followed_repository) == "acme/config"
+    )
+    assert "must be one of acme/…" in errors(configure(**changes))
+    assert "must be one of acme/…" in errors(configure(**changes, configRepository="other/config"))
 
 
 def test_a_release_that_is_older_than_the_stack_knows_is_refused(configure):
@@ -215,14 +217,14 @@ def test_with_s3_the_bucket_and_both_keys_are_required(configure):
 
 
 def test_s3_is_aws_unless_an_endpoint_is_given(configure):
-    given = {"storage": "s3", "storageAccessKey": "key", "storageSecretKey": "secret"}
-    storage = load_storage(configure(**given))
+    changes = {"storage": "s3", "storageAccessKey": "key", "storageSecretKey": "secret"}
+    storage = load_storage(configure(**changes))
     assert (storage.kind, storage.bucket, storage.endpoint) == ("s3", "prow-logs", None)
     assert (known(storage.secret_key), marked_secret(storage.secret_key)) == ("secret", True)
-    storage = load_storage(configure(**given, storageEndpoint="https://s3.example.com/"))
+    storage = load_storage(configure(**changes, storageEndpoint="https://s3.example.com/"))
     assert storage.endpoint == "https://s3.example.com"
     assert "prow:storageEndpoint is 's3.example.com', not an http(s) URL" in errors(
-        configure(**given, storageEndpoint="s3.example.com")
+        configure(**changes, storageEndpoint="s3.example.com")
     )
 
 
@@ -355,21 +357,21 @@ def load_reporter(config) -> dict[str, Any]:
 
 
 def test_slack_hears_of_the_states_that_are_set(configure):
-    given = {"slackToken": "xoxb-1", "slackChannel": "#prow"}
-    everything = load_reporter(configure(**given))
+    changes = {"slackToken": "xoxb-1", "slackChannel": "#prow"}
+    everything = load_reporter(configure(**changes))
     assert everything["channel"] == "#prow"
     assert everything["job_states_to_report"] == ["success", "failure", "error", "aborted"]
     assert everything["job_types_to_report"] == ["presubmit", "postsubmit", "batch", "periodic"]
-    few = load_reporter(configure(**given, slackJobStates=["failure"]))
+    few = load_reporter(configure(**changes, slackJobStates=["failure"]))
     assert few["job_states_to_report"] == ["failure"]
-    text = errors(configure(**given, slackJobStates=["failure", "failed"]))
+    text = errors(configure(**changes, slackJobStates=["failure", "failed"]))
     assert "prow:slackJobStates[1] is 'failed'" in text
     assert "pulumi config rm --path 'slackJobStates[1]'" in text
 
 
 def test_clonerefs_gets_the_bots_token_only_on_request(configure):
-    def decoration(**given):
-        settings = load(configure(storage="in-cluster", **given))
+    def decoration(**changes):
+        settings = load(configure(storage="in-cluster", **changes))
         return preview_job_logs(settings.storage, settings.images, settings.github).decoration
 
     assert "oauth_token_secret" not in decoration()
