@@ -205,7 +205,8 @@ def test_a_failing_test_of_any_package_is_named_and_there_is_no_image(
     assert re.search(
         rf"<string>: {greeting}\n.*to be identical to\n.*<string>: Hello from elsewhere!", done.stdout
     )
-    assert not re.search(r"^#\d+ \[(join|release) .*\n(#.*\n)*?#\d+ DONE", done.stdout, re.MULTILINE)
+    # The marker of a package that has passed may be copied by then; the copy of the program comes after all markers.
+    assert not re.search(r"^#\d+ \[(join 4/4|release) .*\n(#.*\n)*?#\d+ DONE", done.stdout, re.MULTILINE)
     assert images_of(engine, f"broken-{package}") == []
 
 
