@@ -84,8 +84,13 @@ class Site:
         loaded = yaml.safe_load((PROJECT / ".github" / "workflows" / f"{workflow}.yaml").read_text())
         (job,) = loaded["jobs"].values()
         (self.folder / "event.json").write_text(json.dumps(event))
+        path = [str(self.pulumi.binary.parent), os.environ["PATH"]]
+        if any("cmd/checkconfig@" in step.get("run", "") for step in job["steps"]):
+            path.insert(
+                0, str(tools.ensure(["checkconfig"])["checkconfig"].parent)
+            )  # as that step installs it
         environment = self.pulumi.environment() | {
-            "PATH": f"{self.pulumi.binary.parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join(path),
             "GITHUB_ACTIONS": "true",
             "GITHUB_API_URL": f"{self.environment.github}/api/v3",
             "GITHUB_EVENT_PATH": str(self.folder / "event.json"),
@@ -144,6 +149,8 @@ def site(environment: Environment, project: Path, tmp_path_factory: pytest.TempP
         shutil.copytree(PROJECT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
     pulumi = environment.pulumi(project)
     environment.configure(pulumi)
+    # The presubmit's image is this machine's disk here, which the standard `baseline` lets no pod mount.
+    pulumi.config_set_all({"prow:jobPodSecurity": "privileged"})
     try:
         report("pulumi up …")
         run = pulumi.up()
