@@ -85,7 +85,7 @@ class Site:
         (job,) = loaded["jobs"].values()
         (self.folder / "event.json").write_text(json.dumps(event))
         path = [str(self.pulumi.binary.parent), os.environ["PATH"]]
-        if any("cmd/checkconfig@" in step.get("run", "") for step in job["steps"]):
+        if any("describe_install" in step.get("run", "") for step in job["steps"]):
             path.insert(
                 0, str(tools.ensure(["checkconfig"])["checkconfig"].parent)
             )  # as that step installs it
