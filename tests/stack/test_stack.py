@@ -2,11 +2,13 @@
 
 import base64
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from testbed import tools
 from testbed.cli import Pulumi, Run, exceptions
 from testbed.cluster_view import wait_for
 from testbed.environment import BOT, OWNER, REPOSITORY, Environment
@@ -140,13 +142,26 @@ def test_a_changed_job_updates_one_config_map_in_place(pulumi, view, project):
     assert "Good day from" in after.data["hello.yaml"]
 
 
-def test_a_broken_job_fails_the_preview_with_file_and_line(pulumi, project):
+@pytest.mark.parametrize(
+    ("job", "line", "checkconfig"),
+    [
+        ("name: [broken]\n  interval: 1h", 2, False),
+        ("name: broken\n  interval: soon", 3, True),  # which checkconfig alone refuses
+    ],
+    ids=["type", "checkconfig"],
+)
+def test_a_broken_job_fails_the_preview_with_file_and_line(
+    pulumi, project, monkeypatch, job, line, checkconfig
+):
+    if checkconfig:
+        program = tools.ensure(["checkconfig"])["checkconfig"]
+        monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     jobs = project / "prow" / "jobs" / "broken.yaml"
-    jobs.write_text("periodics:\n- name: broken\n  interval: soon\n  spec: {containers: [{image: x}]}\n")
+    jobs.write_text(f"periodics:\n- {job}\n  spec: {{containers: [{{image: x}}]}}\n")
     run = pulumi.preview(check=False)
     jobs.unlink()
     assert run.code != 0
-    assert "prow/jobs/broken.yaml:3: " in run.output
+    assert f"prow/jobs/broken.yaml:{line}: " in run.output
     assert exceptions(run.output) == []
 
 
