@@ -322,7 +322,10 @@ def test_a_broken_job_fails_the_preview_with_the_checks_own_words(site):
     assert done.code == 1
     (comment,) = site.comments(broken)
     assert "### ❌ The preview of stack `dev` failed" in comment
-    assert "prow/jobs/broken.yaml:3: periodic broken: interval 'soon'" in comment
+    assert (
+        'prow/jobs/broken.yaml:3: checkconfig: cannot parse duration for broken: time: invalid duration "soon"'
+        in comment
+    )
     assert "Traceback" not in comment
     assert "exit code" not in comment
 
