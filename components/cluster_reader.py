@@ -11,6 +11,7 @@ import pulumi
 import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
+from kubernetes.config import kube_config
 from kubernetes.config.config_exception import ConfigException
 
 IDENTITY = "kube-system"
@@ -55,6 +56,10 @@ def read_cluster(kubeconfig: str, context: str, *, node: str | None) -> ClusterF
             f"    fix: start it, or name another: pulumi config set context <name>; try it: kubectl --context {context} "
             f"get namespace {IDENTITY}"
         ) from None
+    finally:
+        # The client has written the kubeconfig's certificates and keys into files. It removes them when the program ends by
+        # itself; a program that is ended, after a Ctrl-C say, would leave the private key behind.
+        kube_config._cleanup_temp_files()
 
 
 def _read_uid(core: client.CoreV1Api) -> str | None:

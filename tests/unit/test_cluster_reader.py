@@ -1,7 +1,9 @@
 """Reading a cluster with a kubeconfig, against a small server that answers as the API server does."""
 
+import base64
 import json
 import stat
+import tempfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes import client
 
 from components.cluster_reader import ClusterError, ClusterFacts, read_cluster
 
@@ -137,3 +140,26 @@ def test_a_cluster_that_does_not_answer_is_one_error_that_names_the_context(tmp_
 def test_no_kubeconfig_at_all_is_the_same_error(tmp_path):
     with pytest.raises(ClusterError, match="cannot be read: Invalid kube-config"):
         read_cluster(str(tmp_path / "none"), "here", node=None)
+
+
+def test_the_users_key_is_in_no_file_once_the_cluster_was_read(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+):
+    files = tmp_path / "files"
+    files.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(files))
+    seen: list[list[str]] = []
+    read = client.CoreV1Api.read_node
+
+    def look(*args: Any, **kwargs: Any) -> Any:
+        seen.append([path.read_text() for path in files.iterdir()])
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(client.CoreV1Api, "read_node", look)
+    key = base64.b64encode(b"of-the-user").decode()
+    user = {"client-certificate-data": key, "client-key-data": key}
+    path = kubeconfig(tmp_path / "config", server.replace("http:", "https:"), user)
+    with pytest.raises(ClusterError):  # it is no real key
+        read_cluster(path, "here", node="n")
+    assert seen == [["of-the-user"]]
+    assert list(files.iterdir()) == []
