@@ -10,7 +10,14 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import catalog
-from components.objects import make_labels, name_of, restricted_container, restricted_pod, run_once
+from components.objects import (
+    KEPT_OF_A_JOB,
+    make_labels,
+    name_of,
+    restricted_container,
+    restricted_pod,
+    run_once,
+)
 from prowconfig.checkconfig import (
     CLUSTER,
     EVERYWHERE,
@@ -117,6 +124,7 @@ class Judgement(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 replace_on_changes=["spec"],
+                ignore_changes=KEPT_OF_A_JOB,
                 delete_before_replace=True,
                 # Above the Job's own deadline, whose message tells more.
                 custom_timeouts=pulumi.CustomTimeouts(create=f"{WITHIN_SECONDS + 60}s"),

@@ -55,6 +55,14 @@ def restricted_container() -> kubernetes.core.v1.SecurityContextArgsDict:
     }
 
 
+KEPT_OF_A_JOB = ["metadata.annotations", "metadata.labels"]
+"""For `ignore_changes` of a Job: one that has ended is not updated for the sake of its metadata.
+
+The provider would record it as its cache still has it, from before the update, and the next preview find the change
+again. Source: jobInitAwaiter in provider/pkg/await/job.go of pulumi-kubernetes, whose first event is of that cache.
+"""
+
+
 def run_once(template: kubernetes.core.v1.PodTemplateSpecArgsDict) -> kubernetes.batch.v1.JobSpecArgsDict:
     """A Job whose first failure is final, unless its pod was evicted: that starts another.
 

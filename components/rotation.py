@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.catalog import HOOK, HOOK_PORT
-from components.objects import make_labels, name_of, run_once
+from components.objects import KEPT_OF_A_JOB, make_labels, name_of, run_once
 from components.script import SECRET_PATH, Script, ScriptArgs
 
 NAME = "webhook-secret"
@@ -95,7 +95,7 @@ class Rotation(pulumi.ComponentResource):
                 # The API server lets hardly any of it change, of which the provider knows a part (pkg/provider/diff.go).
                 replace_on_changes=["spec"],
                 # Other in earlier releases: a Job that has ended is not to be run again for their sake.
-                ignore_changes=["spec.backoffLimit", "spec.podFailurePolicy"],
+                ignore_changes=[*KEPT_OF_A_JOB, "spec.backoffLimit", "spec.podFailurePolicy"],
                 delete_before_replace=True,
                 custom_timeouts=pulumi.CustomTimeouts(create="10m", update="10m"),
             ),

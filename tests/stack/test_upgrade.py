@@ -46,6 +46,7 @@ def test_an_update_replaces_nothing_deletes_nothing_and_leaves_the_webhook_alone
     assert len(before) > 50
     run = pulumi.up()
     assert [(step.op, step.urn, step.paths) for step in run.changes if step.op not in IN_PLACE] == []
+    assert [step.urn for step in run.changes if step.urn in before and "/v1:Job::" in step.urn] == []
     assert webhook(environment) == hook
     after = uids(pulumi)
     assert {urn: after.get(urn) for urn in before} == before
