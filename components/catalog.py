@@ -39,6 +39,17 @@ class Need(Enum):
     """A bucket for what Prow remembers, where there is one."""
 
 
+class Outside(Enum):
+    """Whom Prow's pods call beside one another."""
+
+    API_SERVER = "API server"
+    GITHUB = "GitHub"
+    STORAGE = "log storage"
+    SLACK = "Slack"
+    BUILD_CLUSTERS = "build clusters"
+    RELAY = "the relay's server"
+
+
 class Feature(Enum):
     """What Prow can do besides, with rights of its own."""
 
@@ -186,6 +197,10 @@ class ProwComponent:
     """What it may do in the namespace of the jobs' pods."""
     service: ServicePort | None = None
     """Where others reach it; None: nobody does."""
+    calls: frozenset[str] = frozenset()
+    """Names of the components whose Service it calls, beside ghproxy, which all that need GitHub call."""
+    reaches: frozenset[Outside] = frozenset()
+    """Whom else it calls, beside what follows from its needs and its rights."""
     liveness: Probe
     readiness: Probe
     singleton: bool = True
@@ -290,6 +305,7 @@ GHPROXY = ProwComponent(
         "--upstream={github_endpoint}",
     ),
     service=ServicePort(port=80, target=8888),
+    reaches=frozenset({Outside.GITHUB}),
     liveness=HEALTHZ,
     readiness=READY,
     cache="/cache",
@@ -305,6 +321,7 @@ DECK = ProwComponent(
     rules=(_allow_prowjobs("get", "list", "watch"),),
     job_rules=(PolicyRule(groups=("",), resources=("pods/log",), verbs=("get",)),),
     service=ServicePort(port=80, target=8080, node_port=True),
+    calls=frozenset({HOOK.name, TIDE.name}),
     liveness=HEALTHZ,
     readiness=READY,
     singleton=False,

@@ -7,15 +7,17 @@ from pathlib import Path
 import pulumi
 
 from components import configuration, judgement
-from components.catalog import CATALOG, Feature
+from components.catalog import CATALOG, Feature, Outside
 from components.configuration import Configuration, ConfigurationArgs, ConfigurationError
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
+from components.flows import JUDGEMENT, LOG_STORE, ROTATION, NetworkOptions, PodGroup, list_groups
 from components.github_account import GitHubAccount, derive_web_url
 from components.images import Images
 from components.inputs import get_known
 from components.jobs import Jobs
 from components.log_store import LogStore, LogStoreArgs
 from components.namespaces import Namespaces, NamespacesArgs
+from components.network import Network, NetworkArgs
 from components.repository import Repository
 from components.rotation import Rotation, RotationArgs
 from components.services import Services, ServicesArgs
@@ -54,6 +56,8 @@ class ProwOptions:
     """Kubeconfig of the build clusters; None: jobs run in this cluster only."""
     check_configuration: str = CLUSTER
     """Where Prow's checkconfig judges the configuration beside one that is on the path, of `checkconfig.PLACES`."""
+    network: NetworkOptions | None = None
+    """What NetworkPolicies allow beside what Prow uses; None: there are none, and everybody reaches everybody."""
     config_updater: Repository | None = None
     """Repository from which Prow's plugin config-updater writes plugins and jobs; None: only this program does."""
     install_crd: bool = True
@@ -152,6 +156,7 @@ class Prow(pulumi.ComponentResource):
         self._name, self._args, self._options = name, args, args.options
         self._child = pulumi.ResourceOptions(parent=self)
         self._components = tuple(CATALOG[component] for component in args.options.components)
+        self._storage = args.options.storage
         namespaces = Namespaces(
             f"{name}-namespaces",
             NamespacesArgs(
@@ -175,7 +180,8 @@ class Prow(pulumi.ComponentResource):
             self._child,
         )
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
-        workloads = self._make_workloads(credentials, self._make_configuration())
+        network = self._make_network(self._options.network) if self._options.network else None
+        workloads = self._make_workloads(credentials, self._make_configuration(), network)
         Rotation(
             f"{name}-rotation",
             RotationArgs(namespace=self.namespace, hmacs=args.hmacs, image=self._options.images.script),
@@ -195,6 +201,22 @@ class Prow(pulumi.ComponentResource):
                 slack_token=options.slack.token if options.slack else None,
                 build_clusters=options.build_clusters,
                 storage=self._make_storage(options.storage) if options.storage else None,
+            ),
+            self._child,
+        )
+
+    def _make_network(self, options: NetworkOptions) -> Network:
+        groups, servers = list_flows(self._options, options, self._storage)
+        return Network(
+            f"{self._name}-network",
+            NetworkArgs(
+                namespace=self.namespace,
+                job_namespace=self.job_namespace,
+                groups=groups,
+                servers=servers,
+                job_egress=options.job_egress,
+                job_cidrs=options.job_cidrs,
+                node_address=self._args.node_address,
             ),
             self._child,
         )
@@ -225,6 +247,7 @@ class Prow(pulumi.ComponentResource):
                 read_key=store.keys[Access.READ],
                 state_key=store.keys[Access.STATE],
             )
+            self._storage = storage
         contents = {access: storage.render_credentials(access) for access in Access}
         return StorageCredentials(name=storage.secret_name, key=KEY, contents=contents)
 
@@ -250,7 +273,9 @@ class Prow(pulumi.ComponentResource):
             self._child,
         )
 
-    def _make_workloads(self, credentials: Credentials, config_maps: Configuration) -> Workloads:
+    def _make_workloads(
+        self, credentials: Credentials, config_maps: Configuration, network: Network | None
+    ) -> Workloads:
         options = self._options
         volumes = {
             "config": config_maps.config,
@@ -283,6 +308,34 @@ class Prow(pulumi.ComponentResource):
             # configuration, no component is updated to that release, ghproxy included, which reads no configuration.
             pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[config_maps, *([self.prowjob_crd] if self.prowjob_crd is not None else [])],
+                depends_on=[
+                    config_maps,
+                    *([self.prowjob_crd] if self.prowjob_crd is not None else []),
+                    *([network] if network is not None else []),  # no job runs without its walls
+                ],
             ),
         )
+
+
+def list_flows(
+    options: ProwOptions, network: NetworkOptions, storage: Storage | None
+) -> tuple[tuple[PodGroup, ...], dict[Outside, list[pulumi.Input[str]]]]:
+    """The pods of Prow's namespace with their flows, and the servers outside of it that they call, by their URLs.
+
+    :param storage: where logs are kept, with its endpoint; None: nowhere.
+    """
+    servers: dict[Outside, list[pulumi.Input[str]]] = {Outside.GITHUB: [options.github.endpoint]}
+    if storage is not None:
+        servers[Outside.STORAGE] = [storage.url]
+    if options.slack is not None:
+        servers[Outside.SLACK] = ["https://slack.com"]
+    for outside, urls in network.servers.items():
+        servers[outside] = [*servers.get(outside, ()), *urls]
+    servers = {outside: urls for outside, urls in servers.items() if urls}
+    others = [ROTATION, *network.groups]
+    if storage is not None and storage.kind == "in-cluster":
+        others.append(LOG_STORE)
+    if options.check_configuration != NONE:
+        others.append(JUDGEMENT)
+    components = [CATALOG[name] for name in options.components]
+    return list_groups(components, others, servers.keys() | {Outside.API_SERVER}), servers

@@ -109,6 +109,13 @@ class Storage:
         return "gs" if self.kind == "gcs" else "s3"
 
     @property
+    def url(self) -> pulumi.Input[str]:
+        """URL of the server, of which the host may be the region's or the bucket's."""
+        if self.kind == "gcs":
+            return "https://storage.googleapis.com"
+        return "https://s3.amazonaws.com" if self.endpoint is None else self.endpoint
+
+    @property
     def bucket_for_state(self) -> pulumi.Input[str]:
         """Name of the bucket of tide and status-reconciler."""
         if self.state_bucket is not None:

@@ -22,6 +22,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 DATA = frozenset(
     {
         "catalog",
+        "flows",
         "github_account",
         "images",
         "inputs",
