@@ -57,7 +57,7 @@ schema: ## Generate prowconfig/schema.json from Prow's own types
 	cd testbed/tools/prow-schema && CGO_ENABLED=0 go run . > ../../../prowconfig/schema.json.new
 	mv prowconfig/schema.json.new prowconfig/schema.json
 
-settings: $(INSTALLED) ## Write Pulumi.yaml's settings and docs/reference/settings.md from settings/groups.py
+settings: $(INSTALLED) ## Write Pulumi.yaml's settings, docs/reference/settings.md and network.md from their tables
 	@$(VENV) -m settings
 
 clean: ## Remove the virtual environment and what tests left in the checkout

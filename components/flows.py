@@ -39,6 +39,8 @@ class PodGroup:
     """Whom else they call."""
     port: int | None = None
     """Port of the pods that others call; None: nobody does."""
+    service_port: int | None = None
+    """Port of their Service, if it is another one."""
     is_open: bool = False
     """Whether everybody may call that port, from outside of the cluster too."""
 
@@ -50,7 +52,7 @@ class PodGroup:
 
 
 LOG_STORE_PORT = 7070
-LOG_STORE = PodGroup(name="log-store", port=LOG_STORE_PORT, is_open=True)
+LOG_STORE = PodGroup(name="log-store", port=LOG_STORE_PORT, service_port=80, is_open=True)
 """The store in the cluster. deck gives its readers links to it, which lead to its NodePort."""
 RELAY = PodGroup(
     name="relay",
@@ -99,6 +101,7 @@ def describe_flows(component: ProwComponent, present: AbstractSet[Outside], name
         calls=calls & frozenset(names),
         reaches=frozenset(reached & present),
         port=service.target if service else None,
+        service_port=service.port if service else None,
         is_open=bool(service and service.node_port),
     )
 

@@ -154,11 +154,7 @@ def render_egress(group: PodGroup, groups: Sequence[PodGroup], urls: Iterable[st
     called = [other for other in groups if other.name in group.calls]
     if Outside.STORAGE in group.reaches:
         called += [other for other in groups if other.name == LOG_STORE.name]
-    rules: list[Egress] = [
-        {"to": [_select(other)], "ports": [_make_port(other.port)]}
-        for other in called
-        if other.port is not None
-    ]
+    rules: list[Egress] = [{"to": [_select(other)], "ports": _make_ports(other)} for other in called]
     ports = {find_port(url) for url in urls}
     if Outside.API_SERVER in group.reaches:
         ports |= set(API_SERVER_PORTS)
@@ -189,7 +185,7 @@ def render_job_egress(
             "match_labels": {"kubernetes.io/metadata.name": store_namespace}
         }
         store: Peer = {"namespace_selector": namespace, **_select(LOG_STORE)}
-        rules.append({"to": [store], "ports": [_make_port(LOG_STORE.port)]})
+        rules.append({"to": [store], "ports": _make_ports(LOG_STORE)})
     for url in dict.fromkeys((*github, *storage)):
         ports = [_make_port(find_port(url))]
         if network := _find_address(urlsplit(url).hostname):
@@ -232,5 +228,14 @@ def _select(group: PodGroup) -> Peer:
     return {"pod_selector": {"match_labels": group.selector}}
 
 
-def _make_port(port: int | None) -> Port:
+def _make_ports(group: PodGroup) -> list[Port]:
+    """Ports for a call by way of a group's Service. Amazon's network sees it before its port has become the pod's.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html (Considerations)
+    """
+    ports = {port for port in (group.port, group.service_port) if port is not None}
+    return [_make_port(port) for port in sorted(ports)]
+
+
+def _make_port(port: int) -> Port:
     return {"protocol": "TCP", "port": port}
