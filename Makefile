@@ -51,7 +51,7 @@ drift: $(INSTALLED) ## Show what was changed by hand on the cluster or on GitHub
 	@$(VENV) -m previews drift
 
 minikube: ## Start the minikube profile that the stack `dev` runs on
-	minikube start --memory 4096 --cpus 4 --profile prow-cluster
+	minikube start --cni=calico --memory 4096 --cpus 4 --profile prow-cluster
 
 schema: ## Generate prowconfig/schema.json from Prow's own types
 	cd testbed/tools/prow-schema && CGO_ENABLED=0 go run . > ../../../prowconfig/schema.json.new

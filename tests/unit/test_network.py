@@ -3,10 +3,12 @@
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
+import yaml
 
 from components import flows
 from components.catalog import CATALOG, METRICS_PORT, MOUNTS, PPROF_PORT, Need, Outside
@@ -16,6 +18,7 @@ from components.workload import render_flags
 
 from .conftest import reveal
 
+PROJECT = Path(__file__).parents[2]
 OTHERS = (LOG_STORE, flows.RELAY, flows.ROTATION, flows.REDELIVERY, flows.JUDGEMENT)
 GROUPS = list_groups(tuple(CATALOG.values()), OTHERS, frozenset(Outside))
 STORE = "http://192.168.49.2:30070"
@@ -243,6 +246,12 @@ def test_exceptions_are_within_their_network_as_the_api_server_asks(policies):
     for peer in rule["to"]:
         versions = {ip_network(entry).version for entry in peer["ipBlock"]["except"]}
         assert versions == {ip_network(peer["ipBlock"]["cidr"]).version}
+
+
+def test_the_policy_for_build_clusters_leaves_out_the_same_ranges(run):
+    example = yaml.safe_load((PROJECT / "examples" / "build-cluster" / "network.yaml").read_text())
+    policies = make(run, servers={}, groups=())
+    assert example["spec"] == policies["test-pods/jobs"]
 
 
 def test_the_port_of_a_url_is_its_own_or_its_schemes():
