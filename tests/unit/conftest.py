@@ -1,6 +1,7 @@
 """Pulumi's mocks, fresh for each test, and a view of what a program registered."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -123,7 +124,10 @@ def run_program(loop: asyncio.AbstractEventLoop, program: Callable[[], Any]) -> 
     async def main() -> None:
         await run_pulumi_func(program)
 
-    loop.run_until_complete(main())
+    try:
+        loop.run_until_complete(main())
+    finally:
+        gc.enable()  # __main__.py ends before there is anything to collect; the tests do not
 
 
 @pytest.fixture
