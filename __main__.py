@@ -95,8 +95,8 @@ webhooks = Webhooks(
         token=provider.token,
         base_url=provider.base_url,
         github=github,
+        after=[*prow.answering, relay],
     ),
-    pulumi.ResourceOptions(depends_on=[prow, relay]),  # GitHub's first ping finds hook answering
 )
 Redelivery(
     "redelivery",

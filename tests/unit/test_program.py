@@ -112,6 +112,33 @@ def test_every_object_is_labelled_and_in_one_of_the_two_namespaces(program):
                 assert metadata["namespace"] in ("prow", "test-pods"), resource.name
 
 
+def test_nothing_waits_for_what_it_does_not_need(program):
+    after = program.monitor.dependencies
+    pod = "prow-components-hook-deployment"
+    assert {
+        "prow-configuration-config",
+        "prow-namespaces-prowjob",
+        "prow-components-hook-role-binding",
+    } <= after[pod]
+    # Made while checkconfig judges the configuration.
+    early = [
+        name for name in after if name.startswith("prow-components-") and not name.endswith("-deployment")
+    ]
+    assert early
+    for name in [*early, "prow-rotation-hook-pods", "prow-rotation-script-program"]:
+        assert not [waited for waited in after[name] if waited.startswith("prow-configuration")], name
+    # Kubernetes takes 5 s and more to delete a namespace.
+    assert after["prow-namespaces-jobs"] == after["prow-namespaces-prow"] == set()
+
+
+def test_a_webhook_comes_after_what_answers_it_and_after_nothing_else(program):
+    after = program.monitor.dependencies
+    waited = {name for name in after["webhook-acme/one"] if name.endswith(("-deployment", "-job"))}
+    (relay,) = [name for name in waited if name.startswith("relay-gosmee-")]
+    assert waited == {relay, "prow-components-hook-deployment", "prow-rotation-2-job"}
+    assert after["prow-rotation-2-job"] >= {"prow-components-hook-deployment"}
+
+
 def test_no_secret_is_sent_to_the_engine_in_plain_text(program):
     def plain(value):
         if secrets_of(value) == [reveal(value)] and value != reveal(value):
