@@ -73,7 +73,13 @@ def build_tools(folder: Path) -> int:
         needs = images.PACKAGES | images.BUILDKIT_PACKAGES | docker_engine.PACKAGES | browser.PACKAGES
         tools.ensure_packages(needs, say)
     installed = set(stage.BUILT.values()) - set(stage.programs())
-    names = [binary for tool in tools.TOOLS for binary in tool.binaries if binary not in installed]
+    names = [
+        binary
+        for tool in tools.TOOLS
+        if not tool.on_demand
+        for binary in tool.binaries
+        if binary not in installed
+    ]
     for name, path in tools.ensure(names, say).items():
         say(f"{name}: {path}")
     say(f"deck's pages: {deck.files(say)}")
