@@ -184,7 +184,6 @@ TOOLS = (
         binaries=("kubectl",),
         seconds=40,
         package=".",
-        ldflags="-s -w -X k8s.io/component-base/version.gitVersion=v1.36.1",
         on_demand=True,
     ),
 )
