@@ -80,7 +80,9 @@ class Timeline:
         for at, event in self._events:
             if data := event.get("resourcePreEvent"):
                 begun[data["metadata"]["urn"]] = (at, data["metadata"])
-            elif (data := event.get("resOutputsEvent")) and (first := begun.pop(data["metadata"]["urn"], None)):
+            elif (data := event.get("resOutputsEvent")) and (
+                first := begun.pop(data["metadata"]["urn"], None)
+            ):
                 start, step = first
                 name, kind = step["urn"].rsplit("::", 1)[-1], step["type"].rsplit(":", 1)[-1]
                 found.append(Span(name=name, kind=kind, op=step["op"], start=start, end=at))

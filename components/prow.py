@@ -291,5 +291,6 @@ class Prow(pulumi.ComponentResource):
                 # the configuration, no component is updated to that release, ghproxy included, which reads none.
                 after=[config_maps, *([self.prowjob_crd] if self.prowjob_crd is not None else [])],
             ),
-            self._child,
+            # All pods wait for the judgement, so its Job is to be ahead of these forty objects.
+            pulumi.ResourceOptions(parent=self, depends_on=[*config_maps.candidates]),
         )

@@ -235,8 +235,9 @@ class Workload(pulumi.ComponentResource):
             "ports": ports,
             "liveness_probe": make_http_probe(component.liveness, period=10, failures=6),
             "readiness_probe": make_http_probe(component.readiness, period=3, failures=3),
-            # A slow start (a cold cache, an API server that is just up) is not a hang.
-            "startup_probe": make_http_probe(component.liveness, period=1, failures=120),
+            # A slow start (a cold cache, an API server that is just up) is not a hang. Asked is what makes the pod ready:
+            # kubelet then asks for readiness at once, else it would wait for the next period after a first refusal.
+            "startup_probe": make_http_probe(component.readiness, period=1, failures=120),
             "resources": {
                 "requests": {"cpu": component.cpu, "memory": component.memory},
                 "limits": {"memory": component.memory_limit},
