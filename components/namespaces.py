@@ -17,6 +17,10 @@ CLUSTER = "prow-stack/cluster"
 """Annotation of both namespaces: identity of the cluster that they were made in."""
 
 
+WITH_PODS = (":Deployment", ":Job", ":CronJob")
+"""Types of objects that have pods."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class NamespacesArgs:
     """The two namespaces."""
@@ -50,6 +54,8 @@ class Namespaces(pulumi.ComponentResource):
     """Name of Prow's namespace, known once it exists."""
     job_namespace: pulumi.Output[str]
     """Name of the jobs' namespace, known once it exists."""
+    options: pulumi.ResourceOptions
+    """For a component that makes objects in the namespaces: see `delete_with`."""
     prowjob_crd: kubernetes.apiextensions.v1.CustomResourceDefinition | None = None
     """The type that every component watches; None: it is not made here."""
 
@@ -70,6 +76,9 @@ class Namespaces(pulumi.ComponentResource):
         )
         self.namespace = name_of(prow)
         self.job_namespace = name_of(jobs)
+        self.options = pulumi.ResourceOptions(
+            transformations=[delete_with({self.namespace: prow, self.job_namespace: jobs})]
+        )
         # Prow mounts no token into a pod that names no ServiceAccount (ProwJobToPod in pkg/pod-utils/decorate); this is for
         # those that name this one, and for pods that Prow does not make.
         kubernetes.core.v1.ServiceAccountPatch(
@@ -152,6 +161,38 @@ def _make_namespace(
         },
         opts=opts,
     )
+
+
+def delete_with(
+    namespaces: Mapping[pulumi.Output[str], kubernetes.core.v1.Namespace],
+) -> pulumi.ResourceTransformation:
+    """Leave it to the deletion of a namespace to delete what is in it.
+
+    Not for pods: a namespace in which some still end is looked at again after half of the longest grace period
+    (ResourcesRemainingError in pkg/controller/namespace of kubernetes/kubernetes). They end before it is deleted.
+
+    :param namespaces: each by its name, as the objects have it.
+    """
+
+    def find_namespace(args: pulumi.ResourceTransformationArgs) -> kubernetes.core.v1.Namespace | None:
+        metadata: Any = args.props.get("metadata")
+        name = (
+            metadata.get("namespace")
+            if isinstance(metadata, Mapping)
+            else getattr(metadata, "namespace", None)
+        )
+        return next((found for known, found in namespaces.items() if known is name), None)
+
+    def transform(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        if not args.type_.startswith("kubernetes:") or args.type_.endswith(WITH_PODS):
+            return None
+        namespace = find_namespace(args)
+        if namespace is None:
+            return None
+        options = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(deleted_with=namespace))
+        return pulumi.ResourceTransformationResult(args.props, options)
+
+    return transform
 
 
 def refuse_another_cluster(context: str) -> Callable[[pulumi.ResourceHookArgs], None]:

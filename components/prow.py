@@ -167,6 +167,7 @@ class Prow(pulumi.ComponentResource):
             self._child,
         )
         self.namespace, self.job_namespace = namespaces.namespace, namespaces.job_namespace
+        self._child = pulumi.ResourceOptions.merge(self._child, namespaces.options)
         self.prowjob_crd = namespaces.prowjob_crd
         credentials = self._make_credentials()
         services = Services(
@@ -292,5 +293,7 @@ class Prow(pulumi.ComponentResource):
                 after=[config_maps, *([self.prowjob_crd] if self.prowjob_crd is not None else [])],
             ),
             # All pods wait for the judgement, so its Job is to be ahead of these forty objects.
-            pulumi.ResourceOptions(parent=self, depends_on=[*config_maps.candidates]),
+            pulumi.ResourceOptions.merge(
+                self._child, pulumi.ResourceOptions(depends_on=[*config_maps.candidates])
+            ),
         )

@@ -96,11 +96,15 @@ class Monitor(MockMonitor):
         super().__init__(mocks)
         self.dependencies: dict[str, set[str]] = {}
         """Names of the resources that a resource comes after, by its name."""
+        self.deleted_with: dict[str, str] = {}
+        """Name of the resource whose deletion deletes a resource as well, by its name."""
 
     def RegisterResource(self, request: Any) -> Any:
         """As the mocks answer."""
         names = {urn.rsplit("::", 1)[-1] for urn in request.dependencies}
         self.dependencies.setdefault(request.name, set()).update(names)
+        if request.deletedWith:
+            self.deleted_with[request.name] = request.deletedWith.rsplit("::", 1)[-1]
         return super().RegisterResource(request)
 
 

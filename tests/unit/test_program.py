@@ -131,6 +131,24 @@ def test_nothing_waits_for_what_it_does_not_need(program):
     assert after["prow-namespaces-jobs"] == after["prow-namespaces-prow"] == set()
 
 
+def test_what_is_in_a_namespace_is_deleted_with_it_but_pods_end_before(program):
+    kinds = {
+        resource.name: resource for resource in program.resources if resource.type.startswith("kubernetes:")
+    }
+    ends = {"prow": "prow-namespaces-prow", "test-pods": "prow-namespaces-jobs"}
+    for name, resource in kinds.items():
+        namespace = reveal(resource.inputs)["metadata"].get("namespace")
+        own = (
+            not name.startswith(("prow-", "prow/"))
+            or namespace is None
+            or name == "prow-namespaces-jobs-account"
+        )
+        if own or resource.type.endswith((":Deployment", ":Job", ":CronJob")):
+            assert name not in program.monitor.deleted_with, name
+        else:
+            assert program.monitor.deleted_with[name] == ends[namespace], name
+
+
 def test_a_webhook_comes_after_what_answers_it_and_after_nothing_else(program):
     after = program.monitor.dependencies
     waited = {name for name in after["webhook-acme/one"] if name.endswith(("-deployment", "-job"))}
