@@ -288,7 +288,8 @@ def load_images(cluster: Cluster, wanted: Iterable[images.Image]) -> None:
 
     Layers are unpacked when a container first needs them. Raises ClusterError if the runtime refuses.
     """
-    if cluster.external:
+    wanted = list(wanted)
+    if cluster.external or not wanted:
         return
     command = make_node_command(
         cluster, ["ctr", "--namespace=k8s.io", "images", "import", "--no-unpack", "-"]
