@@ -1,4 +1,9 @@
 """Prow for the repositories of the settings: data flows from them to the cluster and to GitHub, one way."""
+# ruff: noqa: E402
+
+import gc
+
+gc.disable()  # it would look through all that is imported again and again, a quarter of the time, and find next to nothing
 
 from pathlib import Path
 
@@ -90,8 +95,8 @@ webhooks = Webhooks(
         token=provider.token,
         base_url=provider.base_url,
         github=github,
+        after=[*prow.answering, relay],
     ),
-    pulumi.ResourceOptions(depends_on=[prow, relay]),  # GitHub's first ping finds hook answering
 )
 Redelivery(
     "redelivery",

@@ -275,6 +275,9 @@ TIDE = ProwComponent(
     service=ServicePort(port=80, target=8888),
     liveness=METRICS,
     readiness=METRICS,
+    # For a round that has begun. In the sync_period (1m) after its start tide sleeps and hears no signal (cmd/tide/main.go):
+    # a `destroy` and each update within that time would wait for 30 s.
+    grace_seconds=10,
     memory_limit="1Gi",  # clones repositories to merge batches
 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pulumi
 
 from components import configuration, judgement
-from components.catalog import CATALOG, Feature
+from components.catalog import CATALOG, HOOK, Feature
 from components.configuration import Configuration, ConfigurationArgs, ConfigurationError
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
 from components.github_account import GitHubAccount, derive_web_url
@@ -133,7 +133,7 @@ class Prow(pulumi.ComponentResource):
     """Namespaces, secrets, Services, configuration and components of Prow on one cluster.
 
     It does not tell GitHub: see `Webhooks`. Whoever depends on it comes after every component is available and hook
-    knows the newest webhook secret.
+    knows the newest webhook secret; whoever depends on `answering` does not wait for the other components.
     """
 
     namespace: pulumi.Output[str]
@@ -146,6 +146,8 @@ class Prow(pulumi.ComponentResource):
     """Where hook receives webhooks, as the cluster's node has it."""
     prowjob_crd: pulumi.Resource | None
     """The ProwJob type, on which another Prow of the cluster depends; None: another one makes it."""
+    answering: Sequence[pulumi.Resource]
+    """After these hook takes deliveries that are signed with the newest webhook secret."""
 
     def __init__(self, name: str, args: ProwArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Prow", name, None, opts)
@@ -165,6 +167,7 @@ class Prow(pulumi.ComponentResource):
             self._child,
         )
         self.namespace, self.job_namespace = namespaces.namespace, namespaces.job_namespace
+        self._child = pulumi.ResourceOptions.merge(self._child, namespaces.options)
         self.prowjob_crd = namespaces.prowjob_crd
         credentials = self._make_credentials()
         services = Services(
@@ -176,11 +179,18 @@ class Prow(pulumi.ComponentResource):
         )
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
         workloads = self._make_workloads(credentials, self._make_configuration())
-        Rotation(
+        hook = workloads.by_name[HOOK.name]
+        rotation = Rotation(
             f"{name}-rotation",
-            RotationArgs(namespace=self.namespace, hmacs=args.hmacs, image=self._options.images.script),
-            pulumi.ResourceOptions(parent=self, depends_on=[workloads]),
+            RotationArgs(
+                namespace=self.namespace,
+                hmacs=args.hmacs,
+                image=self._options.images.script,
+                hook=[hook],
+            ),
+            self._child,
         )
+        self.answering = [hook, rotation]
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})
 
     def _make_credentials(self) -> Credentials:
@@ -278,11 +288,12 @@ class Prow(pulumi.ComponentResource):
                 },
                 replicas=options.replicas,
                 features={Feature.CONFIG_UPDATER} if options.config_updater else frozenset(),
+                # Every component watches ProwJobs from its start. And where the checkconfig of another release refuses
+                # the configuration, no component is updated to that release, ghproxy included, which reads none.
+                after=[config_maps, *([self.prowjob_crd] if self.prowjob_crd is not None else [])],
             ),
-            # Every component watches ProwJobs from its start. And where the checkconfig of another release refuses the
-            # configuration, no component is updated to that release, ghproxy included, which reads no configuration.
-            pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[config_maps, *([self.prowjob_crd] if self.prowjob_crd is not None else [])],
+            # All pods wait for the judgement, so its Job is to be ahead of these forty objects.
+            pulumi.ResourceOptions.merge(
+                self._child, pulumi.ResourceOptions(depends_on=[*config_maps.candidates])
             ),
         )

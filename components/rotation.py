@@ -1,6 +1,6 @@
 """The moment of a rotation at which GitHub may sign with the new secret: when hook has reread it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -27,6 +27,8 @@ class RotationArgs:
     """Secrets that hook knows or comes to know, by generation, the newest first."""
     image: pulumi.Input[str]
     """Image with Python for the waiting Job."""
+    hook: Sequence[pulumi.Resource] = ()
+    """What makes hook available; the Job comes after it."""
 
 
 class Rotation(pulumi.ComponentResource):
@@ -41,7 +43,12 @@ class Rotation(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         pods = kubernetes.core.v1.Service(
             f"{name}-{HOOK_PODS}",
-            metadata={"name": HOOK_PODS, "namespace": args.namespace, "labels": make_labels(HOOK.name)},
+            metadata={
+                "name": HOOK_PODS,
+                "namespace": args.namespace,
+                "labels": make_labels(HOOK.name),
+                "annotations": {"pulumi.com/skipAwait": "true"},  # the Job waits for the pods
+            },
             # Without an address of its own: the name stands for each ready pod, not for one of them by chance.
             spec={
                 "cluster_ip": "None",
@@ -92,6 +99,7 @@ class Rotation(pulumi.ComponentResource):
             spec=run_once(script.make_pod(arguments, name_of(secret))),
             opts=pulumi.ResourceOptions(
                 parent=self,
+                depends_on=list(args.hook),
                 # The API server lets hardly any of it change, of which the provider knows a part (pkg/provider/diff.go).
                 replace_on_changes=["spec"],
                 # Other in earlier releases: a Job that has ended is not to be run again for their sake.

@@ -43,15 +43,24 @@ class WorkloadsArgs:
     """Pods of each component that is no singleton; from two on a drained node may take one at a time."""
     features: AbstractSet[Feature] = field(default_factory=frozenset)
     """Features that are on, with the rights that they need."""
+    after: Sequence[pulumi.Resource] = ()
+    """What the pods need besides; the Deployments come after it."""
 
 
 class Workloads(pulumi.ComponentResource):
     """Prow's components, each a child `Workload`."""
 
+    by_name: "Mapping[str, Workload]"
+    """Each by its component's name. Whoever depends on one comes after its pods are available."""
+
     def __init__(self, name: str, args: WorkloadsArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Workloads", name, None, opts)
-        for component in args.components:
-            Workload(f"{name}-{component.name}", component, args, pulumi.ResourceOptions(parent=self))
+        self.by_name = {
+            component.name: Workload(
+                f"{name}-{component.name}", component, args, pulumi.ResourceOptions(parent=self)
+            )
+            for component in args.components
+        }
         self.register_outputs({"components": [component.name for component in args.components]})
 
 
@@ -163,7 +172,7 @@ class Workload(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # Without its rights a component exits at its first call and is restarted ever more slowly.
-                depends_on=bindings,
+                depends_on=[*bindings, *self._args.after],
                 custom_timeouts=pulumi.CustomTimeouts(
                     create=READY_WITHIN, update=READY_WITHIN, delete=READY_WITHIN
                 ),
@@ -226,8 +235,9 @@ class Workload(pulumi.ComponentResource):
             "ports": ports,
             "liveness_probe": make_http_probe(component.liveness, period=10, failures=6),
             "readiness_probe": make_http_probe(component.readiness, period=3, failures=3),
-            # A slow start (a cold cache, an API server that is just up) is not a hang.
-            "startup_probe": make_http_probe(component.liveness, period=2, failures=60),
+            # A slow start (a cold cache, an API server that is just up) is not a hang. Asked is what makes the pod ready:
+            # kubelet then asks for readiness at once, else it would wait for the next period after a first refusal.
+            "startup_probe": make_http_probe(component.readiness, period=1, failures=120),
             "resources": {
                 "requests": {"cpu": component.cpu, "memory": component.memory},
                 "limits": {"memory": component.memory_limit},

@@ -304,6 +304,9 @@ class Pulumi:
                 "PULUMI_CONFIG_PASSPHRASE": self._passphrase,
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
                 "PULUMI_SKIP_UPDATE_CHECK": "true",
+                # The default is four for each core. A Deployment that is waited for is one of them: of nine the last
+                # would start when the first is available.
+                "PULUMI_PARALLEL": "32",
                 "PULUMI_DEBUG_COMMANDS": "true",  # else the CLI knows no --event-log
             }
         )

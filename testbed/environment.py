@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from testbed import cluster, images, tools
+from testbed import cluster, image_store, images, tools
 from testbed.cli import Pulumi
 from testbed.cluster import Cluster
 from testbed.github.client import Person
@@ -113,12 +113,25 @@ def up(folder: Path, report: Report = print) -> Environment:
     own = () if os.environ.get("PROW_TESTBED_CONTEXT") else (*cluster.PROGRAMS, "versitygw")
     prow = images.PROW_COMPONENTS if own else ()
     tools.ensure([*own, "pulumi", *stage.programs(), *prow], report)
-    running = cluster.up(folder, report)
-    with timed("images of Prow and of the jobs onto the node", report):
-        _images(running, folder, report)
+    running = up_with_images(folder, report)
     with timed("GitHub stand-in", report):
         address = _github(folder, running)
     return Environment(folder=folder, cluster=running, github=address)
+
+
+def up_with_images(folder: Path, report: Report) -> Cluster:
+    """Start a node with the images of Prow and of its jobs, or return the one that runs."""
+    if os.environ.get("PROW_TESTBED_CONTEXT"):
+        return cluster.up(folder, report)
+    cluster.check_machine()
+    cluster.ensure_packages(report)
+    with timed("images of Prow and of the jobs", report):
+        wanted = images.everything(IMAGE_TAG, report, trusted=cluster.authority() / "ca.crt")
+        store = image_store.prepare_store([*cluster.make_own_images(), *wanted], report)
+    running = cluster.up(folder, report, store=store)
+    present = cluster.list_images(running)
+    cluster.load_images(running, [image for image in wanted if image.name not in present])
+    return running
 
 
 def load(folder: Path) -> Environment:
@@ -144,16 +157,6 @@ def timed(what: str, report: Report) -> Generator[None]:
     report(f"{what} …")
     yield
     report(f"{what}: {time.monotonic() - started:.1f} s")
-
-
-def _images(running: Cluster, folder: Path, report: Report) -> None:
-    """Put the images on the node once."""
-    done = folder / "images"
-    if running.external or done.exists():
-        return
-    authority = cluster.pki(running) / "ca.crt"
-    cluster.load_images(running, images.everything(IMAGE_TAG, report, trusted=authority))
-    done.touch()
 
 
 def _github(folder: Path, running: Cluster) -> str:

@@ -4,6 +4,7 @@ The Prow images follow upstream's .ko.yaml (kubernetes-sigs/prow): the binary is
 where upstream has git, data files under KO_DATA_PATH. Their base is this machine's busybox and git.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -197,6 +198,29 @@ def archive(images: Iterable[Image]) -> Iterator[bytes]:
         )
     yield from _file("manifest.json", json.dumps(manifest).encode())
     yield b"\0" * (2 * _BLOCK)
+
+
+def feed(command: list[str], wanted: Iterable[Image]) -> None:
+    """Stream the images into a command's standard input.
+
+    :raises ImageError: if it fails, with the end of its output.
+    """
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            with contextlib.suppress(BrokenPipeError):  # its own message is more to the point
+                for chunk in archive(wanted):
+                    child.stdin.write(chunk)
+                child.stdin.close()
+        except BaseException:
+            child.kill()
+            raise
+        output = child.stdout.read().decode(errors="replace")
+    if child.returncode != 0:
+        raise ImageError(f"the container runtime refused images ({child.returncode}): {output[-1000:]}")
 
 
 def pause(binary: Path) -> Image:

@@ -62,6 +62,8 @@ class Tool:
     edited: str = ""
     edits: tuple[Edit, ...] = ()
     embedded: tuple[tuple[str, str], ...] = ()
+    on_demand: bool = False
+    """Built when something asks for it, and not with the others: tests and demo do without."""
     # An installed program serves as well if its version, got by version_args, is in [at_least, below).
     version_args: tuple[str, ...] = ()
     at_least: tuple[int, ...] = ()
@@ -178,6 +180,14 @@ TOOLS = (
         below=(2,),
     ),
     Tool(name="crane", binaries=("crane",), seconds=10),
+    # What `python -m bench` compares with. Not taken from PATH: it is to be of the node's release.
+    Tool(
+        name="kubectl",
+        binaries=("kubectl",),
+        seconds=40,
+        package=".",
+        on_demand=True,
+    ),
 )
 
 
