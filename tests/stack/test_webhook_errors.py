@@ -21,15 +21,10 @@ HOOKS = "/api/v3/repos/.*/hooks(/.*)?"
 
 
 @pytest.fixture(scope="module")
-def pulumi(environment: Environment, project) -> Iterator[Pulumi]:
-    """The stack, up with one repository; whatever a failed test has left of it is destroyed."""
-    made = environment.pulumi(project)
-    environment.configure(made)
-    made.up()
-    yield made
-    if made.stack_export()["deployment"].get("resources"):
-        made.destroy(check=False)
-    made.remove()
+def pulumi(pulumi: Pulumi) -> Pulumi:
+    """The stack, up with one repository."""
+    pulumi.up()
+    return pulumi
 
 
 class Trouble:
