@@ -1,6 +1,10 @@
 """Pods, as the end-to-end tests look at them and replace them."""
 
 import contextlib
+import os
+import signal
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +56,30 @@ def await_another_pod(view: View, app: str, old: str, seconds: float = 90) -> No
         return old not in found and states == [True]
 
     wait_for(f"another pod of {app}", ready, seconds, every=0.2)
+
+
+def kill_components(view: View, names: Sequence[str]) -> dict[str, float]:
+    """End the processes of components with SIGKILL; after how many seconds each is ready again.
+
+    Each has one pod, whose container is started again.
+    """
+
+    def read(name: str) -> Any:
+        (pod,) = pods(view, "prow", name).values()
+        return pod.status.container_statuses[0]
+
+    before = {name: read(name).restart_count for name in names}
+    processes = [find_component(view, name)[1] for name in names]
+    for process in processes:
+        os.kill(process, signal.SIGKILL)
+    killed, found = time.monotonic(), dict[str, float]()
+
+    def all_ready() -> bool:
+        for name in set(names) - set(found):
+            state = read(name)
+            if state.ready and state.restart_count > before[name]:
+                found[name] = time.monotonic() - killed
+        return len(found) == len(names)
+
+    wait_for(f"{', '.join(names)} after a kill", all_ready, 180, every=0.2)
+    return found

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import os
 import shutil
 import time
 import uuid
@@ -17,11 +18,13 @@ from github.PullRequest import PullRequest
 from kubernetes import client
 from playwright.sync_api import Page, sync_playwright
 
-from testbed import browser
+from components.catalog import CATALOG
+from testbed import audit, browser
 from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
 from testbed.environment import BOT, OUTSIDER, OWNER, PROJECT, REPOSITORY, Environment
-from tests.e2e.pods import pods
+from tests.conftest import report
+from tests.e2e.pods import kill_components, pods
 from tests.e2e.stacks import deployed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -250,6 +253,19 @@ def test_a_changed_job_reaches_running_prow_without_a_restart(environment, stack
     assert started() == before
 
 
+def test_killed_components_are_back_soon_and_the_pull_request_is_tested(environment, stack, view):
+    """All at once, as on a node that loses its memory; with PROW_TEST_MOMENTS in turn, so many rounds."""
+    if environment.cluster.external:
+        pytest.skip("the processes to kill are on another machine")
+    names = sorted(CATALOG)
+    rounds = int(os.environ.get("PROW_TEST_MOMENTS", "0"))
+    for group in [[name] for name in names * rounds] or [names]:
+        opened = open_pull_request(environment)
+        for name, seconds in kill_components(view, group).items():
+            report(f"{name} killed: ready again after {seconds:.0f} s")
+        status(environment, opened, "hello", "success", 120)
+
+
 def test_of_two_pods_of_hook_a_drained_node_takes_one_at_a_time_and_webhooks_are_still_answered(
     environment, stack, view
 ):
@@ -270,3 +286,23 @@ def test_of_two_pods_of_hook_a_drained_node_takes_one_at_a_time_and_webhooks_are
     wait_for("eviction that the budget allows", lambda: evicted(first), 30)
     assert not evicted(second)
     status(environment, open_pull_request(environment), "hello", "success")
+
+
+RARE = {
+    "hook: update prowjobs.prow.k8s.io in prow": "aborts the jobs of a commit that a newer one follows",
+    "sinker: delete prowjobs.prow.k8s.io in prow": "after max_prowjob_age",
+    "sinker: delete pods in test-pods": "after max_pod_age",
+}
+"""Rights that these tests do not use, and when Prow does."""
+
+
+def test_every_right_of_a_component_is_used(environment, stack, view):
+    if environment.cluster.external:
+        pytest.skip("the audit log is of the testbed's own API server")
+    used = audit.read_used(environment.cluster.folder / "node" / audit.LOG, "prow")
+    granted = audit.list_granted(
+        [*view.rbac.list_namespaced_role("prow").items, *view.rbac.list_namespaced_role("test-pods").items]
+    )
+    unused = {str(right) for right in granted - used}
+    report(f"{len(granted)} rights, not used: {sorted(unused)}")
+    assert unused <= set(RARE)
