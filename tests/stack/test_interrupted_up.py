@@ -10,6 +10,7 @@ import re
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,10 +105,17 @@ def deployments(pulumi: Pulumi) -> set[str]:
     }
 
 
-def test_an_interrupted_up_ends_soon_and_keeps_what_it_has_made(pulumi: Pulumi, view: View) -> None:
+def test_an_interrupted_up_ends_soon_and_keeps_what_it_has_made(
+    environment: Environment, project: Path, pulumi: Pulumi, view: View
+) -> None:
+    """Another `up` meanwhile does nothing."""
     runs: list[Run] = []
     thread = threading.Thread(target=lambda: runs.append(pulumi.up(check=False)))
     thread.start()
+    wait_for("lock", lambda: list((pulumi.folder / "state").rglob("locks/**/*.json")), 30, every=0.1)
+    second = environment.pulumi(project).up(check=False)
+    assert second.code != 0
+    assert "the stack is currently locked by" in second.output
     wait_for("Deployment", lambda: view.apps.list_namespaced_deployment("prow").items, 120, every=0.1)
     asked = time.monotonic()
     pulumi.interrupt()
