@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pulumi
 
+from components.account_check import check_bot
 from components.cluster import Cluster, ClusterArgs
 from components.prow import Prow, ProwArgs, ProwOptions, read_files
 from components.redelivery import Redelivery, RedeliveryArgs
@@ -17,7 +18,7 @@ from components.repository import Repository
 from components.webhook import Webhooks, WebhooksArgs
 from components.webhook_check import GitHub, check_owners
 from components.webhook_secret import WebhookSecret, WebhookSecretArgs
-from settings import find_kubeconfig, load, read_contexts, read_github_provider
+from settings import find_kubeconfig, load, read_bot_token, read_contexts, read_github_provider
 
 # All that the user wrote is checked before anything is registered.
 settings = load(contexts=read_contexts())
@@ -46,6 +47,7 @@ files = read_files(
 provider = read_github_provider()
 github = GitHub(provider.found_base_url, provider.found_token)
 check_owners(github, settings.webhooks.repositories, settings.webhooks.organizations)
+check_bot(GitHub(settings.github.endpoint, read_bot_token()), settings.webhooks.repositories)
 
 cluster = Cluster(
     "cluster",
@@ -104,6 +106,8 @@ Redelivery(
         token=settings.redelivery.token if settings.redelivery.enabled else None,
         schedule=settings.redelivery.schedule,
         webhooks=webhooks.urls,
+        targets=None if settings.followed_repository else files.find_targets(),  # merges change them
+        deck_url=prow.deck_url,
         namespace=prow.namespace,
         image=settings.images.script,
     ),

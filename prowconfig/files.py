@@ -57,6 +57,16 @@ class ProwFiles:
     plugin_names: tuple[str, ...] = ()
     """Names of the plugins of Prow's release."""
 
+    def find_targets(self) -> dict[str, list[str]] | None:
+        """Repositories and owners that have jobs, by section of SECTIONS; None if they may have jobs of their own."""
+        if self.config.get("in_repo_config"):
+            return None
+        parts = (self.config, *self.jobs.values())
+        return {
+            section: sorted({target for part in parts for target in as_map(part.get(section))})
+            for section in SECTIONS
+        }
+
     def locate(self, message: str, file: str | None) -> tuple[str, int | None] | None:
         """File and line that a message of checkconfig is about; None when it cannot be found.
 

@@ -219,7 +219,7 @@ class Redelivery:
         "redeliverMissed",
         SWITCH,
         False,
-        "Have GitHub send again, for up to three days, what it could not deliver. Needs redeliveryToken.",
+        "Have GitHub send again, for up to three days, what it could not deliver, and what hook took but started no job for. Needs redeliveryToken.",
     )
     token: pulumi.Output[str] | None = setting(
         "redeliveryToken",

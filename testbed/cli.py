@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from testbed.processes import end_processes_of
 from testbed.standins.stage import stage
 
 STOP_SECONDS = 30
@@ -254,10 +255,17 @@ class Pulumi:
         """`pulumi cancel`: take away the lock that a killed CLI has left."""
         return self.run("cancel", "--yes", self.stack, cwd=self._shadow)
 
-    def interrupt(self) -> None:
-        """Ask the command that another thread runs to stop, as Ctrl-C does; twice to stop at once."""
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Ask the command that another thread runs to stop, as Ctrl-C does; twice to stop at once.
+
+        :param number: another signal.
+        """
         if self._child and self._child.poll() is None:
-            self._child.send_signal(signal.SIGINT)
+            self._child.send_signal(number)
+
+    def end_plugins(self) -> None:
+        """End the plugins that a killed command has left."""
+        end_processes_of("PULUMI_HOME", self.home)
 
     def stack_export(self, *, show_secrets: bool = False) -> dict[str, Any]:
         """The stack's state; secrets stay encrypted unless asked for."""
@@ -368,6 +376,7 @@ class Pulumi:
                     child.wait(STOP_SECONDS)
                 except subprocess.TimeoutExpired:
                     child.kill()
+                end_processes_of("PULUMI_HOME", self.home)
                 raise
         events = []
         if event_log and event_log.exists():

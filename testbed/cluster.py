@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed import image_store, images, tools
+from testbed import audit, image_store, images, tools
 from testbed.processes import Processes
 from testbed.tools import Report
 
@@ -556,6 +556,8 @@ class _Node:
 
     def start_control_plane(self) -> None:
         pki = self.pki
+        policy = self.node / "audit-policy.json"
+        policy.write_text(json.dumps(audit.POLICY))
         self.start(
             "etcd",
             f"--data-dir={self.node / 'etcd'}",
@@ -594,6 +596,8 @@ class _Node:
             f"--service-account-key-file={pki / 'service-accounts.key'}",
             f"--service-account-signing-key-file={pki / 'service-accounts.key'}",
             "--profiling=false",
+            f"--audit-policy-file={policy}",
+            f"--audit-log-path={self.node / audit.LOG}",
         )
 
     def start_controllers(self) -> None:

@@ -16,7 +16,7 @@ from testbed import cluster, image_store, images, tools
 from testbed.cli import Pulumi
 from testbed.cluster import Cluster
 from testbed.github.client import Person
-from testbed.processes import Processes
+from testbed.processes import Processes, end_processes_of
 from testbed.standins import stage
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -146,6 +146,7 @@ def down(folder: Path, report: Report = print) -> None:
     folder = folder.absolute()
     if folder.exists():
         Processes(folder).stop_all()
+        end_processes_of("PULUMI_HOME", folder)
     cluster.down(folder, report)
     shutil.rmtree(folder, ignore_errors=True)
 

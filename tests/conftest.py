@@ -17,6 +17,7 @@ from testbed.cluster import ClusterError, check_machine
 from testbed.cluster_view import View
 from testbed.environment import PROJECT, Environment
 from testbed.tools import locked
+from tests.trouble import Trouble
 
 INSTANCES = PROJECT / ".testbed"
 
@@ -118,6 +119,14 @@ def environment() -> Iterator[Environment]:
 def view(environment: Environment) -> View:
     """What is on the cluster."""
     return View(environment.cluster.kubeconfig, environment.cluster.context)
+
+
+@pytest.fixture
+def trouble(environment: Environment) -> Iterator[Trouble]:
+    """Faults of GitHub, ended with the test."""
+    made = Trouble(environment)
+    yield made
+    made.end()
 
 
 @pytest.fixture(scope="module")

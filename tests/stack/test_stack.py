@@ -6,7 +6,6 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,17 +17,6 @@ from testbed.environment import BOT, OWNER, REPOSITORY, Environment
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 SELECTOR = "app.kubernetes.io/part-of=prow,app.kubernetes.io/instance=dev"
-
-
-@pytest.fixture(scope="module")
-def pulumi(environment: Environment, project: Path):
-    """The CLI for the stack; whatever a failed test has left of it is destroyed."""
-    made = environment.pulumi(project)
-    environment.configure(made)
-    yield made
-    if made.stack_export()["deployment"].get("resources"):
-        made.destroy(check=False)
-    made.remove()
 
 
 def hooks(environment: Environment) -> list[Any]:
