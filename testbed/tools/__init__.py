@@ -105,7 +105,9 @@ TOOLS = (
     Tool(
         name="prow",
         binaries=(
+            "branchprotector",
             "checkconfig",
+            "cherrypicker",
             "clonerefs",
             "crier",
             "deck",
@@ -114,7 +116,9 @@ TOOLS = (
             "hook",
             "horologium",
             "initupload",
+            "needs-rebase",
             "prow-controller-manager",
+            "refresh",
             "sidecar",
             "sinker",
             "status-reconciler",
