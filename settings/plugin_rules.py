@@ -71,8 +71,8 @@ def _check_repositories(checked: Checked, at: str, plugin: ExternalPlugin) -> It
         where = f"{at}.repositories[{index}]"
         owner = name.partition("/")[0]
         if name not in known and owner not in settings.organizations:
-            reason = f"is {name}, which neither repositories nor organizations has"
+            reason = "is what neither repositories nor organizations has"
             yield where, reason, f"pulumi config rm --path '{where}'"
         elif "/" in name and owner in owners:  # validateExternalPlugins in pkg/plugins/config.go
-            reason = f"is {name}, and the list has its owner as well"
+            reason = "is a repository of an owner that the list has as well"
             yield where, reason, f"pulumi config rm --path '{where}'"

@@ -1,6 +1,6 @@
 """An external plugin of one's own: it answers a comment `/greet` with a greeting and the number of ProwJobs.
 
-hook posts events to `/`, signed as GitHub signed them. It takes the flags that Prow's own external plugins take, reads its
+hook posts events to `/`, signed as GitHub signed them, and asks `/help` for what deck shows of the plugin. It takes the flags that Prow's own external plugins take, reads its
 greeting from a secret of its own, and counts ProwJobs with the right that its RBAC rules give it.
 """
 
@@ -72,8 +72,13 @@ class Plugin(BaseHTTPRequestHandler):
     """Takes events."""
 
     def do_POST(self) -> None:
-        """One event of hook."""
+        """One event of hook, or its question for help."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/help":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"Description": "Greets people."}).encode())
+            return
         signed = is_signed(body, self.headers.get("X-Hub-Signature-256", ""))
         print(
             self.headers["X-GitHub-Event"],
