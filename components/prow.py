@@ -163,6 +163,7 @@ def read_files(
             clusters=clusters,
             pod_security=options.jobs.pod_security,
             slack=options.slack is not None,
+            branch_protection=options.branch_protection is not None,
             external_plugins=options.list_routes(),
             job_objects=options.list_job_objects(),
             release=parse_release(tag),

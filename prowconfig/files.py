@@ -59,6 +59,16 @@ class ProwFiles:
     plugin_names: tuple[str, ...] = ()
     """Names of the plugins of Prow's release."""
 
+    def list_targets(self, section: str) -> tuple[str, ...] | None:
+        """Repositories and owners that have jobs of a section of SECTIONS; None if the repositories have jobs of their own.
+
+        :param section: "presubmits" or "postsubmits".
+        """
+        if self.config.get("in_repo_config"):
+            return None
+        parts = (as_map(part.get(section)) for part in (self.config, *self.jobs.values()))
+        return tuple(sorted({target for part in parts for target, jobs in part.items() if jobs}))
+
     def locate(self, message: str, file: str | None) -> tuple[str, int | None] | None:
         """File and line that a message of checkconfig is about; None when it cannot be found.
 
@@ -81,6 +91,7 @@ class Checks:
     clusters: Collection[str] | None = None
     pod_security: str | None = None
     slack: bool | None = None
+    branch_protection: bool | None = None
     routes: Mapping[str, Route] | None = None
     job_objects: frozenset[Object] | None = None
 
@@ -108,6 +119,7 @@ def load(
     clusters: Collection[str] | None = None,
     pod_security: str | None = None,
     slack: bool | None = None,
+    branch_protection: bool | None = None,
     external_plugins: Mapping[str, Route] | None = None,
     job_objects: frozenset[Object] | None = None,
     release: Release | None = None,
@@ -125,6 +137,7 @@ def load(
     :param clusters: build clusters that jobs may name beside this cluster; None: not checked.
     :param pod_security: Pod Security Standard that the jobs' namespace enforces; None: not checked.
     :param slack: whether the settings have Slack's token; None: not checked.
+    :param branch_protection: whether the settings have config.yaml's applied; None: not checked.
     :param external_plugins: external plugins of the settings by name, which are added to plugins.yaml; None: not checked.
     :param job_objects: kinds and names of the Secrets, ConfigMaps and ServiceAccounts that jobs may name; None: not checked.
     :param release: Prow's release; by default the stack's.
@@ -140,6 +153,7 @@ def load(
         clusters=clusters,
         pod_security=pod_security,
         slack=slack,
+        branch_protection=branch_protection,
         routes=external_plugins,
         job_objects=job_objects,
     )
@@ -243,7 +257,9 @@ def _check_jobs(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
 
 def _check_config(config: YamlFile, checks: Checks) -> Iterator[Problem]:
     yield from _report_findings(config, rules.check_config(config.data, checks.release))
-    useless = rules.find_sections_without_setting(config.data, slack=checks.slack)
+    useless = rules.find_sections_without_setting(
+        config.data, slack=checks.slack, branch_protection=checks.branch_protection
+    )
     yield from _report_findings(config, useless, warning=True)
 
 

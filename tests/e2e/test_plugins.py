@@ -200,6 +200,17 @@ def test_needs_rebase_marks_a_pull_request_with_a_conflict_and_takes_the_mark_of
 def test_refresh_reports_a_status_again(environment, stack):
     pull = open_pull_request(environment)
     before = status(environment, pull, "uses-secrets", "success", 90)
+
+    def is_shown() -> bool:
+        jobs = requests.get(f"{stack.pulumi.output('deckUrl')}prowjobs.js", timeout=10).json()["items"]
+        own = [job for job in jobs if job["spec"]["job"] == "uses-secrets"]
+        states = [
+            job["status"]["state"] for job in own if job["spec"]["refs"]["pulls"][0]["sha"] == pull.head.sha
+        ]
+        return states == ["success"]
+
+    # refresh takes from deck how jobs are, and deck looks every half minute.
+    wait_for("the jobs' ends in deck", is_shown, 60)
     environment.person(OWNER).comment(REPOSITORY, pull.number, "/refresh")
     wait_for(
         "another status of the same job",

@@ -58,7 +58,13 @@ def branches(call: Call, repo: Repository) -> Any:
     ]
     if call.query.get("protected") == "true":
         shapes = [shape for shape in shapes if shape["protected"]]
-    return call.page(shapes)
+    return [shape | _link_protection(call, repo, shape["name"]) for shape in call.page(shapes)]
+
+
+def _link_protection(call: Call, repo: Repository, branch: str) -> dict[str, Any]:
+    """What the branches of this part of the API have besides; a webhook's have not."""
+    url = f"{call.github.shapes.api}/repos/{repo.full_name}/branches/{branch}/protection"
+    return {"protection_url": url}
 
 
 PROTECTION = REPO + "/branches/{branch:.+}/protection"
@@ -106,6 +112,7 @@ def branch(call: Call, repo: Repository) -> Any:
     if sha is None:
         raise Refusal(status=404, message="Branch not found")
     shape = call.github.shapes.branch(repo, name, sha)
+    shape |= _link_protection(call, repo, name)
     return shape | {"commit": call.github.shapes.commit(repo, git.commit(sha))}
 
 

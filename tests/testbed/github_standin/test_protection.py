@@ -29,7 +29,7 @@ def read(standin: Standin, repo: str, login: str = "alice"):
     return standin.request("GET", f"/repos/{repo}/branches/main/protection", login)
 
 
-def test_an_admin_sets_reads_and_removes_a_rule(standin: Standin, repo: str) -> None:
+def test_an_admin_sets_reads_and_removes_a_rule(standin: Standin, repo: str, alice: Person) -> None:
     answer = read(standin, repo)
     assert (answer.status_code, answer.json()["message"]) == (404, "Branch not protected")
     assert put(standin, repo).status_code == 200
@@ -39,6 +39,8 @@ def test_an_admin_sets_reads_and_removes_a_rule(standin: Standin, repo: str) -> 
     assert "required_pull_request_reviews" not in found
     (branch,) = standin.request("GET", f"/repos/{repo}/branches?protected=true", "alice").json()
     assert (branch["name"], branch["protected"]) == ("main", True)
+    protection = alice.repository(repo).get_branch("main").get_protection()  # follows the branch's link
+    assert protection.required_status_checks.contexts == ["unit"]
     path = f"/repos/{repo}/branches/main/protection"
     assert standin.request("DELETE", path, "alice").status_code == 204
     assert standin.request("DELETE", path, "alice").status_code == 404

@@ -100,3 +100,26 @@ def test_with_config_updater_the_file_must_name_it_and_the_error_says_how(tmp_pa
     assert "external_plugins: {me/app: [{name: needs-rebase, events: [pull_request]}]}" in problem
     plugins = f"{FOLLOWED}external_plugins: {{me/app: [{{name: needs-rebase, events: [pull_request]}}]}}\n"
     assert load(tmp_path / "2", plugins, config_updater="me/app").plugins_text == plugins
+
+
+@pytest.mark.parametrize(
+    ("config", "applied", "warning"),
+    [
+        (
+            "branch-protection: {protect-tested-repos: true}\n",
+            False,
+            ":1: nobody applies this to GitHub: pulumi config set",
+        ),
+        ("branch-protection: {protect-tested-repos: true}\n", True, None),
+        ("branch-protection: {protect-tested-repos: true}\n", None, None),
+        ("log_level: info\n", True, ": prow:branchProtection is on, and there is no `branch-protection`"),
+        ("log_level: info\n", False, None),
+    ],
+)
+def test_branch_protection_that_nobody_applies_or_that_is_not_there_is_warned_of(
+    tmp_path, config, applied, warning
+):
+    folder = write(tmp_path, {"config.yaml": config})
+    found = [str(one) for one in files.load(folder, REPOSITORIES, branch_protection=applied).warnings]
+    assert len(found) == (warning is not None)
+    assert all(warning in text for text in found)

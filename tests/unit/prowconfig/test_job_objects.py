@@ -2,6 +2,7 @@
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,8 +40,8 @@ NAMED = (
 )
 
 
-def warnings(folder: Path, texts: dict[str, str], known=(), **options) -> list[str]:
-    options = {"job_objects": frozenset(known)} | options
+def warnings(folder: Path, texts: dict[str, str], known=(), **more) -> list[str]:
+    options: dict[str, Any] = {"job_objects": frozenset(known)} | more
     loaded = files.load(write(folder, texts), REPOSITORIES, **options)
     return [str(warning) for warning in loaded.warnings if "nobody's" in warning.reason]
 
