@@ -10,7 +10,7 @@ from components import configuration, judgement
 from components.catalog import BRANCHPROTECTOR, CATALOG, GHPROXY, Feature, ProwComponent
 from components.configuration import Configuration, ConfigurationArgs, ConfigurationError
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
-from components.external_plugins import SECRETS_PATH, ExternalPlugin, describe_plugin, list_events
+from components.external_plugins import KNOWN, SECRETS_PATH, ExternalPlugin, describe_plugin, list_events
 from components.ghproxy import GHProxy
 from components.github_account import SECRET as GITHUB_SECRET
 from components.github_account import GitHubAccount, derive_web_url
@@ -235,7 +235,13 @@ class Prow(pulumi.ComponentResource):
         workloads = self._make_workloads(credentials, self._make_configuration())
         Rotation(
             f"{name}-rotation",
-            RotationArgs(namespace=self.namespace, hmacs=args.hmacs, image=self._options.images.script),
+            RotationArgs(
+                namespace=self.namespace,
+                hmacs=args.hmacs,
+                image=self._options.images.script,
+                # Another plugin may answer a ping as it likes.
+                plugins=sorted(KNOWN.keys() & self._options.external_plugins.keys()),
+            ),
             pulumi.ResourceOptions(parent=self, depends_on=[workloads]),
         )
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})

@@ -1,6 +1,6 @@
 """The moment of a rotation at which GitHub may sign with the new secret: when hook has reread it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -27,10 +27,12 @@ class RotationArgs:
     """Secrets that hook knows or comes to know, by generation, the newest first."""
     image: pulumi.Input[str]
     """Image with Python for the waiting Job."""
+    plugins: Sequence[str] = ()
+    """Services of external plugins that verify the secret as hook does."""
 
 
 class Rotation(pulumi.ComponentResource):
-    """A Job for each generation but number 1, done when every pod of hook has taken a delivery signed with it.
+    """A Job for each generation but number 1, done when every pod of hook, and of these plugins, has taken a delivery signed with it.
 
     The Job is awaited, so whoever depends on this comes after it. It stays until the next generation's replaces it: one
     that deleted itself would be missing at the next `pulumi up`. The first generation needs none, as hook starts with it.
@@ -79,7 +81,13 @@ class Rotation(pulumi.ComponentResource):
             string_data={"hmac": pulumi.Output.secret(args.hmacs[generation])},
             opts=pulumi.ResourceOptions(parent=self),
         )
-        arguments = [f"{SECRET_PATH}/hmac", name_of(pods), str(HOOK_PORT.target), str(WITHIN_SECONDS)]
+        arguments = [
+            f"{SECRET_PATH}/hmac",
+            name_of(pods),
+            str(HOOK_PORT.target),
+            str(WITHIN_SECONDS),
+            *args.plugins,
+        ]
         job = kubernetes.batch.v1.Job(
             f"{name}-job",
             metadata={

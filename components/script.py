@@ -29,7 +29,7 @@ class ScriptArgs:
 
 
 class Script(pulumi.ComponentResource):
-    """A ConfigMap with the program, and the template of a pod that runs it."""
+    """A ConfigMap with the program, and the template of a pod that runs it without any right on the cluster."""
 
     def __init__(self, name: str, args: ScriptArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Script", name, None, opts)
@@ -49,24 +49,13 @@ class Script(pulumi.ComponentResource):
         self.register_outputs({"configMap": self._config_map})
 
     def make_pod(
-        self,
-        arguments: pulumi.Input[Sequence[pulumi.Input[str]]],
-        secret: pulumi.Input[str],
-        account: pulumi.Input[str] | None = None,
+        self, arguments: pulumi.Input[Sequence[pulumi.Input[str]]], secret: pulumi.Input[str]
     ) -> kubernetes.core.v1.PodTemplateSpecArgsDict:
         """A pod that runs the program once.
 
         :param arguments: what the program is called with.
         :param secret: name of the Secret at SECRET_PATH.
-        :param account: name of the ServiceAccount whose rights it has; None: it has no right on the cluster.
         """
-        args = self._args
-        template = self._make_template(arguments, secret)
-        if account is not None:
-            template["spec"] |= {"service_account_name": account, "automount_service_account_token": True}
-        return template
-
-    def _make_template(self, arguments, secret):
         args = self._args
         return {
             "metadata": {"labels": make_labels(args.object_name)},

@@ -59,16 +59,6 @@ class ProwFiles:
     plugin_names: tuple[str, ...] = ()
     """Names of the plugins of Prow's release."""
 
-    def list_targets(self, section: str) -> tuple[str, ...] | None:
-        """Repositories and owners that have jobs of a section of SECTIONS; None if the repositories have jobs of their own.
-
-        :param section: "presubmits" or "postsubmits".
-        """
-        if self.config.get("in_repo_config"):
-            return None
-        parts = (as_map(part.get(section)) for part in (self.config, *self.jobs.values()))
-        return tuple(sorted({target for part in parts for target, jobs in part.items() if jobs}))
-
     def locate(self, message: str, file: str | None) -> tuple[str, int | None] | None:
         """File and line that a message of checkconfig is about; None when it cannot be found.
 
