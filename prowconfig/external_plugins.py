@@ -51,6 +51,16 @@ def add_external_plugins(
     return plugins
 
 
+def add_report_template(config: dict[str, Any], routes: Mapping[str, Route]) -> None:
+    """Give config.yaml an empty report template where `refresh` runs and there is none.
+
+    Without one refresh passes over every job, and says nothing (handleIssueComment in cmd/external-plugins/refresh).
+    """
+    plank = as_map(config.get("plank"))
+    if "refresh" in routes and not plank.get("report_template") and not plank.get("report_templates"):
+        config["plank"] = {**plank, "report_templates": {"*": ""}}
+
+
 def check_external_plugins(plugins: Mapping[str, Any], routes: Mapping[str, Route]) -> Findings:
     """Entries of plugins.yaml that say the same as the settings, or something else."""
     reported: set[str] = set()

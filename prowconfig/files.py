@@ -12,7 +12,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from prowconfig import external_plugins, rules, schema, scope, types, updater
-from prowconfig.external_plugins import Route, add_external_plugins
+from prowconfig.external_plugins import Route, add_external_plugins, add_report_template
 from prowconfig.job_objects import Object, find_unknown_objects
 from prowconfig.jobs import JobContext, check_job, iterate_jobs
 from prowconfig.locate import locate
@@ -164,6 +164,7 @@ def _check_types(files: FolderFiles, release: Release) -> Iterator[Problem]:
 def _expand_wildcards(files: FolderFiles, checks: Checks) -> _Expanded:
     where = checks.scope
     config = expand_config(files.config.data, where.repositories, where.organizations)
+    add_report_template(config, checks.routes or {})
     plugins = expand_plugins(files.plugins.data, where.plugin_targets)
     plugins = add_external_plugins(plugins, checks.routes or {}, where)
     jobs = {

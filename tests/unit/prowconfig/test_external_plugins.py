@@ -89,6 +89,17 @@ def test_without_settings_nothing_is_added_or_warned_of(tmp_path):
     assert not loaded.warnings
 
 
+@pytest.mark.parametrize(
+    "plank", ["", "plank: {report_template: x}\n", "plank: {report_templates: {'*': x}}\n"]
+)
+def test_refresh_gets_the_report_template_that_it_needs_unless_there_is_one(tmp_path, plank):
+    folder = write(tmp_path, {"config.yaml": f"log_level: info\n{plank}"})
+    loaded = files.load(folder, REPOSITORIES, external_plugins={"refresh": Route()})
+    written = yaml.safe_load(plank) or {"plank": {"report_templates": {"*": ""}}}
+    assert loaded.config["plank"] == written["plank"]
+    assert "plank" not in files.load(write(tmp_path / "2", {}), REPOSITORIES, external_plugins=REBASE).config
+
+
 FOLLOWED = (
     "plugins:\n  me/app:\n    plugins: [trigger, config-updater]\n  me/lib:\n    plugins: [trigger]\n"
     "config_updater:\n  maps:\n    prow/plugins.yaml: {name: plugins}\n    prow/jobs/**/*.yaml: {name: job-config}\n"
