@@ -89,6 +89,7 @@ def test_a_merge_waits_for_the_required_check(
 ) -> None:
     put(standin, repo)
     pull = alice.open_pull_request(repo, branch="topic", files={"a": "1"}, title="A")
+    assert pull.mergeable_state == "blocked"
     with pytest.raises(GithubException, match='Required status check "unit" is expected'):
         bot.merge(repo, pull.number)
     commit = bot.repository(repo).get_commit(pull.head.sha)
