@@ -37,6 +37,8 @@ class Need(Enum):
     """The same bucket, to add how jobs have ended."""
     STATE = auto()
     """A bucket for what Prow remembers, where there is one."""
+    OWN_SECRETS = auto()
+    """Secrets of its own, such as an external plugin's."""
 
 
 class Feature(Enum):
@@ -136,7 +138,7 @@ class PolicyRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """An HTTP GET on the pod."""
+    """An HTTP GET on the pod, or with an empty path a connection to it."""
 
     path: str
     port: int
@@ -172,8 +174,14 @@ class ProwComponent:
     """Name of the component and of its image."""
     needs: frozenset[Need]
     """What it reads, mounted as MOUNTS says."""
+    image: str | None = None
+    """Its image, with tag; None: Prow's own of its name and of the release."""
     args: tuple[str, ...] = ()
     """Flags of its own, beside those of MOUNTS."""
+    last_args: tuple[str, ...] = ()
+    """Arguments that come after all flags, as they are."""
+    takes_flags: bool = True
+    """Whether it takes the flags that say where the mounts of its needs are."""
     args_for: Mapping[Need, tuple[str, ...]] = field(default_factory=dict)
     """Flags where there is something that it needs only then."""
     args_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -186,17 +194,24 @@ class ProwComponent:
     """What it may do in the namespace of the jobs' pods."""
     service: ServicePort | None = None
     """Where others reach it; None: nobody does."""
-    liveness: Probe
-    readiness: Probe
+    liveness: Probe | None = None
+    """None: it runs to its end."""
+    readiness: Probe | None = None
     singleton: bool = True
     """True: two at a time would do harm (double statuses, double jobs), so an update stops the old one first.
 
     False: it may run with replicas.
     """
+    serves_metrics: bool = True
+    """Whether it has Prometheus' metrics at METRICS_PORT."""
     clones: bool = False
     """Whether it clones repositories; it does so below /var/tmp (defaultTempDir in pkg/git/v2/client_factory.go)."""
     cache: str | None = None
     """Directory for a cache that may be lost; None: no cache."""
+    cache_volume: str | None = None
+    """Size of a volume for it; None: it goes with its pod."""
+    schedule: str | None = None
+    """When it runs, in cron's form, as a CronJob; None: all the time, as a Deployment."""
     grace_seconds: int = 30
     """Seconds that it has to finish what it works on when it is stopped."""
     cpu: str = "10m"
@@ -378,6 +393,15 @@ STATUS_RECONCILER = ProwComponent(
     readiness=PPROF,
     grace_seconds=180,
 )
+
+BRANCHPROTECTOR = ProwComponent(
+    name="branchprotector",
+    needs=frozenset({Need.CONFIG, Need.GITHUB}),
+    args=("--confirm",),
+    schedule="54 * * * *",
+    serves_metrics=False,
+)
+"""Applies config.yaml's `branch-protection` to GitHub, where that is on. It is in no list of components to run."""
 
 
 CATALOG: dict[str, ProwComponent] = {

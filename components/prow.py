@@ -1,18 +1,22 @@
 """Prow as a whole: from secrets and settings to running components, in the order in which data flows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pulumi
 
 from components import configuration, judgement
-from components.catalog import CATALOG, HOOK, Feature
+from components.catalog import BRANCHPROTECTOR, CATALOG, GHPROXY, HOOK, Feature, ProwComponent
 from components.configuration import Configuration, ConfigurationArgs, ConfigurationError
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
+from components.external_plugins import KNOWN, SECRETS_PATH, ExternalPlugin, describe_plugin, list_events
+from components.ghproxy import GHProxy
+from components.github_account import SECRET as GITHUB_SECRET
 from components.github_account import GitHubAccount, derive_web_url
 from components.images import Images
 from components.inputs import get_known
+from components.job_objects import JobObjects, JobObjectsArgs
 from components.jobs import Jobs
 from components.log_store import LogStore, LogStoreArgs
 from components.namespaces import Namespaces, NamespacesArgs
@@ -20,10 +24,12 @@ from components.repository import Repository
 from components.rotation import Rotation, RotationArgs
 from components.services import Services, ServicesArgs
 from components.slack import Slack, make_reporter_configs, preview_reporter_configs
-from components.storage import KEY, Access, Storage, make_job_logs, preview_job_logs
-from components.workload import Workloads, WorkloadsArgs
+from components.storage import KEY, UPLOADER, Access, Storage, make_job_logs, preview_job_logs
+from components.workload import OwnSecrets, Workloads, WorkloadsArgs
 from prowconfig.checkconfig import CLUSTER, NONE
+from prowconfig.external_plugins import Route
 from prowconfig.files import ProwFiles, load
+from prowconfig.job_objects import CONFIG_MAP, SECRET, SERVICE_ACCOUNT, Object
 from prowconfig.problem import ProwFilesError
 from prowconfig.release import parse_release
 
@@ -56,9 +62,56 @@ class ProwOptions:
     """Where Prow's checkconfig judges the configuration beside one that is on the path, of `checkconfig.PLACES`."""
     config_updater: Repository | None = None
     """Repository from which Prow's plugin config-updater writes plugins and jobs; None: only this program does."""
+    external_plugins: Mapping[str, ExternalPlugin] = field(default_factory=dict)
+    """External plugins to run, by name."""
+    ghproxy: GHProxy = field(default_factory=GHProxy)
+    """Size and pace of GitHub's cache."""
+    branch_protection: str | None = None
+    """When config.yaml's `branch-protection` is applied to GitHub, in cron's form; None: never."""
     install_crd: bool = True
     """Whether the ProwJob type is made. A cluster has it once: of several Prows one makes it, and the others depend on
     that one's `prowjob_crd`."""
+
+    def list_components(self) -> tuple[ProwComponent, ...]:
+        """Everything that runs in Prow's namespace."""
+        chosen = [CATALOG[name] for name in self.components]
+        chosen = [self.ghproxy.customize(one) if one is GHPROXY else one for one in chosen]
+        chosen += [describe_plugin(name, plugin) for name, plugin in self.external_plugins.items()]
+        if self.branch_protection is not None:
+            chosen.append(replace(BRANCHPROTECTOR, schedule=self.branch_protection))
+        return tuple(chosen)
+
+    def list_job_objects(self) -> frozenset[Object]:
+        """Kinds and names of what jobs may name in their namespace."""
+        found = {tuple(name.split("/", 1)) for name in self.jobs.existing_objects}
+        found |= {(SECRET, name) for name in self.jobs.secrets or {}}
+        found |= {(CONFIG_MAP, name) for name in self.jobs.config_maps}
+        found |= {(SERVICE_ACCOUNT, name) for name in self.jobs.service_accounts}
+        if self.github.clone_with_token:
+            found.add((SECRET, GITHUB_SECRET))
+        if self.storage and self.storage.has_credentials:
+            found.add((SECRET, self.storage.secret_name))
+        if self.storage and self.storage.has_identities:
+            found.add((SERVICE_ACCOUNT, UPLOADER))
+        return frozenset((kind, name) for kind, name in found)
+
+    def list_routes(self) -> dict[str, Route]:
+        """What hook forwards to each external plugin."""
+        return {
+            name: Route(
+                events=list_events(name, plugin),
+                repositories=plugin.repositories,
+                chosen=tuple(
+                    field_name
+                    for field_name, value in (
+                        ("events", plugin.events),
+                        ("repositories", plugin.repositories or None),
+                    )
+                    if value is not None
+                ),
+            )
+            for name, plugin in self.external_plugins.items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +163,9 @@ def read_files(
             clusters=clusters,
             pod_security=options.jobs.pod_security,
             slack=options.slack is not None,
+            branch_protection=options.branch_protection is not None,
+            external_plugins=options.list_routes(),
+            job_objects=options.list_job_objects(),
             release=parse_release(tag),
         )
     except ProwFilesError as error:
@@ -153,7 +209,7 @@ class Prow(pulumi.ComponentResource):
         super().__init__("prow:index:Prow", name, None, opts)
         self._name, self._args, self._options = name, args, args.options
         self._child = pulumi.ResourceOptions(parent=self)
-        self._components = tuple(CATALOG[component] for component in args.options.components)
+        self._components = args.options.list_components()
         namespaces = Namespaces(
             f"{name}-namespaces",
             NamespacesArgs(
@@ -170,6 +226,7 @@ class Prow(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions.merge(self._child, namespaces.options)
         self.prowjob_crd = namespaces.prowjob_crd
         credentials = self._make_credentials()
+        self._make_job_objects()
         services = Services(
             f"{name}-services",
             ServicesArgs(
@@ -180,13 +237,16 @@ class Prow(pulumi.ComponentResource):
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
         workloads = self._make_workloads(credentials, self._make_configuration())
         hook = workloads.by_name[HOOK.name]
+        plugins = sorted(KNOWN.keys() & self._options.external_plugins.keys())
         rotation = Rotation(
             f"{name}-rotation",
             RotationArgs(
                 namespace=self.namespace,
                 hmacs=args.hmacs,
                 image=self._options.images.script,
-                hook=[hook],
+                # Another plugin may answer a ping as it likes.
+                plugins=plugins,
+                verifying=[hook, *(workloads.by_name[plugin] for plugin in plugins)],
             ),
             self._child,
         )
@@ -204,10 +264,35 @@ class Prow(pulumi.ComponentResource):
                 github=options.github,
                 slack_token=options.slack.token if options.slack else None,
                 build_clusters=options.build_clusters,
-                storage=self._make_storage(options.storage) if options.storage else None,
+                storage=self._make_storage(options.storage)
+                if options.storage and options.storage.has_credentials
+                else None,
+                plugin_secrets={
+                    name: plugin.secrets
+                    for name, plugin in options.external_plugins.items()
+                    if plugin.secrets
+                },
             ),
             self._child,
         )
+
+    def _make_job_objects(self) -> None:
+        """What jobs use in their namespace, where there is something."""
+        jobs, storage = self._options.jobs, self._options.storage
+        accounts = dict(jobs.service_accounts)
+        if storage and storage.has_identities:
+            accounts[UPLOADER] = storage.make_annotations(Access.UPLOAD)
+        if jobs.secrets or jobs.config_maps or accounts:
+            JobObjects(
+                f"{self._name}-job-objects",
+                JobObjectsArgs(
+                    namespace=self.job_namespace,
+                    secrets=jobs.secrets or {},
+                    config_maps=jobs.config_maps,
+                    service_accounts=accounts,
+                ),
+                self._child,
+            )
 
     def _make_storage(self, storage: Storage) -> StorageCredentials:
         """The credentials of the jobs' log storage, which is made here where it is to be Prow's own."""
@@ -291,6 +376,10 @@ class Prow(pulumi.ComponentResource):
                 # Every component watches ProwJobs from its start. And where the checkconfig of another release refuses
                 # the configuration, no component is updated to that release, ghproxy included, which reads none.
                 after=[config_maps, *([self.prowjob_crd] if self.prowjob_crd is not None else [])],
+                secrets={
+                    plugin: OwnSecrets(name=secret, path=SECRETS_PATH, digest=digest)
+                    for plugin, (secret, digest) in credentials.plugin_secrets.items()
+                },
             ),
             # All pods wait for the judgement, so its Job is to be ahead of these forty objects.
             pulumi.ResourceOptions.merge(

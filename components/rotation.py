@@ -27,12 +27,14 @@ class RotationArgs:
     """Secrets that hook knows or comes to know, by generation, the newest first."""
     image: pulumi.Input[str]
     """Image with Python for the waiting Job."""
-    hook: Sequence[pulumi.Resource] = ()
-    """What makes hook available; the Job comes after it."""
+    verifying: Sequence[pulumi.Resource] = ()
+    """What makes hook, and these plugins, available; the Job comes after it."""
+    plugins: Sequence[str] = ()
+    """Services of external plugins that verify the secret as hook does."""
 
 
 class Rotation(pulumi.ComponentResource):
-    """A Job for each generation but number 1, done when every pod of hook has taken a delivery signed with it.
+    """A Job for each generation but number 1, done when every pod of hook, and of these plugins, has taken a delivery signed with it.
 
     The Job is awaited, so whoever depends on this comes after it. It stays until the next generation's replaces it: one
     that deleted itself would be missing at the next `pulumi up`. The first generation needs none, as hook starts with it.
@@ -86,7 +88,13 @@ class Rotation(pulumi.ComponentResource):
             string_data={"hmac": pulumi.Output.secret(args.hmacs[generation])},
             opts=pulumi.ResourceOptions(parent=self),
         )
-        arguments = [f"{SECRET_PATH}/hmac", name_of(pods), str(HOOK_PORT.target), str(WITHIN_SECONDS)]
+        arguments = [
+            f"{SECRET_PATH}/hmac",
+            name_of(pods),
+            str(HOOK_PORT.target),
+            str(WITHIN_SECONDS),
+            *args.plugins,
+        ]
         job = kubernetes.batch.v1.Job(
             f"{name}-job",
             metadata={
@@ -99,7 +107,7 @@ class Rotation(pulumi.ComponentResource):
             spec=run_once(script.make_pod(arguments, name_of(secret))),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=list(args.hook),
+                depends_on=list(args.verifying),
                 # The API server lets hardly any of it change, of which the provider knows a part (pkg/provider/diff.go).
                 replace_on_changes=["spec"],
                 # Other in earlier releases: a Job that has ended is not to be run again for their sake.

@@ -11,7 +11,9 @@ from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any
 
-from prowconfig import rules, schema, scope, types, updater
+from prowconfig import external_plugins, rules, schema, scope, types, updater
+from prowconfig.external_plugins import Route, add_external_plugins, add_report_template
+from prowconfig.job_objects import Object, find_unknown_objects
 from prowconfig.jobs import JobContext, check_job, iterate_jobs
 from prowconfig.locate import locate
 from prowconfig.presets import select_presets
@@ -89,6 +91,9 @@ class Checks:
     clusters: Collection[str] | None = None
     pod_security: str | None = None
     slack: bool | None = None
+    branch_protection: bool | None = None
+    routes: Mapping[str, Route] | None = None
+    job_objects: frozenset[Object] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +119,9 @@ def load(
     clusters: Collection[str] | None = None,
     pod_security: str | None = None,
     slack: bool | None = None,
+    branch_protection: bool | None = None,
+    external_plugins: Mapping[str, Route] | None = None,
+    job_objects: frozenset[Object] | None = None,
     release: Release | None = None,
 ) -> ProwFiles:
     """Read and check config.yaml, plugins.yaml and jobs/**/*.yaml of the folder.
@@ -129,6 +137,9 @@ def load(
     :param clusters: build clusters that jobs may name beside this cluster; None: not checked.
     :param pod_security: Pod Security Standard that the jobs' namespace enforces; None: not checked.
     :param slack: whether the settings have Slack's token; None: not checked.
+    :param branch_protection: whether the settings have config.yaml's applied; None: not checked.
+    :param external_plugins: external plugins of the settings by name, which are added to plugins.yaml; None: not checked.
+    :param job_objects: kinds and names of the Secrets, ConfigMaps and ServiceAccounts that jobs may name; None: not checked.
     :param release: Prow's release; by default the stack's.
     :raises ProwFilesError: with every problem of every file.
     """
@@ -142,6 +153,9 @@ def load(
         clusters=clusters,
         pod_security=pod_security,
         slack=slack,
+        branch_protection=branch_protection,
+        routes=external_plugins,
+        job_objects=job_objects,
     )
     files = read_folder(folder)
     problems = [*files.problems, *_check_types(files, checks.release)]
@@ -160,7 +174,9 @@ def _check_types(files: FolderFiles, release: Release) -> Iterator[Problem]:
 def _expand_wildcards(files: FolderFiles, checks: Checks) -> _Expanded:
     where = checks.scope
     config = expand_config(files.config.data, where.repositories, where.organizations)
+    add_report_template(config, checks.routes or {})
     plugins = expand_plugins(files.plugins.data, where.plugin_targets)
+    plugins = add_external_plugins(plugins, checks.routes or {}, where)
     jobs = {
         key: add_clone_uri(expand_jobs(file.data, where.repositories), checks.clone_url)
         for key, file in files.jobs.items()
@@ -206,6 +222,7 @@ def _check_all(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Itera
         _check_jobs(files, checks),
         _check_config(files.config, checks),
         _check_plugins(files.plugins, checks),
+        _check_external_plugins(files.plugins, checks),
         updater.check_config_updater(files.plugins, files.jobs, checks.config_updater, checks.clone_url),
         _check_scope(files, checks.scope),
         _find_mistakes(files, expanded),
@@ -234,11 +251,16 @@ def _check_jobs(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
     for file in written:
         for job in iterate_jobs(file):
             yield from check_job(job, context)
+    if checks.job_objects is not None:
+        jobs = (job for file in written for job in iterate_jobs(file))
+        yield from find_unknown_objects(jobs, written, checks.job_objects)
 
 
 def _check_config(config: YamlFile, checks: Checks) -> Iterator[Problem]:
     yield from _report_findings(config, rules.check_config(config.data, checks.release))
-    useless = rules.find_sections_without_setting(config.data, slack=checks.slack)
+    useless = rules.find_sections_without_setting(
+        config.data, slack=checks.slack, branch_protection=checks.branch_protection
+    )
     yield from _report_findings(config, useless, warning=True)
 
 
@@ -246,6 +268,17 @@ def _check_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
     yield from _report_findings(plugins, rules.check_plugins(plugins.data, checks.release))
     known = schema.load_schema(checks.release)["plugin_names"]
     yield from _report_findings(plugins, rules.find_unknown_plugins(plugins.data, known), warning=True)
+
+
+def _check_external_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
+    if checks.routes is None:
+        return
+    yield from _report_findings(plugins, external_plugins.check_external_plugins(plugins.data, checks.routes))
+    unreachable = external_plugins.find_unreachable(plugins.data, checks.routes)
+    yield from _report_findings(plugins, unreachable, warning=True)
+    if checks.config_updater:
+        missing = external_plugins.find_missing(plugins.data, checks.routes, checks.scope)
+        yield from _report_findings(plugins, missing)
 
 
 def _check_scope(files: FolderFiles, where: Scope) -> Iterator[Problem]:

@@ -46,11 +46,19 @@ def check_config(config: Mapping[str, Any], release: Release) -> Findings:
             yield ("tide", "github_merge_blocks_policy", key), reason
 
 
-def find_sections_without_setting(config: Mapping[str, Any], *, slack: bool | None) -> Findings:
+def find_sections_without_setting(
+    config: Mapping[str, Any], *, slack: bool | None, branch_protection: bool | None
+) -> Findings:
     """Sections of config.yaml that do nothing without a setting.
 
     :param slack: whether the settings have Slack's token; None: not known.
+    :param branch_protection: whether the settings have it applied; None: not known.
     """
+    if config.get("branch-protection") and branch_protection is False:
+        reason = "nobody applies this to GitHub: pulumi config set branchProtection true"
+        yield ("branch-protection",), reason
+    if branch_protection and not config.get("branch-protection"):
+        yield (), "prow:branchProtection is on, and there is no `branch-protection` here that it could apply"
     if config.get("slack_reporter_configs") and slack is False:
         reason = "nothing is sent to Slack without its token: pulumi config set --secret slackToken"
         yield ("slack_reporter_configs",), reason

@@ -21,6 +21,16 @@ APP_ID = re.compile(r"[1-9][0-9]{0,18}|Iv[0-9A-Za-z.]{10,100}")
 DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, as Kubernetes names namespaces
 NODE_NAME = re.compile(r"(?=.{1,253}$)" + rf"{DNS_LABEL.pattern}(?:\.{DNS_LABEL.pattern})*")
 TOKEN = re.compile(r"[!-~]+")
+KEY = re.compile(r"(?!\.{1,2}$)[-._a-zA-Z0-9]{1,253}")  # k8s.io/apimachinery, IsConfigMapKey
+SERVICE_NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1035, as Kubernetes names Services
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/
+ANNOTATION = re.compile(
+    r"(?:[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-._A-Za-z0-9]{0,61}[A-Za-z0-9])?"
+)
+IAM_ROLE = re.compile(r"arn:aws[-a-z]*:iam::[0-9]{12}:role/[!-~]{1,512}")
+JOB_OBJECT = re.compile(rf"(?:Secret|ConfigMap|ServiceAccount)/{NODE_NAME.pattern}")
+# https://cloud.google.com/iam/docs/service-accounts-create
+GOOGLE_ACCOUNT = re.compile(r"[a-z0-9][-a-z0-9]{4,28}[a-z0-9]@[-a-z0-9.:]{6,60}\.iam\.gserviceaccount\.com")
 ULTRAHOOK = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")  # lib/ultrahook/client.rb of the gem
 QUANTITY = re.compile(
     r"0|[1-9][0-9]{0,11}(?:[KMGT]i|[kMGT])"
@@ -162,6 +172,21 @@ def is_service_account(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(key, dict) and key.get("type") == "service_account" and bool(key.get("private_key"))
+
+
+_FACTORS = {"": 1, **{f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("KMGT", 1)}}
+_FACTORS |= {unit: 1000**power for power, unit in enumerate("kMGT", 1)}
+
+
+def count_bytes(quantity: str) -> int:
+    """The bytes of a QUANTITY."""
+    digits = quantity.rstrip("KMGTki")
+    return int(digits) * _FACTORS[quantity[len(digits) :]]
+
+
+def is_identity(text: str) -> bool:
+    """Whether it is the ARN of an IAM role or the address of a Google service account."""
+    return bool(IAM_ROLE.fullmatch(text) or GOOGLE_ACCOUNT.fullmatch(text))
 
 
 # Fields of a schedule, as github.com/robfig/cron's ParseStandard reads it for a CronJob.

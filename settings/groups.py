@@ -14,13 +14,14 @@ from typing import Any, get_type_hints
 
 import pulumi
 
-from components import github_account, images, jobs, slack, storage
+from components import catalog, external_plugins, ghproxy, github_account, images, jobs, slack, storage
 from components.catalog import CATALOG
 from components.relay_catalog import RELAYS
 from components.repository import Repository
 from prowconfig.checkconfig import PLACES
 from prowconfig.release import DEFAULT_IMAGE_TAG
 from settings import checks
+from settings.external_plugins import EXTERNAL_PLUGINS
 from settings.kubeconfig import BUILD_CLUSTERS, Kubeconfig
 from settings.parsers import (
     EVENT,
@@ -39,12 +40,12 @@ from settings.parsers import (
     MapOf,
     Parser,
     Quantities,
-    Secret,
     choice,
     number,
     path_text,
     text,
 )
+from settings.structured import ANNOTATIONS, KEY, OBJECT_NAME, ByName, PlainText, SecretText
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class Setting:
     @property
     def is_secret(self) -> bool:
         """Whether it must be stored encrypted."""
-        return isinstance(self.parser, Secret)
+        return bool(self.parser.schema.get("secret"))
 
     @property
     def fix(self) -> str:
@@ -302,11 +303,56 @@ class Prow:
         False,
         "Let pull requests that are merged in configRepository change running Prow's jobs and plugins (Prow's plugin config-updater).",
     )
+    branch_protection: bool = setting(
+        "branchProtection",
+        SWITCH,
+        False,
+        "Apply config.yaml's `branch-protection` to GitHub (Prow's branchprotector). The bot or the App must be an admin of the repositories.",
+    )
+    branch_protection_schedule: str = setting(
+        "branchProtectionSchedule",
+        text(checks.is_schedule, "five fields of cron", "'54 * * * *'"),
+        catalog.BRANCHPROTECTOR.schedule,
+        "When branchProtection is applied, in cron's form.",
+    )
     config_repository: str | None = setting(
         "configRepository",
         REPOSITORY,
         "",
         "Repository, as owner/name, that has this project's prow/ folder, for configUpdater. Default, the only one of repositories.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalPlugins:
+    """External plugins."""
+
+    plugins: dict[str, external_plugins.ExternalPlugin] = setting(
+        "externalPlugins",
+        EXTERNAL_PLUGINS,
+        {},
+        "External plugins to run, by name. needs-rebase, cherrypicker and refresh are Prow's own and need no field; any other needs `image`. docs/how-to/use-external-plugins.md has the fields.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GHProxy(ghproxy.GHProxy):
+    """ghproxy."""
+
+    cache_size: int = setting(
+        "ghproxyCacheSize", number(1, 10**4), 1, "GB that ghproxy keeps of GitHub's answers, for each token."
+    )
+    volume_size: str | None = setting(
+        "ghproxyVolumeSize",
+        text(checks.QUANTITY, "a size such as 10Gi", "10Gi"),
+        "",
+        "Size of a volume for ghproxy's cache, of the cluster's default storage class. Default, none, the cache goes with its pod.",
+    )
+    throttling: dict[str, int] = setting(
+        "ghproxyThrottling",
+        ByName(name=choice(*ghproxy.THROTTLING), value=number(0, 10**6)),
+        {},
+        "Time between two requests of an organisation to GitHub, by ghproxy's flags, such as `throttling-time-ms` with `get-throttling-time-ms`. Default, none.",
     )
 
 
@@ -339,6 +385,35 @@ class Jobs(jobs.Jobs):
         ),
         {},
         "What all jobs together may take (a ResourceQuota), such as `pods` and `requests.memory`. A job beyond it ends with an error; `plank.max_concurrency` lets it wait. Default, no quota.",
+    )
+
+    secrets: dict[str, dict[str, pulumi.Output[str]]] | None = setting(
+        "jobSecrets",
+        ByName(name=OBJECT_NAME, value=ByName(name=KEY, value=SecretText())),
+        "",
+        "Secrets for jobs, in jobNamespace, as texts by key by name. Every job can mount each of them.",
+    )
+    config_maps: dict[str, dict[str, str]] = setting(
+        "jobConfigMaps",
+        ByName(name=OBJECT_NAME, value=ByName(name=KEY, value=PlainText())),
+        {},
+        "ConfigMaps for jobs, in jobNamespace, as texts by key by name.",
+    )
+    service_accounts: dict[str, dict[str, str]] = setting(
+        "jobServiceAccounts",
+        ByName(name=OBJECT_NAME, value=ANNOTATIONS),
+        {},
+        "ServiceAccounts for jobs, in jobNamespace, as annotations by name, such as the identity of a cloud. They have no right on the cluster.",
+    )
+    existing_objects: tuple[str, ...] = setting(
+        "existingJobObjects",
+        ListOf(
+            item=text(
+                checks.JOB_OBJECT, "Secret/<name>, ConfigMap/<name> or ServiceAccount/<name>", "Secret/<name>"
+            )
+        ),
+        [],
+        "Secrets, ConfigMaps and ServiceAccounts of jobNamespace that something else makes. Jobs that name one that is neither here nor of the stack's get a warning.",
     )
 
 
@@ -394,16 +469,38 @@ class Storage(storage.Storage):
         "Region of the bucket, with `s3`.",
     )
     access_key: pulumi.Output[str] | None = setting(
-        "storageAccessKey", TOKEN, "", "Access key to the bucket. Required with `s3`."
+        "storageAccessKey", TOKEN, "", "Access key to the bucket. Required with `s3` and keys."
     )
     secret_key: pulumi.Output[str] | None = setting(
-        "storageSecretKey", TOKEN, "", "Secret key that belongs to storageAccessKey. Required with `s3`."
+        "storageSecretKey",
+        TOKEN,
+        "",
+        "Secret key that belongs to storageAccessKey. Required with `s3` and keys.",
     )
     service_account: pulumi.Output[str] | None = setting(
         "storageServiceAccount",
         SERVICE_ACCOUNT,
         "",
-        "JSON key of a Google service account that may write to the bucket. Required with `gcs`.",
+        "JSON key of a Google service account that may write to the bucket. Required with `gcs` and keys.",
+    )
+    credentials: str = setting(
+        "storageCredentials",
+        choice(*storage.CREDENTIALS),
+        "keys",
+        "How Prow and the jobs reach the bucket of `s3` or `gcs`. `keys`, with those of the settings. `identities`, as what the cloud takes their ServiceAccounts for (IRSA, EKS Pod Identity, GKE's workload identity).",
+    )
+    identities: dict[str, str] = setting(
+        "storageIdentities",
+        ByName(
+            name=choice(*(access.value for access in storage.Access)),
+            value=text(
+                checks.is_identity,
+                "the ARN of an IAM role or the address of a Google service account",
+                "arn:aws:iam::<account>:role/<name>",
+            ),
+        ),
+        {},
+        "With `identities`, IAM roles or Google service accounts by use: `upload` (pods of jobs), `read` (deck), `write` (crier), `state` (tide, status-reconciler). Default, none, the cloud knows the ServiceAccounts by name.",
     )
     upload_key: storage.Key | None = setting(
         "storageUploadKey",
@@ -466,6 +563,8 @@ class Settings:
     github: GitHub
     cluster: Cluster
     prow: Prow
+    external_plugins: ExternalPlugins
+    ghproxy: GHProxy
     jobs: Jobs
     images: Images
     relay: Relay

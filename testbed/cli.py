@@ -214,9 +214,9 @@ class Pulumi:
     # -- configuration ---------------------------------------------------------------------------------------
 
     def config_set(self, key: str, value: str, *, secret: bool = False) -> None:
-        """Set one setting; its value goes in by stdin, so that no process list shows it."""
-        flag = "--secret" if secret else "--plaintext"
-        self.run("config", "set", flag, key, *self._config, *self._stack, stdin=value, quiet=True)
+        """Set one setting; its value goes in by stdin, so that no process list shows it. A key may be a path, `a["b"].c`."""
+        flags = ["--secret" if secret else "--plaintext", *(["--path"] if "[" in key else [])]
+        self.run("config", "set", *flags, key, *self._config, *self._stack, stdin=value, quiet=True)
 
     def config_set_all(
         self, plain: Mapping[str, str] | None = None, secret: Mapping[str, str] | None = None
@@ -229,8 +229,9 @@ class Pulumi:
             self.config_set(key, value, secret=True)
 
     def config_remove(self, key: str) -> None:
-        """Take one setting out."""
-        self.run("config", "rm", key, *self._config, *self._stack, quiet=True)
+        """Take one setting out. The key may be a path, `a["b"].c`."""
+        path = ["--path"] if "[" in key else []
+        self.run("config", "rm", *path, key, *self._config, *self._stack, quiet=True)
 
     # -- operations ------------------------------------------------------------------------------------------
 

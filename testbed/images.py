@@ -37,7 +37,9 @@ PYTHON = "docker.io/library/python:3.13-alpine"
 
 # Upstream's base image by component (.ko.yaml baseImageOverrides): True where it has git.
 PROW_COMPONENTS = {
+    "branchprotector": False,
     "checkconfig": True,
+    "cherrypicker": True,
     "clonerefs": True,
     "crier": True,
     "deck": True,
@@ -46,7 +48,9 @@ PROW_COMPONENTS = {
     "hook": True,
     "horologium": False,
     "initupload": True,
+    "needs-rebase": False,
     "prow-controller-manager": True,
+    "refresh": False,
     "sidecar": True,
     "sinker": True,
     "status-reconciler": False,

@@ -107,7 +107,9 @@ TOOLS = (
     Tool(
         name="prow",
         binaries=(
+            "branchprotector",
             "checkconfig",
+            "cherrypicker",
             "clonerefs",
             "crier",
             "deck",
@@ -116,7 +118,9 @@ TOOLS = (
             "hook",
             "horologium",
             "initupload",
+            "needs-rebase",
             "prow-controller-manager",
+            "refresh",
             "sidecar",
             "sinker",
             "status-reconciler",

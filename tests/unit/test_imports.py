@@ -22,6 +22,8 @@ ALLOWED: dict[str, frozenset[str]] = {
 DATA = frozenset(
     {
         "catalog",
+        "external_plugins",
+        "ghproxy",
         "github_account",
         "images",
         "inputs",
