@@ -17,6 +17,8 @@ READY_WITHIN = "5m"
 """How long an update waits for a component's pods, the pull of its image included, before it fails."""
 STORAGE_CREDENTIALS = "prow-stack/storage-credentials"
 """Annotation of a pod that reads credentials of the log storage: their digest."""
+ANNOTATIONS = {Need.LOGIN: "prow-stack/login"}
+"""Annotations for the digests of other volumes, likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,7 @@ class Workload(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ):
         super().__init__("prow:index:Workload", name, None, opts)
+        component = component.adapt(args.features)
         self._name, self._component, self._args = name, component, args
         self._replicas = 1 if component.singleton else args.replicas
         account = kubernetes.core.v1.ServiceAccount(
@@ -79,13 +82,10 @@ class Workload(pulumi.ComponentResource):
             automount_service_account_token=False,  # mounted by those pods that have rights to use
             opts=pulumi.ResourceOptions(parent=self),
         )
-        rules = [*component.rules]
-        for feature in sorted(args.features, key=lambda feature: feature.name):
-            rules += component.rules_for.get(feature, ())
         bindings = [
             self._grant_rights(scope, namespace, granted, account)
             for scope, namespace, granted in (
-                ("role", args.namespace, rules),
+                ("role", args.namespace, component.rules),
                 ("job-role", args.job_namespace, component.job_rules),
             )
             if granted
@@ -172,10 +172,12 @@ class Workload(pulumi.ComponentResource):
 
     def _make_pod_metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
         metadata: kubernetes.meta.v1.ObjectMetaArgsDict = {"labels": make_labels(self._component.name)}
-        for mount in MOUNTS:
-            if mount.need in self._component.needs and mount.volume in self._args.digests:
-                metadata["annotations"] = {STORAGE_CREDENTIALS: self._args.digests[mount.volume]}
-        return metadata
+        annotations = {
+            ANNOTATIONS.get(mount.need, STORAGE_CREDENTIALS): self._args.digests[mount.volume]
+            for mount in MOUNTS
+            if mount.need in self._component.needs and mount.volume in self._args.digests
+        }
+        return metadata | {"annotations": annotations} if annotations else metadata
 
     def _make_pod(self, account: kubernetes.core.v1.ServiceAccount) -> kubernetes.core.v1.PodSpecArgsDict:
         component = self._component
@@ -251,6 +253,7 @@ class Workload(pulumi.ComponentResource):
                 component,
                 mounts,
                 running=running,
+                features=args.features,
                 github_endpoint=known["github_endpoint"],
                 app_id=known["app_id"],
                 provider=args.storage.provider if args.storage else "",
@@ -264,6 +267,7 @@ def render_flags(
     mounts: Sequence[Mount],
     *,
     running: AbstractSet[str],
+    features: AbstractSet[Feature] = frozenset(),
     github_endpoint: str,
     app_id: str | None,
     provider: str,
@@ -273,6 +277,7 @@ def render_flags(
 
     :param mounts: what of its needs there is.
     :param running: names of the components that run.
+    :param features: features that are on.
     :param github_endpoint: REST endpoint of GitHub.
     :param app_id: the GitHub App that is Prow's account; None: a bot with a token is.
     :param provider: protocol of the bucket; "" without one.
@@ -285,7 +290,10 @@ def render_flags(
         flags += [flag.format(path=mount.path, **values) for flag in mount.flags]
         if mount.need is Need.GITHUB:
             flags += make_github_flags(mount.path, github_endpoint, cache_url=cache_url, app_id=app_id)
-    return flags + [flag.format(**values) for flag in _list_extra_flags(component, mounts, running)]
+    flags += [flag.format(**values) for flag in _list_extra_flags(component, mounts, running)]
+    return flags + [
+        flag for feature in Feature if feature in features for flag in component.args_feature.get(feature, ())
+    ]
 
 
 def _list_extra_flags(

@@ -6,6 +6,7 @@ import pulumi
 
 from components.catalog import REQUIRED
 from prowconfig.release import UNKNOWN_DATE, parse_release
+from settings.address_rules import check_expose, check_hosts, check_login, check_tls
 from settings.checked import Checked, Problem
 from settings.groups import TABLE
 from settings.parsers import name_entry, remove_command, set_command
@@ -154,6 +155,10 @@ RULES: tuple[Rule, ...] = (
     check_image_tag,
     check_config_repository,
     check_relay,
+    check_expose,
+    check_hosts,
+    check_tls,
+    check_login,
     check_storage,
     check_storage_keys,
     check_state_bucket,
