@@ -3,7 +3,7 @@
 The Gateway API's objects have no types in pulumi-kubernetes; their fields: https://gateway-api.sigs.k8s.io/reference/spec/
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,7 @@ class Exposure(pulumi.ComponentResource):
             deck_url, hook_url = self._addresses.deck_url, args.hook_url
             if deck_url is None or hook_url is None:
                 raise ValueError(f"{self._addresses.kind} needs deck's URL and hook's")
-            origins = {DECK: Origin.parse(deck_url), HOOK: Origin.parse(hook_url)}
+            origins = [(DECK, Origin.parse(deck_url)), (HOOK, Origin.parse(hook_url))]
             if self._addresses.kind == INGRESS:
                 self._make_ingress(origins)
             if self._addresses.kind == GATEWAY:
@@ -81,9 +81,9 @@ class Exposure(pulumi.ComponentResource):
             custom_timeouts=pulumi.CustomTimeouts(create=READY_WITHIN, update=READY_WITHIN),
         )
 
-    def _make_ingress(self, origins: Mapping[ProwComponent, Origin]) -> None:
+    def _make_ingress(self, origins: Sequence[tuple[ProwComponent, Origin]]) -> None:
         paths: dict[str, list[kubernetes.networking.v1.HTTPIngressPathArgsDict]] = {}
-        for component, origin in origins.items():
+        for component, origin in origins:
             paths.setdefault(origin.host, []).append(_make_path(component))
         spec: kubernetes.networking.v1.IngressSpecArgsDict = {
             "ingress_class_name": self._addresses.ingress_class,
@@ -99,11 +99,15 @@ class Exposure(pulumi.ComponentResource):
             opts=self._make_options(),
         )
 
-    def _make_routes(self, origins: Mapping[ProwComponent, Origin]) -> None:
+    def _make_routes(self, origins: Sequence[tuple[ProwComponent, Origin]]) -> None:
         namespace, _, gateway = (self._addresses.gateway or f"/{NAME}").partition("/")
         parent: dict[str, Any] = {"name": gateway, **({"namespace": namespace} if namespace else {})}
-        made = [] if self._addresses.gateway else [self._make_gateway(dict.fromkeys(origins.values()))]
-        for component, origin in origins.items():
+        made = (
+            []
+            if self._addresses.gateway
+            else [self._make_gateway(list(dict.fromkeys(origin for _, origin in origins)))]
+        )
+        for component, origin in origins:
             self._make_object(
                 f"{self._name}-{component.name}-route",
                 "HTTPRoute",
@@ -116,7 +120,7 @@ class Exposure(pulumi.ComponentResource):
                 depends_on=made,
             )
 
-    def _make_gateway(self, origins: Mapping[Origin, Any]) -> pulumi.Resource:
+    def _make_gateway(self, origins: Sequence[Origin]) -> pulumi.Resource:
         return self._make_object(
             f"{self._name}-gateway",
             "Gateway",
