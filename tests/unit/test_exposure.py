@@ -1,5 +1,6 @@
 """What leads from hosts' names to hook and deck."""
 
+import pulumi
 import pytest
 
 from components.addresses import Addresses, Origin
@@ -12,8 +13,8 @@ from .conftest import known, reveal
 DECK, HOOK = "https://prow.example", "https://hooks.example/hook"
 
 
-def make(run, hook_url=HOOK, **changes):
-    addresses = Addresses(**{"deck_url": DECK, "tls_secret": "prow-cert"} | changes)
+def make(run, hook_url=HOOK, deck_url=DECK, tls_secret="prow-cert", **changes):
+    addresses = Addresses(deck_url=deck_url, tls_secret=tls_secret, **changes)
     args = ExposureArgs(addresses=addresses, hook_url=hook_url, namespace="prow")
     return run(lambda: Exposure("exposure", args))
 
@@ -191,7 +192,5 @@ def test_load_balancers_are_awaited_and_their_addresses_taken(run, recorder, mon
 
 
 def test_a_load_balancer_that_a_preview_does_not_know_is_unknown(run):
-    import pulumi
-
     _, services = make_services(run, kind="loadBalancer")
     assert known(services.deck_url) is pulumi.UNKNOWN
