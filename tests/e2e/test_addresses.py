@@ -212,11 +212,12 @@ def test_whoever_logs_in_sees_their_pull_requests_and_runs_a_job_again(
     finished(environment, pull, "page")
     page = log_in(context, environment, OWNER)
     page.get_by_text(f"#{pull.number}").first.wait_for()
-    page.goto(f"{DECK}/?job=page")
     before = len(view.prowjobs(job="page"))
-    page.locator("#builds tr", has_text=f"#{pull.number}").first.get_by_title(
-        "Show instructions for rerunning"
-    ).click()
+    page.goto(f"{DECK}/?job=page")
+    row = page.locator("#builds tr", has_text=f"#{pull.number}").first
+    # deck lists the ProwJobs every 30 s (pkg/deck/jobs, period)
+    wait_for("row of the job", lambda: (page.reload(), page.wait_for_timeout(2000), row.count())[2], 60)
+    row.get_by_title("Show instructions for rerunning").click()
     page.locator("#rerun").get_by_role("button", name="Rerun").click()
     wait_for("the job's second run", lambda: len(view.prowjobs(job="page")) > before, 30)
     page.close()
