@@ -8,7 +8,8 @@ to v20260819.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 HTTP_HEALTH_PORT = 8081
@@ -39,6 +40,8 @@ class Need(Enum):
     """A bucket for what Prow remembers, where there is one."""
     OWN_SECRETS = auto()
     """Secrets of its own, such as an external plugin's."""
+    LOGIN = auto()
+    """The OAuth App with which people log in to deck, where there is one."""
 
 
 class Feature(Enum):
@@ -46,6 +49,12 @@ class Feature(Enum):
 
     CONFIG_UPDATER = auto()
     """Prow's plugin config-updater writes the configuration: components/config_updater.py."""
+    LOGIN = auto()
+    """People log in to deck: components/login.py."""
+    PLAIN_LOGIN = auto()
+    """They do so over http."""
+    RERUN = auto()
+    """Deck starts jobs again and aborts them, for those who are logged in and may."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +130,14 @@ MOUNTS: tuple[Mount, ...] = (
             (Need.STATE, "storage-state"),
         )
     ),
+    Mount(
+        need=Need.LOGIN,
+        volume="oauth",
+        path="/etc/githuboauth",
+        # Any text switches the login on (prodOnlyMain in cmd/deck/main.go); this is deck's page for it.
+        flags=("--oauth-url=/github-login", "--github-oauth-config-file={path}/secret"),
+    ),
+    Mount(need=Need.LOGIN, volume="cookie", path="/etc/cookie", flags=("--cookie-secret={path}/secret",)),
 )
 """Where each need is mounted, in the order of a pod's volumes and flags."""
 
@@ -159,7 +176,17 @@ class ServicePort:
     port: int
     target: int
     node_port: bool = False
-    """Reachable from outside the cluster at a NodePort."""
+    """Reachable from outside the cluster: at a NodePort, or as `Addresses` says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withheld:
+    """What a component does not get."""
+
+    needs: frozenset[Need] = frozenset()
+    """Of what it reads."""
+    job_rules: bool = False
+    """Whether it may do nothing in the namespace of the jobs' pods."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,12 +213,16 @@ class ProwComponent:
     """Flags where there is something that it needs only then."""
     args_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Flags where another component runs, by that component's name."""
+    args_feature: Mapping[Feature, tuple[str, ...]] = field(default_factory=dict)
+    """Flags for a feature that is on."""
     rules: tuple[PolicyRule, ...] = ()
     """What it may do in Prow's namespace."""
     rules_for: Mapping[Feature, tuple[PolicyRule, ...]] = field(default_factory=dict)
     """What it may do there besides, for a feature that is on."""
     job_rules: tuple[PolicyRule, ...] = ()
     """What it may do in the namespace of the jobs' pods."""
+    without: Mapping[Feature, "Withheld"] = field(default_factory=dict)
+    """What it does not get for a feature that is on."""
     service: ServicePort | None = None
     """Where others reach it; None: nobody does."""
     liveness: Probe | None = None
@@ -219,6 +250,20 @@ class ProwComponent:
     memory: str = "80Mi"
     """Memory request. Idle, the components of v20260819 use 51 to 79 MiB (those of v20240802 10 to 16)."""
     memory_limit: str = "512Mi"
+
+    def adapt(self, features: AbstractSet[Feature]) -> "ProwComponent":
+        """The component with its rights and needs where these features are on."""
+        rules = [
+            rule for feature in Feature if feature in features for rule in self.rules_for.get(feature, ())
+        ]
+        withheld = [self.without[feature] for feature in Feature if feature in features & self.without.keys()]
+        return replace(
+            self,
+            rules=(*self.rules, *rules),
+            rules_for={},
+            needs=self.needs.difference(*(entry.needs for entry in withheld)),
+            job_rules=() if any(entry.job_rules for entry in withheld) else self.job_rules,
+        )
 
     def make_url(self, path: str = "") -> str:
         """URL of its Service for pods of its namespace.
@@ -315,13 +360,18 @@ GHPROXY = ProwComponent(
 
 DECK = ProwComponent(
     name="deck",
-    needs=frozenset({Need.CONFIG, Need.PLUGINS, Need.GITHUB, Need.BUILD_CLUSTERS, Need.LOGS}),
+    needs=frozenset({Need.CONFIG, Need.PLUGINS, Need.GITHUB, Need.BUILD_CLUSTERS, Need.LOGS, Need.LOGIN}),
     args=(f"--hook-url={HOOK.make_url('/plugin-help')}",),
     args_with={TIDE.name: (f"--tide-url={TIDE.make_url('/')}",)},
+    args_feature={Feature.RERUN: ("--rerun-creates-job",), Feature.PLAIN_LOGIN: ("--allow-insecure",)},
     args_for={Need.LOGS: ("--spyglass=true",)},
     clones=True,
     rules=(_allow_prowjobs("get", "list", "watch"),),
+    rules_for={Feature.RERUN: (_allow_prowjobs("create", "patch"),)},  # handleRerun, handleAbort in cmd/deck
     job_rules=(PolicyRule(groups=("",), resources=("pods/log",), verbs=("get",)),),
+    # /log answers with what a job has printed, as HTML if it begins like HTML (handleLog in cmd/deck/main.go): a script in
+    # it would run as whoever is logged in. So deck then cannot read the pods' logs, here or in another cluster.
+    without={Feature.LOGIN: Withheld(needs=frozenset({Need.BUILD_CLUSTERS}), job_rules=True)},
     service=ServicePort(port=80, target=8080, node_port=True),
     liveness=HEALTHZ,
     readiness=READY,

@@ -44,6 +44,8 @@ class ConfigurationArgs:
     """What config.yaml has of stored logs; None: no log is stored."""
     slack_reporter_configs: pulumi.Input[Mapping[str, Any]] | None = None
     """What crier tells Slack of; None: it does not know Slack."""
+    has_login: bool = False
+    """Whether people log in to deck, which then has a page of their pull requests."""
     config_updater: str | None = None
     """Repository, `owner/name`, from which Prow's plugin config-updater writes `plugins` and `job-config`."""
     checkconfig_image: pulumi.Input[str] | None = None
@@ -89,7 +91,7 @@ class Configuration(pulumi.ComponentResource):
             github_link_url=args.github_link_url,
             job_logs=args.job_logs,
             slack_reporter_configs=args.slack_reporter_configs,
-        ).apply(lambda known: render_config(args.files.config, **known))
+        ).apply(lambda known: render_config(args.files.config, has_login=args.has_login, **known))
         # config-updater writes files as they are.
         jobs = (
             ConfigMapContent(data=args.files.texts) if args.config_updater else pack_files(args.files.texts)

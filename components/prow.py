@@ -7,9 +7,11 @@ from pathlib import Path
 import pulumi
 
 from components import configuration, judgement
-from components.catalog import BRANCHPROTECTOR, CATALOG, GHPROXY, HOOK, Feature, ProwComponent
+from components.addresses import Addresses
+from components.catalog import BRANCHPROTECTOR, CATALOG, DECK, GHPROXY, HOOK, Feature, ProwComponent
 from components.configuration import Configuration, ConfigurationArgs, ConfigurationError
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
+from components.exposure import Exposure, ExposureArgs
 from components.external_plugins import KNOWN, SECRETS_PATH, ExternalPlugin, describe_plugin, list_events
 from components.ghproxy import GHProxy
 from components.github_account import SECRET as GITHUB_SECRET
@@ -19,6 +21,7 @@ from components.inputs import get_known
 from components.job_objects import JobObjects, JobObjectsArgs
 from components.jobs import Jobs
 from components.log_store import LogStore, LogStoreArgs
+from components.login import Login, LoginSecrets, LoginSecretsArgs
 from components.namespaces import Namespaces, NamespacesArgs
 from components.repository import Repository
 from components.rotation import Rotation, RotationArgs
@@ -52,6 +55,12 @@ class ProwOptions:
     """Names of the components to run; the catalog's REQUIRED must be among them."""
     replicas: int = 1
     """Pods of each component that may run more than once (hook, deck), from 1."""
+    addresses: Addresses = field(default_factory=Addresses)
+    """How people reach deck and GitHub reaches hook."""
+    webhook_url: str | None = None
+    """Where GitHub reaches hook; None: as the addresses say."""
+    login: Login | None = None
+    """How people log in to deck; None: nobody does, and deck starts no job. It needs deck's URL and storage."""
     storage: Storage | None = None
     """Where jobs' logs are kept; None: nowhere, and no job is decorated."""
     slack: Slack | None = None
@@ -227,16 +236,29 @@ class Prow(pulumi.ComponentResource):
         self.prowjob_crd = namespaces.prowjob_crd
         credentials = self._make_credentials()
         self._make_job_objects()
+        hook_url = self._options.addresses.find_hook_url(self._options.webhook_url)
         services = Services(
             f"{name}-services",
             ServicesArgs(
-                namespace=self.namespace, components=self._components, node_address=args.node_address
+                namespace=self.namespace,
+                components=self._components,
+                node_address=args.node_address,
+                addresses=self._options.addresses,
+                hook_url=hook_url,
             ),
             self._child,
         )
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
         workloads = self._make_workloads(credentials, self._make_configuration())
         hook = workloads.by_name[HOOK.name]
+        exposure = Exposure(
+            f"{name}-exposure",
+            ExposureArgs(addresses=self._options.addresses, hook_url=hook_url, namespace=self.namespace),
+            # Whoever is led to them finds them answering.
+            pulumi.ResourceOptions.merge(
+                self._child, pulumi.ResourceOptions(depends_on=[hook, workloads.by_name[DECK.name]])
+            ),
+        )
         plugins = sorted(KNOWN.keys() & self._options.external_plugins.keys())
         rotation = Rotation(
             f"{name}-rotation",
@@ -250,7 +272,7 @@ class Prow(pulumi.ComponentResource):
             ),
             self._child,
         )
-        self.answering = [hook, rotation]
+        self.answering = [hook, exposure, rotation]
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})
 
     def _make_credentials(self) -> Credentials:
@@ -337,6 +359,7 @@ class Prow(pulumi.ComponentResource):
                 if options.storage
                 else None,
                 slack_reporter_configs=make_reporter_configs(options.slack) if options.slack else None,
+                has_login=options.login is not None,
                 config_updater=str(options.config_updater) if options.config_updater else None,
                 checkconfig_image=None
                 if options.check_configuration == NONE
@@ -357,6 +380,17 @@ class Prow(pulumi.ComponentResource):
             "kubeconfig": credentials.kubeconfig,
             **{f"storage-{access.value}": secret for access, secret in credentials.storage.items()},
         }
+        digests: dict[str, pulumi.Input[str]] = {
+            f"storage-{access.value}": digest for access, digest in credentials.storage_digests.items()
+        }
+        if options.login:
+            secrets = LoginSecrets(
+                f"{self._name}-login",
+                LoginSecretsArgs(login=options.login, deck_url=self.deck_url, namespace=self.namespace),
+                self._child,
+            )
+            volumes |= {"oauth": secrets.oauth, "cookie": secrets.cookie}
+            digests["oauth"] = secrets.digest
         return Workloads(
             f"{self._name}-components",
             WorkloadsArgs(
@@ -367,12 +401,9 @@ class Prow(pulumi.ComponentResource):
                 github=options.github,
                 volumes={volume: source for volume, source in volumes.items() if source is not None},
                 storage=options.storage,
-                digests={
-                    f"storage-{access.value}": digest
-                    for access, digest in credentials.storage_digests.items()
-                },
+                digests=digests,
                 replicas=options.replicas,
-                features={Feature.CONFIG_UPDATER} if options.config_updater else frozenset(),
+                features=list_features(options),
                 # Every component watches ProwJobs from its start. And where the checkconfig of another release refuses
                 # the configuration, no component is updated to that release, ghproxy included, which reads none.
                 after=[config_maps, *([self.prowjob_crd] if self.prowjob_crd is not None else [])],
@@ -386,3 +417,15 @@ class Prow(pulumi.ComponentResource):
                 self._child, pulumi.ResourceOptions(depends_on=[*config_maps.candidates])
             ),
         )
+
+
+def list_features(options: ProwOptions) -> frozenset[Feature]:
+    """The features that are on."""
+    login = options.login
+    is_on = {
+        Feature.CONFIG_UPDATER: options.config_updater is not None,
+        Feature.LOGIN: login is not None,
+        Feature.PLAIN_LOGIN: login is not None and (options.addresses.deck_url or "").startswith("http:"),
+        Feature.RERUN: login is not None and login.rerun,
+    }
+    return frozenset(feature for feature, on in is_on.items() if on)

@@ -37,6 +37,10 @@ class OwnSecrets:
     """Changes with the content, which a program may read only once."""
 
 
+ANNOTATIONS = {Need.LOGIN: "prow-stack/login"}
+"""Annotations for the digests of other volumes, likewise."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkloadsArgs:
     """What all components have in common."""
@@ -100,6 +104,7 @@ class Workload(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ):
         super().__init__("prow:index:Workload", name, None, opts)
+        component = component.adapt(args.features)
         self._name, self._component, self._args = name, component, args
         self._replicas = 1 if component.singleton else args.replicas
         account = kubernetes.core.v1.ServiceAccount(
@@ -108,13 +113,10 @@ class Workload(pulumi.ComponentResource):
             automount_service_account_token=False,  # mounted by those pods that have rights to use
             opts=pulumi.ResourceOptions(parent=self),
         )
-        rules = [*component.rules]
-        for feature in sorted(args.features, key=lambda feature: feature.name):
-            rules += component.rules_for.get(feature, ())
         bindings = [
             self._grant_rights(scope, namespace, granted, account)
             for scope, namespace, granted in (
-                ("role", args.namespace, rules),
+                ("role", args.namespace, component.rules),
                 ("job-role", args.job_namespace, component.job_rules),
             )
             if granted
@@ -242,12 +244,14 @@ class Workload(pulumi.ComponentResource):
 
     def _make_pod_metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
         metadata: kubernetes.meta.v1.ObjectMetaArgsDict = {"labels": make_labels(self._component.name)}
-        for mount in MOUNTS:
-            if mount.need in self._component.needs and mount.volume in self._args.digests:
-                metadata["annotations"] = {STORAGE_CREDENTIALS: self._args.digests[mount.volume]}
+        annotations = {
+            ANNOTATIONS.get(mount.need, STORAGE_CREDENTIALS): self._args.digests[mount.volume]
+            for mount in MOUNTS
+            if mount.need in self._component.needs and mount.volume in self._args.digests
+        }
         if own := self._args.secrets.get(self._component.name):
-            metadata["annotations"] = {OWN_SECRETS: own.digest}
-        return metadata
+            annotations[OWN_SECRETS] = own.digest
+        return metadata | {"annotations": annotations} if annotations else metadata
 
     def _make_pod(self, account: kubernetes.core.v1.ServiceAccount) -> kubernetes.core.v1.PodSpecArgsDict:
         component = self._component
@@ -352,6 +356,7 @@ class Workload(pulumi.ComponentResource):
                 mounts,
                 satisfied=satisfied & component.needs,
                 running=running,
+                features=args.features,
                 github_endpoint=known["github_endpoint"],
                 app_id=known["app_id"],
                 provider=args.storage.provider if args.storage else "",
@@ -366,6 +371,7 @@ def render_flags(
     *,
     satisfied: AbstractSet[Need],
     running: AbstractSet[str],
+    features: AbstractSet[Feature] = frozenset(),
     github_endpoint: str,
     app_id: str | None,
     provider: str,
@@ -376,6 +382,7 @@ def render_flags(
     :param mounts: what of its needs is mounted.
     :param satisfied: what of its needs there is.
     :param running: names of the components that run.
+    :param features: features that are on.
     :param github_endpoint: REST endpoint of GitHub.
     :param app_id: the GitHub App that is Prow's account; None: a bot with a token is.
     :param provider: protocol of the bucket; "" without one.
@@ -389,6 +396,9 @@ def render_flags(
         if mount.need is Need.GITHUB:
             flags += make_github_flags(mount.path, github_endpoint, cache_url=cache_url, app_id=app_id)
     flags += [flag.format(**values) for flag in _list_extra_flags(component, satisfied, running)]
+    flags += [
+        flag for feature in Feature if feature in features for flag in component.args_feature.get(feature, ())
+    ]
     return [*flags, *component.last_args]
 
 

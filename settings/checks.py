@@ -20,6 +20,12 @@ EVENT = re.compile(r"\*|[a-z][a-z_]{0,99}")  # https://docs.github.com/en/webhoo
 APP_ID = re.compile(r"[1-9][0-9]{0,18}|Iv[0-9A-Za-z.]{10,100}")
 DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, as Kubernetes names namespaces
 NODE_NAME = re.compile(r"(?=.{1,253}$)" + rf"{DNS_LABEL.pattern}(?:\.{DNS_LABEL.pattern})*")
+NAMESPACED_NAME = re.compile(rf"{DNS_LABEL.pattern}/(?:{NODE_NAME.pattern})")
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/
+ANNOTATION = re.compile(
+    r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+)
+OAUTH_CLIENT = re.compile(r"[A-Za-z0-9.]{10,100}")  # 20 hexadecimal digits, or Ov23… of newer Apps
 TOKEN = re.compile(r"[!-~]+")
 KEY = re.compile(r"(?!\.{1,2}$)[-._a-zA-Z0-9]{1,253}")  # k8s.io/apimachinery, IsConfigMapKey
 SERVICE_NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1035, as Kubernetes names Services
@@ -106,6 +112,12 @@ def split_url(text: str) -> SplitResult | None:
         return None
     valid = parts.scheme in ("http", "https") and parts.hostname and is_host(parts.hostname.removesuffix("."))
     return parts if valid and port != 0 and parts.username is None else None
+
+
+def is_origin(text: str) -> bool:
+    """Whether it is an http(s) URL with nothing behind the host and the port: deck's pages are at the root."""
+    parts = split_url(text)
+    return parts is not None and parts.path in ("", "/") and not parts.query and not parts.fragment
 
 
 def is_gosmee(text: str) -> bool:

@@ -14,7 +14,18 @@ from typing import Any, get_type_hints
 
 import pulumi
 
-from components import catalog, external_plugins, ghproxy, github_account, images, jobs, slack, storage
+from components import (
+    addresses,
+    catalog,
+    external_plugins,
+    ghproxy,
+    github_account,
+    images,
+    jobs,
+    login,
+    slack,
+    storage,
+)
 from components.catalog import CATALOG
 from components.relay_catalog import RELAYS
 from components.repository import Repository
@@ -210,6 +221,99 @@ class Relay:
             "ultrahookApiKey": self.ultrahook_api_key,
         }
         return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addresses(addresses.Addresses):
+    """Addresses of deck and hook."""
+
+    kind: str = setting(
+        "expose",
+        choice(*addresses.KINDS),
+        addresses.NODE_PORT,
+        "How deck and hook are reached from outside of the cluster. `nodePort`, at ports of the node. `loadBalancer`, each at a load balancer of the cloud. `ingress` or `gateway` (Gateway API), at the hosts of deckUrl and webhookUrl.",
+    )
+    deck_url: str | None = setting(
+        "deckUrl",
+        path_text(checks.is_origin, "an http(s) URL without a path", "https://<host>"),
+        "",
+        "URL under which people reach deck. The links in statuses and comments begin with it. Required with `ingress`, `gateway` and a login. Default, the NodePort or the load balancer.",
+    )
+    ingress_class: str | None = setting(
+        "ingressClass",
+        text(checks.NODE_NAME, "the name of an IngressClass", "nginx"),
+        "",
+        "IngressClass, with `ingress`. Default, the cluster's default class.",
+    )
+    gateway_class: str | None = setting(
+        "gatewayClass",
+        text(checks.NODE_NAME, "the name of a GatewayClass", "<class>"),
+        "",
+        "GatewayClass of a Gateway that the stack makes, with `gateway`.",
+    )
+    gateway: str | None = setting(
+        "gateway",
+        text(checks.NAMESPACED_NAME, "namespace/name", "<namespace>/<name>"),
+        "",
+        "Gateway that is there already, as namespace/name, with `gateway`. Its listeners and its TLS are not the stack's.",
+    )
+    annotations: dict[str, str] = setting(
+        "exposeAnnotations",
+        MapOf(
+            value=text(str.isprintable, "a text of one line", "<value>"),
+            key="<prefix>/<name>",
+            names=checks.ANNOTATION,
+            expected="the name of an annotation",
+            example="<value>",
+        ),
+        {},
+        "Annotations of the load balancers' Services, of the Ingress, or of Gateway and HTTPRoutes, as your controller reads them.",
+    )
+    tls_secret: str | None = setting(
+        "tlsSecret",
+        text(checks.NODE_NAME, "the name of a Secret", "prow-tls"),
+        "",
+        "Secret of type kubernetes.io/tls in Prow's namespace with the certificate for the hosts. Default, with certManagerIssuer `prow-tls`, else none: TLS ends elsewhere.",
+    )
+    cert_manager_issuer: str | None = setting(
+        "certManagerIssuer",
+        text(checks.NODE_NAME, "the name of a ClusterIssuer", "letsencrypt"),
+        "",
+        "ClusterIssuer of cert-manager that makes the certificate. For an Issuer, use exposeAnnotations and tlsSecret.",
+    )
+    deck_node_port: int = setting(
+        "deckNodePort",
+        number(0, 65535),
+        0,
+        "NodePort of deck, from the cluster's range (30000 to 32767 by default). 0, the cluster picks one.",
+    )
+    hook_node_port: int = setting(
+        "hookNodePort",
+        number(0, 65535),
+        0,
+        "NodePort of hook, from the cluster's range. 0, the cluster picks one.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login(login.Login):
+    """Login to deck."""
+
+    client_id: str | None = setting(
+        "oauthClientId",
+        text(checks.OAUTH_CLIENT, "the client ID of an OAuth App", "<client ID>"),
+        "",
+        "Client ID of the GitHub OAuth App with which people log in to deck. Its callback URL is <deckUrl>/github-login/redirect. Needs deckUrl and storage.",
+    )
+    client_secret: pulumi.Output[str] | None = setting(
+        "oauthClientSecret", TOKEN, "", "Client secret of the OAuth App. Required with oauthClientId."
+    )
+    rerun: bool = setting(
+        "deckRerun",
+        SWITCH,
+        False,
+        "Deck starts jobs again and aborts them, for people who are logged in and whom `rerun_auth_configs` of config.yaml allow it, or who may `/test` the pull request. Needs oauthClientId.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -567,6 +671,8 @@ class Settings:
     ghproxy: GHProxy
     jobs: Jobs
     images: Images
+    addresses: Addresses
+    login: Login
     relay: Relay
     redelivery: Redelivery
     storage: Storage

@@ -338,9 +338,10 @@ def pki(cluster: Cluster) -> Path:
 def certificate(cluster: Cluster, host: str, *addresses: str) -> tuple[Path, Path]:
     """Certificate and key for a server that has this host's name, signed by the cluster's authority.
 
-    :param addresses: IP addresses at which the server answers as well.
+    :param addresses: IP addresses and other hosts at which the server answers as well.
     """
-    names = ",".join([f"DNS:{host}", *(f"IP:{address}" for address in addresses)])
+    kinds = {address: "IP" if set(address) <= set("0123456789.") else "DNS" for address in addresses}
+    names = ",".join([f"DNS:{host}", *(f"{kind}:{address}" for address, kind in kinds.items())])
     _openssl(pki(cluster), host, f"/CN={host}", f"subjectAltName={names}", "extendedKeyUsage=serverAuth")
     return pki(cluster) / f"{host}.crt", pki(cluster) / f"{host}.key"
 

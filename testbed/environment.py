@@ -24,6 +24,8 @@ REPOSITORY = "acme/go-with-prow"
 """The repository of the stand-in's seed."""
 OWNER, BOT, OUTSIDER = "alice", "prow-bot", "mallory"
 """The repository's admin, Prow's account, and someone without any right."""
+PUBLIC_HOSTS = ("prow.testbed", "hooks.testbed")
+"""Hosts that GitHub and the browser find at the node, as public DNS would have them."""
 IMAGE_TAG = images.PROW_TAG
 STACK_FILES = (
     "Pulumi.yaml",
@@ -160,6 +162,14 @@ def timed(what: str, report: Report) -> Generator[None]:
     report(f"{what}: {time.monotonic() - started:.1f} s")
 
 
+def _make_bundle(running: Cluster, folder: Path) -> Path:
+    """Whom GitHub trusts when it delivers: the authorities of this machine, and the cluster's."""
+    bundle = folder / "authorities.pem"
+    known = [Path("/etc/ssl/certs/ca-certificates.crt"), cluster.pki(running) / "ca.crt"]
+    bundle.write_text("".join(path.read_text() for path in known if path.exists()))
+    return bundle
+
+
 def _github(folder: Path, running: Cluster) -> str:
     """Start the stand-in on the address by which the cluster reaches this machine, unless it runs.
 
@@ -171,10 +181,13 @@ def _github(folder: Path, running: Cluster) -> str:
     if not processes.alive("github"):
         address.unlink(missing_ok=True)
         argv = [sys.executable, "-m", "testbed.github", "--host", running.host_ip, "--state", str(state)]
+        env = dict(os.environ)
         if not running.external:
             certificate, key = cluster.certificate(running, "github.testbed", running.host_ip)
             argv += ["--certificate", str(certificate), "--key", str(key)]
-        processes.start("github", argv, cwd=PROJECT)
+            argv += [f"--resolve={host}={running.node_ip}" for host in PUBLIC_HOSTS]
+            env["SSL_CERT_FILE"] = str(_make_bundle(running, folder))
+        processes.start("github", argv, cwd=PROJECT, env=env)
     deadline = time.monotonic() + 30
     while not (address.exists() and address.read_text().strip()):  # it is made before it is written
         if not processes.alive("github") or time.monotonic() > deadline:

@@ -34,6 +34,7 @@ GOLANG = "docker.io/library/golang:1.26-bookworm"
 BUILDKIT = "docker.io/moby/buildkit:v0.34.2-rootless"
 LOG_STORE = "ghcr.io/versity/versitygw:v1.8.0"
 PYTHON = "docker.io/library/python:3.13-alpine"
+TRAEFIK = "docker.io/library/traefik:v3.7.13"
 
 # Upstream's base image by component (.ko.yaml baseImageOverrides): True where it has git.
 PROW_COMPONENTS = {
@@ -291,6 +292,19 @@ def log_store(binary: Path) -> Image:
     return Image(
         name=LOG_STORE, layers=(_system_files(), _shell(), layer), entrypoint=("/usr/local/bin/versitygw",)
     )
+
+
+def traefik(report: Report = print) -> Image:
+    """An Ingress controller that implements the Gateway API as well; see ingress.py."""
+    binary = tools.ensure(["traefik"], report)["traefik"]
+    layer = Layer(
+        (
+            Entry(path="usr/local"),
+            Entry(path="usr/local/bin"),
+            Entry(path="usr/local/bin/traefik", source=binary),
+        )
+    )
+    return Image(name=TRAEFIK, layers=(_system_files(), layer), entrypoint=("/usr/local/bin/traefik",))
 
 
 def jobs() -> list[Image]:
