@@ -21,11 +21,13 @@ ALLOWED: dict[str, frozenset[str]] = {
 # Descriptions and arguments of components, which register nothing.
 DATA = frozenset(
     {
+        "addresses",
         "catalog",
         "github_account",
         "images",
         "inputs",
         "jobs",
+        "login",
         "relay_catalog",
         "repository",
         "slack",
