@@ -46,7 +46,6 @@ NODE_PORT = {
     "prow:expose": "nodePort",
     **dict.fromkeys(("prow:gatewayClass", "prow:deckUrl", "prow:webhookUrl", "prow:tlsSecret"), ""),
     "prow:oauthClientId": "",
-    "prow:oauthClientSecret": "",
     "prow:deckRerun": "false",
     "prow:deckNodePort": "30081",
 }
@@ -301,6 +300,7 @@ def test_a_gateway_takes_the_ingresss_place(environment, pulumi, view):
 
 def test_at_the_nodes_ports_again_nothing_is_left_of_either(environment, pulumi, view, context):
     pulumi.config_set_all(NODE_PORT)
+    pulumi.config_remove("prow:oauthClientSecret")
     pulumi.up()
     assert exposing(view) == set()
     deck = pulumi.output("deckUrl")
