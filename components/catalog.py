@@ -50,7 +50,7 @@ class Feature(Enum):
     CONFIG_UPDATER = auto()
     """Prow's plugin config-updater writes the configuration: components/config_updater.py."""
     LOGIN = auto()
-    """People log in to deck: components/login.py."""
+    """People log in to deck: components/login_secrets.py."""
     PLAIN_LOGIN = auto()
     """They do so over http."""
     RERUN = auto()

@@ -21,7 +21,8 @@ from components.inputs import get_known
 from components.job_objects import JobObjects, JobObjectsArgs
 from components.jobs import Jobs
 from components.log_store import LogStore, LogStoreArgs
-from components.login import Login, LoginSecrets, LoginSecretsArgs
+from components.login import Login
+from components.login_secrets import LoginSecrets, LoginSecretsArgs
 from components.namespaces import Namespaces, NamespacesArgs
 from components.repository import Repository
 from components.rotation import Rotation, RotationArgs

@@ -21,6 +21,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 # Descriptions and arguments of components, which register nothing.
 DATA = frozenset(
     {
+        "addresses",
         "catalog",
         "external_plugins",
         "ghproxy",
@@ -28,6 +29,7 @@ DATA = frozenset(
         "images",
         "inputs",
         "jobs",
+        "login",
         "relay_catalog",
         "repository",
         "slack",
