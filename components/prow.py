@@ -87,6 +87,7 @@ class ProwOptions:
             branch_protection=self.branch_protection is not None,
             external_plugins=self._list_routes(),
             job_objects=self._list_job_objects(),
+            existing_objects=len(self.jobs.existing_objects),
         )
 
     def _list_job_objects(self) -> frozenset[Object]:

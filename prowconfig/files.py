@@ -77,6 +77,8 @@ class Enabled:
     """External plugins by name, which are added to plugins.yaml."""
     job_objects: frozenset[Object] | None = None
     """Kinds and names of the Secrets, ConfigMaps and ServiceAccounts that jobs may name."""
+    existing_objects: int = 0
+    """How many of them something else makes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +249,8 @@ def _check_jobs(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
             yield from check_job(job, context)
     if checks.enabled.job_objects is not None:
         jobs = (job for file in written for job in iterate_jobs(file))
-        yield from find_unknown_objects(jobs, written, checks.enabled.job_objects)
+        known, existing = checks.enabled.job_objects, checks.enabled.existing_objects
+        yield from find_unknown_objects(jobs, written, known, existing=existing)
 
 
 def _check_config(config: YamlFile, checks: Checks) -> Iterator[Problem]:
