@@ -32,7 +32,7 @@ from components.storage import KEY, UPLOADER, Access, Storage, make_job_logs, pr
 from components.workload import OwnSecrets, Workloads, WorkloadsArgs
 from prowconfig.checkconfig import CLUSTER, NONE
 from prowconfig.external_plugins import Route
-from prowconfig.files import ProwFiles, load
+from prowconfig.files import Enabled, ProwFiles, load
 from prowconfig.job_objects import CONFIG_MAP, SECRET, SERVICE_ACCOUNT, Object
 from prowconfig.problem import ProwFilesError
 from prowconfig.release import parse_release
@@ -91,7 +91,16 @@ class ProwOptions:
             chosen.append(replace(BRANCHPROTECTOR, schedule=self.branch_protection))
         return tuple(chosen)
 
-    def list_job_objects(self) -> frozenset[Object]:
+    def describe_enabled(self) -> Enabled:
+        """What the files of `prow/` may rely on."""
+        return Enabled(
+            branch_protection=self.branch_protection is not None,
+            external_plugins=self._list_routes(),
+            job_objects=self._list_job_objects(),
+            existing_objects=len(self.jobs.existing_objects),
+        )
+
+    def _list_job_objects(self) -> frozenset[Object]:
         """Kinds and names of what jobs may name in their namespace."""
         found = {tuple(name.split("/", 1)) for name in self.jobs.existing_objects}
         found |= {(SECRET, name) for name in self.jobs.secrets or {}}
@@ -105,7 +114,7 @@ class ProwOptions:
             found.add((SERVICE_ACCOUNT, UPLOADER))
         return frozenset((kind, name) for kind, name in found)
 
-    def list_routes(self) -> dict[str, Route]:
+    def _list_routes(self) -> dict[str, Route]:
         """What hook forwards to each external plugin."""
         return {
             name: Route(
@@ -173,9 +182,7 @@ def read_files(
             clusters=clusters,
             pod_security=options.jobs.pod_security,
             slack=options.slack is not None,
-            branch_protection=options.branch_protection is not None,
-            external_plugins=options.list_routes(),
-            job_objects=options.list_job_objects(),
+            enabled=options.describe_enabled(),
             release=parse_release(tag),
         )
     except ProwFilesError as error:

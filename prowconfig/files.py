@@ -78,6 +78,20 @@ class ProwFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Enabled:
+    """What the settings bring beside Prow's own components. A part that is None is not known, and not checked."""
+
+    branch_protection: bool | None = None
+    """Whether config.yaml's is applied to GitHub."""
+    external_plugins: Mapping[str, Route] | None = None
+    """External plugins by name, which are added to plugins.yaml."""
+    job_objects: frozenset[Object] | None = None
+    """Kinds and names of the Secrets, ConfigMaps and ServiceAccounts that jobs may name."""
+    existing_objects: int = 0
+    """How many of them something else makes."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checks:
     """What the files are checked against."""
 
@@ -91,9 +105,7 @@ class Checks:
     clusters: Collection[str] | None = None
     pod_security: str | None = None
     slack: bool | None = None
-    branch_protection: bool | None = None
-    routes: Mapping[str, Route] | None = None
-    job_objects: frozenset[Object] | None = None
+    enabled: Enabled = field(default_factory=Enabled)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +131,7 @@ def load(
     clusters: Collection[str] | None = None,
     pod_security: str | None = None,
     slack: bool | None = None,
-    branch_protection: bool | None = None,
-    external_plugins: Mapping[str, Route] | None = None,
-    job_objects: frozenset[Object] | None = None,
+    enabled: Enabled | None = None,
     release: Release | None = None,
 ) -> ProwFiles:
     """Read and check config.yaml, plugins.yaml and jobs/**/*.yaml of the folder.
@@ -137,9 +147,7 @@ def load(
     :param clusters: build clusters that jobs may name beside this cluster; None: not checked.
     :param pod_security: Pod Security Standard that the jobs' namespace enforces; None: not checked.
     :param slack: whether the settings have Slack's token; None: not checked.
-    :param branch_protection: whether the settings have config.yaml's applied; None: not checked.
-    :param external_plugins: external plugins of the settings by name, which are added to plugins.yaml; None: not checked.
-    :param job_objects: kinds and names of the Secrets, ConfigMaps and ServiceAccounts that jobs may name; None: not checked.
+    :param enabled: what else the settings bring; None: not known.
     :param release: Prow's release; by default the stack's.
     :raises ProwFilesError: with every problem of every file.
     """
@@ -153,9 +161,7 @@ def load(
         clusters=clusters,
         pod_security=pod_security,
         slack=slack,
-        branch_protection=branch_protection,
-        routes=external_plugins,
-        job_objects=job_objects,
+        enabled=enabled or Enabled(),
     )
     files = read_folder(folder)
     problems = [*files.problems, *_check_types(files, checks.release)]
@@ -174,9 +180,9 @@ def _check_types(files: FolderFiles, release: Release) -> Iterator[Problem]:
 def _expand_wildcards(files: FolderFiles, checks: Checks) -> _Expanded:
     where = checks.scope
     config = expand_config(files.config.data, where.repositories, where.organizations)
-    add_report_template(config, checks.routes or {})
+    add_report_template(config, checks.enabled.external_plugins or {})
     plugins = expand_plugins(files.plugins.data, where.plugin_targets)
-    plugins = add_external_plugins(plugins, checks.routes or {}, where)
+    plugins = add_external_plugins(plugins, checks.enabled.external_plugins or {}, where)
     jobs = {
         key: add_clone_uri(expand_jobs(file.data, where.repositories), checks.clone_url)
         for key, file in files.jobs.items()
@@ -251,15 +257,16 @@ def _check_jobs(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
     for file in written:
         for job in iterate_jobs(file):
             yield from check_job(job, context)
-    if checks.job_objects is not None:
+    if checks.enabled.job_objects is not None:
         jobs = (job for file in written for job in iterate_jobs(file))
-        yield from find_unknown_objects(jobs, written, checks.job_objects)
+        known, existing = checks.enabled.job_objects, checks.enabled.existing_objects
+        yield from find_unknown_objects(jobs, written, known, existing=existing)
 
 
 def _check_config(config: YamlFile, checks: Checks) -> Iterator[Problem]:
     yield from _report_findings(config, rules.check_config(config.data, checks.release))
     useless = rules.find_sections_without_setting(
-        config.data, slack=checks.slack, branch_protection=checks.branch_protection
+        config.data, slack=checks.slack, branch_protection=checks.enabled.branch_protection
     )
     yield from _report_findings(config, useless, warning=True)
 
@@ -271,13 +278,15 @@ def _check_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
 
 
 def _check_external_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
-    if checks.routes is None:
+    if checks.enabled.external_plugins is None:
         return
-    yield from _report_findings(plugins, external_plugins.check_external_plugins(plugins.data, checks.routes))
-    unreachable = external_plugins.find_unreachable(plugins.data, checks.routes)
+    yield from _report_findings(
+        plugins, external_plugins.check_external_plugins(plugins.data, checks.enabled.external_plugins)
+    )
+    unreachable = external_plugins.find_unreachable(plugins.data, checks.enabled.external_plugins)
     yield from _report_findings(plugins, unreachable, warning=True)
     if checks.config_updater:
-        missing = external_plugins.find_missing(plugins.data, checks.routes, checks.scope)
+        missing = external_plugins.find_missing(plugins.data, checks.enabled.external_plugins, checks.scope)
         yield from _report_findings(plugins, missing)
 
 
