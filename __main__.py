@@ -1,9 +1,15 @@
 """Prow for the repositories of the settings: data flows from them to the cluster and to GitHub, one way."""
+# ruff: noqa: E402
+
+import gc
+
+gc.disable()  # it would look through all that is imported again and again, a quarter of the time, and find next to nothing
 
 from pathlib import Path
 
 import pulumi
 
+from components.account_check import check_bot
 from components.cluster import Cluster, ClusterArgs
 from components.prow import Prow, ProwArgs, ProwOptions, read_files
 from components.redelivery import Redelivery, RedeliveryArgs
@@ -12,7 +18,7 @@ from components.repository import Repository
 from components.webhook import Webhooks, WebhooksArgs
 from components.webhook_check import GitHub, check_owners
 from components.webhook_secret import WebhookSecret, WebhookSecretArgs
-from settings import find_kubeconfig, load, read_contexts, read_github_provider
+from settings import find_kubeconfig, load, read_bot_token, read_contexts, read_github_provider
 
 # All that the user wrote is checked before anything is registered.
 settings = load(contexts=read_contexts())
@@ -25,7 +31,13 @@ prow_options = ProwOptions(
     job_namespace=settings.prow.job_namespace,
     jobs=settings.jobs,
     components=settings.prow.components,
+    external_plugins=settings.external_plugins.plugins,
+    ghproxy=settings.ghproxy,
+    branch_protection=settings.prow.branch_protection_schedule if settings.prow.branch_protection else None,
     replicas=settings.prow.replicas,
+    addresses=settings.addresses,
+    webhook_url=settings.relay.webhook_url,
+    login=settings.login if settings.login.client_id is not None else None,
     storage=settings.storage if settings.storage.kind != "none" else None,
     slack=settings.slack if settings.slack.token is not None else None,
     build_clusters=build_clusters.content if build_clusters else None,
@@ -42,6 +54,7 @@ files = read_files(
 )
 github = GitHub(provider.found_base_url, provider.found_token)
 check_owners(github, settings.webhooks.repositories, settings.webhooks.organizations)
+check_bot(GitHub(settings.github.endpoint, read_bot_token()), settings.webhooks.repositories)
 
 cluster = Cluster(
     "cluster",
@@ -91,8 +104,8 @@ webhooks = Webhooks(
         token=provider.token,
         base_url=provider.base_url,
         github=github,
+        after=[*prow.answering, relay],
     ),
-    pulumi.ResourceOptions(depends_on=[prow, relay]),  # GitHub's first ping finds hook answering
 )
 Redelivery(
     "redelivery",
@@ -100,6 +113,8 @@ Redelivery(
         token=settings.redelivery.token if settings.redelivery.enabled else None,
         schedule=settings.redelivery.schedule,
         webhooks=webhooks.urls,
+        targets=None if settings.followed_repository else files.find_targets(),  # merges change them
+        deck_url=prow.deck_url,
         namespace=prow.namespace,
         image=settings.images.script,
     ),

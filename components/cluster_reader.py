@@ -2,10 +2,13 @@
 
 Read with Kubernetes' own client, which takes a kubeconfig as kubectl does (certificates, tokens, login programs, proxies).
 Not with `Node.get`: what the provider reads becomes a part of the state that `pulumi refresh` compares, and a node's
-status changes every few minutes.
+status changes every few minutes. And not with the client's typed API: to import it takes 0.6 s, a third of the program's
+time.
 """
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import urllib3
@@ -46,9 +49,8 @@ def read_cluster(kubeconfig: str, context: str, *, node: str | None) -> ClusterF
         settings.retries = False
         config.load_kube_config(kubeconfig, context, client_configuration=settings, persist_config=False)
         with client.ApiClient(settings) as api:
-            core = client.CoreV1Api(api)
-            address = None if node is None else _read_node_address(core, context, node)
-            return ClusterFacts(uid=_read_uid(core), node_address=address)
+            address = None if node is None else _read_node_address(api, context, node)
+            return ClusterFacts(uid=_read_uid(api), node_address=address)
     except (ConfigException, ApiException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         reason = " ".join(str(getattr(error, "reason", None) or error).split())
         raise ClusterError(
@@ -62,20 +64,39 @@ def read_cluster(kubeconfig: str, context: str, *, node: str | None) -> ClusterF
         kube_config._cleanup_temp_files()
 
 
-def _read_uid(core: client.CoreV1Api) -> str | None:
+def _read(api: client.ApiClient, path: str, name: str) -> dict[str, Any]:
+    """Read one object.
+
+    :param path: of its kind, without a slash at its end.
+    :raises ApiException: the API server refuses.
+    """
+    request = api.param_serialize(
+        "GET",
+        f"{path}/{{name}}",
+        {"name": name},
+        header_params={"Accept": "application/json"},
+        auth_settings=["BearerToken"],  # what the client's own methods name: all that a kubeconfig may bring
+    )
+    response = api.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
+    content = response.read()
+    if response.status != 200:
+        raise ApiException.from_response(http_resp=response, body=None, data=None)
+    return json.loads(content)
+
+
+def _read_uid(api: client.ApiClient) -> str | None:
     try:
-        metadata = core.read_namespace(IDENTITY, _request_timeout=TIMEOUT_SECONDS).metadata
-        return metadata.uid if metadata else None
+        return _read(api, "/api/v1/namespaces", IDENTITY)["metadata"].get("uid")
     except ApiException as error:
         if error.status == 403:  # an account with the least rights; the provider can still do what it may
             return None
         raise
 
 
-def _read_node_address(core: client.CoreV1Api, context: str, node: str) -> str:
+def _read_node_address(api: client.ApiClient, context: str, node: str) -> str:
     instead = "pulumi config set nodeAddress <address of the NodePorts>"
     try:
-        status = core.read_node(node, _request_timeout=TIMEOUT_SECONDS).status
+        status = _read(api, "/api/v1/nodes", node).get("status") or {}
     except ApiException as error:
         if error.status == 404:
             raise ClusterError(
@@ -87,7 +108,7 @@ def _read_node_address(core: client.CoreV1Api, context: str, node: str) -> str:
                 f"the user of the context {context} may not read the node {node} (prow:node)\n    fix: {instead}"
             ) from None
         raise
-    for address in (status.addresses if status else None) or []:
-        if address.type == "InternalIP":
-            return address.address
+    for address in status.get("addresses") or []:
+        if address["type"] == "InternalIP":
+            return address["address"]
     raise ClusterError(f"the node {node} (prow:node) has no InternalIP\n    fix: {instead}")

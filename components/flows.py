@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import pulumi
 
 from components.catalog import GHPROXY, HOOK, Need, Outside, ProwComponent
+from components.external_plugins import KNOWN
 
 INTERNET, NONE = "internet", "none"
 JOB_EGRESS = (INTERNET, NONE)
@@ -62,8 +63,12 @@ RELAY = PodGroup(
 )
 """The relay's client."""
 ROTATION = PodGroup(name="webhook-secret", calls=frozenset({HOOK.name}))
-"""The Job that waits until hook knows a new webhook secret."""
-REDELIVERY = PodGroup(name="redelivery", calls=frozenset({HOOK.name}), reaches=frozenset({Outside.GITHUB}))
+"""The Job that waits until hook knows a new webhook secret, and Prow's own external plugins, too."""
+REDELIVERY = PodGroup(
+    name="redelivery",
+    calls=frozenset({HOOK.name}),
+    reaches=frozenset({Outside.GITHUB, Outside.API_SERVER}),
+)
 """The CronJob that has GitHub send missed deliveries again."""
 JUDGEMENT = PodGroup(name="checkconfig")
 """The Job that judges the configuration. It calls nobody."""
@@ -107,15 +112,21 @@ def describe_flows(component: ProwComponent, present: AbstractSet[Outside], name
 
 
 def list_groups(
-    components: Sequence[ProwComponent], others: Sequence[PodGroup], present: AbstractSet[Outside]
+    components: Sequence[ProwComponent],
+    others: Sequence[PodGroup],
+    present: AbstractSet[Outside],
+    plugins: Iterable[str] = (),
 ) -> tuple[PodGroup, ...]:
     """Every group of Prow's namespace, with the calls among those that run.
 
     :param others: groups beside the components.
+    :param plugins: names of those components that are external plugins, to which hook forwards events.
     """
     names = frozenset(component.name for component in components) | {group.name for group in others}
     own = [describe_flows(component, present, names) for component in components]
-    return (*own, *(replace(group, calls=group.calls & names) for group in others))
+    groups = (*own, *(replace(group, calls=group.calls & names) for group in others))
+    called = {HOOK.name: frozenset(plugins), ROTATION.name: KNOWN.keys() & frozenset(plugins)}
+    return tuple(replace(group, calls=group.calls | called.get(group.name, frozenset())) for group in groups)
 
 
 def list_callers(group: PodGroup, groups: Iterable[PodGroup]) -> tuple[PodGroup, ...]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,14 +77,17 @@ class Judgement(pulumi.ComponentResource):
     candidates hold the files of this project, which are the ones that config-updater copies once they are merged.
     """
 
+    candidates: Sequence[pulumi.Resource]
+    """The ConfigMaps that the Job reads."""
+
     def __init__(self, name: str, args: JudgementArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Judgement", name, None, opts)
         self._name, self._args = name, args
         candidates = {
-            config_map: name_of(self._make_candidate(config_map, data))
-            for config_map, data in args.files.items()
+            config_map: self._make_candidate(config_map, data) for config_map, data in args.files.items()
         }
-        self._make_job(candidates)
+        self.candidates = list(candidates.values())
+        self._make_job({config_map: name_of(candidate) for config_map, candidate in candidates.items()})
         self.register_outputs({})
 
     def _make_candidate(

@@ -1,6 +1,6 @@
 """Deliveries that GitHub could not make, made again once hook is back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -26,8 +26,12 @@ class RedeliveryArgs:
     """When GitHub's delivery logs are read, in cron's form."""
     webhooks: pulumi.Input[Mapping[str, str]]
     """API URLs of the webhooks, by any name."""
+    targets: Mapping[str, Sequence[str]] | None
+    """Repositories and owners that have `presubmits`, and those that have `postsubmits`; None: any may have some."""
+    deck_url: pulumi.Input[str]
+    """Where the statuses of jobs link to."""
     namespace: pulumi.Input[str]
-    """Namespace of Prow's components."""
+    """Namespace of Prow's components and of the ProwJobs."""
     image: pulumi.Input[str]
     """Image with Python 3.11 or later."""
 
@@ -35,7 +39,7 @@ class RedeliveryArgs:
 class Redelivery(pulumi.ComponentResource):
     """A CronJob that asks GitHub for what failed: `components/scripts/redeliver.py`, which says what it leaves alone.
 
-    It sees what GitHub saw fail. A relay that answers GitHub itself hides from it what got lost behind the relay.
+    It asks also for what hook has answered and then lost, as it sees by the ProwJobs, which it may list.
     """
 
     def __init__(self, name: str, args: RedeliveryArgs, opts: pulumi.ResourceOptions | None = None):
@@ -60,9 +64,7 @@ class Redelivery(pulumi.ComponentResource):
             ScriptArgs(script="redeliver", object_name=NAME, namespace=args.namespace, image=args.image),
             child,
         )
-        arguments = pulumi.Output.from_input(args.webhooks).apply(
-            lambda urls: [f"{SECRET_PATH}/token", HOOK.make_url("/"), *sorted(urls.values())]
-        )
+        account = self._make_account(args, metadata)
         cron_job = kubernetes.batch.v1.CronJob(
             f"{self._name}-cron-job",
             metadata=metadata,
@@ -77,10 +79,47 @@ class Redelivery(pulumi.ComponentResource):
                     "spec": {
                         "backoff_limit": 0,  # the next run is the retry
                         "active_deadline_seconds": RUN_SECONDS,
-                        "template": script.make_pod(arguments, name_of(secret)),
+                        "template": script.make_pod(self._make_arguments(args), name_of(secret), account),
                     },
                 },
             },
             opts=child,
         )
         return name_of(cron_job)
+
+    def _make_arguments(self, args: RedeliveryArgs) -> pulumi.Output[list[str]]:
+        known = pulumi.Output.all(webhooks=args.webhooks, namespace=args.namespace, deck=args.deck_url)
+        limits = [word for kind, names in (args.targets or {}).items() for word in (f"--{kind}", *names)]
+        return known.apply(
+            lambda known: [
+                f"{SECRET_PATH}/token",
+                HOOK.make_url("/"),
+                *sorted(known["webhooks"].values()),
+                f"--prow-jobs={known['namespace']}",
+                f"--deck={known['deck']}",
+                *limits,
+            ]
+        )
+
+    def _make_account(
+        self, args: RedeliveryArgs, metadata: kubernetes.meta.v1.ObjectMetaArgs
+    ) -> pulumi.Output[str]:
+        """A ServiceAccount that may list ProwJobs; its name, known once it has the right."""
+        child = pulumi.ResourceOptions(parent=self)
+        account = kubernetes.core.v1.ServiceAccount(
+            f"{self._name}-account", metadata=metadata, automount_service_account_token=False, opts=child
+        )
+        role = kubernetes.rbac.v1.Role(
+            f"{self._name}-role",
+            metadata=metadata,
+            rules=[{"api_groups": ["prow.k8s.io"], "resources": ["prowjobs"], "verbs": ["list"]}],
+            opts=child,
+        )
+        binding = kubernetes.rbac.v1.RoleBinding(
+            f"{self._name}-role-binding",
+            metadata=metadata,
+            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": name_of(role)},
+            subjects=[{"kind": "ServiceAccount", "name": name_of(account), "namespace": args.namespace}],
+            opts=child,
+        )
+        return binding.metadata.apply(lambda _: NAME)

@@ -29,7 +29,7 @@ class ScriptArgs:
 
 
 class Script(pulumi.ComponentResource):
-    """A ConfigMap with the program, and the template of a pod that runs it without any right on the cluster."""
+    """A ConfigMap with the program, and the template of a pod that runs it."""
 
     def __init__(self, name: str, args: ScriptArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Script", name, None, opts)
@@ -49,19 +49,24 @@ class Script(pulumi.ComponentResource):
         self.register_outputs({"configMap": self._config_map})
 
     def make_pod(
-        self, arguments: pulumi.Input[Sequence[pulumi.Input[str]]], secret: pulumi.Input[str]
+        self,
+        arguments: pulumi.Input[Sequence[pulumi.Input[str]]],
+        secret: pulumi.Input[str],
+        account: pulumi.Input[str] | None = None,
     ) -> kubernetes.core.v1.PodTemplateSpecArgsDict:
         """A pod that runs the program once.
 
         :param arguments: what the program is called with.
         :param secret: name of the Secret at SECRET_PATH.
+        :param account: name of the ServiceAccount whose rights it has; None: it has none on the cluster.
         """
         args = self._args
         return {
             "metadata": {"labels": make_labels(args.object_name)},
             "spec": {
                 "restart_policy": "Never",
-                "automount_service_account_token": False,
+                **({} if account is None else {"service_account_name": account}),
+                "automount_service_account_token": account is not None,
                 "enable_service_links": False,
                 "security_context": restricted_pod(),
                 "containers": [

@@ -156,17 +156,20 @@ def check_owners(github: GitHub, repositories: Iterable[str], organizations: Ite
         owner = target.partition("/")[0]
         if owner.lower() not in known:
             wanted.setdefault(owner, "repository")
-    _raise(_ask([(_find_owner_problem, github, owner, kind) for owner, kind in sorted(wanted.items())]))
+    raise_problems(
+        ask([(_find_owner_problem, github, owner, kind) for owner, kind in sorted(wanted.items())])
+    )
 
 
-def _ask(questions: Sequence[tuple[Any, ...]]) -> list[str]:
+def ask(questions: Sequence[tuple[Any, ...]]) -> list[str]:
     """The problems that are found, each once: a function and its arguments is a question."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = pool.map(lambda question: question[0](*question[1:]), questions)
         return list(dict.fromkeys(problem for problem in found if problem is not None))
 
 
-def _raise(problems: Sequence[str], error: Callable[[str], Exception] = GitHubError) -> None:
+def raise_problems(problems: Sequence[str], error: Callable[[str], Exception] = GitHubError) -> None:
+    """Raise an error with the first SHOWN problems, and how many more there are; nothing without any."""
     if problems:
         more = [f"… and {len(problems) - SHOWN} more like these"] if len(problems) > SHOWN else []
         raise error("\n".join([*problems[:SHOWN], *more]))
@@ -352,7 +355,7 @@ class WebhookPreflight:
             if all(old.get(key) == new.get(key) for key in ("token", "baseUrl", "owner")):
                 return
             questions = [(find_access_problem, self._github, target) for target in targets]
-            _raise(await asyncio.to_thread(_ask, questions), RuntimeError)
+            raise_problems(await asyncio.to_thread(ask, questions), RuntimeError)
 
         return pulumi.ResourceHookBinding(before_update=[self._make_hook(f"{owner} token", check)])
 

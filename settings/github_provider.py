@@ -29,3 +29,8 @@ def read_github_provider() -> GitHubProvider:
         found_token=config.get("token") or os.environ.get("GITHUB_TOKEN"),
         found_base_url=config.get("baseUrl") or os.environ.get("GITHUB_BASE_URL"),
     )
+
+
+def read_bot_token() -> str | None:
+    """The bot's token in plain text, to ask GitHub about it; None: Prow's account is a GitHub App."""
+    return pulumi.Config("prow").get("botToken")

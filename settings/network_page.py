@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from components import flows
-from components.catalog import CATALOG, Outside
+from components.catalog import BRANCHPROTECTOR, CATALOG, Outside
+from components.external_plugins import KNOWN
 from components.flows import LOG_STORE, PodGroup, list_callers, list_groups
 
 INTRODUCTION = """\
@@ -37,7 +38,8 @@ _ANYWHERE = "anywhere"
 def list_all_groups() -> tuple[PodGroup, ...]:
     """Every group that a stack may run."""
     others = (flows.RELAY, flows.ROTATION, flows.REDELIVERY, flows.JUDGEMENT, LOG_STORE)
-    return list_groups(tuple(CATALOG.values()), others, frozenset(Outside))
+    components = [*CATALOG.values(), *(plugin.component for plugin in KNOWN.values()), BRANCHPROTECTOR]
+    return list_groups(components, others, frozenset(Outside), KNOWN)
 
 
 def render_page() -> str:

@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from testbed.processes import end_processes_of
 from testbed.standins.stage import stage
 
 STOP_SECONDS = 30
@@ -213,9 +214,9 @@ class Pulumi:
     # -- configuration ---------------------------------------------------------------------------------------
 
     def config_set(self, key: str, value: str, *, secret: bool = False) -> None:
-        """Set one setting; its value goes in by stdin, so that no process list shows it."""
-        flag = "--secret" if secret else "--plaintext"
-        self.run("config", "set", flag, key, *self._config, *self._stack, stdin=value, quiet=True)
+        """Set one setting; its value goes in by stdin, so that no process list shows it. A key may be a path, `a["b"].c`."""
+        flags = ["--secret" if secret else "--plaintext", *(["--path"] if "[" in key else [])]
+        self.run("config", "set", *flags, key, *self._config, *self._stack, stdin=value, quiet=True)
 
     def config_set_all(
         self, plain: Mapping[str, str] | None = None, secret: Mapping[str, str] | None = None
@@ -228,8 +229,9 @@ class Pulumi:
             self.config_set(key, value, secret=True)
 
     def config_remove(self, key: str) -> None:
-        """Take one setting out."""
-        self.run("config", "rm", key, *self._config, *self._stack, quiet=True)
+        """Take one setting out. The key may be a path, `a["b"].c`."""
+        path = ["--path"] if "[" in key else []
+        self.run("config", "rm", *path, key, *self._config, *self._stack, quiet=True)
 
     # -- operations ------------------------------------------------------------------------------------------
 
@@ -254,10 +256,17 @@ class Pulumi:
         """`pulumi cancel`: take away the lock that a killed CLI has left."""
         return self.run("cancel", "--yes", self.stack, cwd=self._shadow)
 
-    def interrupt(self) -> None:
-        """Ask the command that another thread runs to stop, as Ctrl-C does; twice to stop at once."""
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Ask the command that another thread runs to stop, as Ctrl-C does; twice to stop at once.
+
+        :param number: another signal.
+        """
         if self._child and self._child.poll() is None:
-            self._child.send_signal(signal.SIGINT)
+            self._child.send_signal(number)
+
+    def end_plugins(self) -> None:
+        """End the plugins that a killed command has left."""
+        end_processes_of("PULUMI_HOME", self.home)
 
     def stack_export(self, *, show_secrets: bool = False) -> dict[str, Any]:
         """The stack's state; secrets stay encrypted unless asked for."""
@@ -304,6 +313,9 @@ class Pulumi:
                 "PULUMI_CONFIG_PASSPHRASE": self._passphrase,
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
                 "PULUMI_SKIP_UPDATE_CHECK": "true",
+                # The default is four for each core. A Deployment that is waited for is one of them: of nine the last
+                # would start when the first is available.
+                "PULUMI_PARALLEL": "32",
                 "PULUMI_DEBUG_COMMANDS": "true",  # else the CLI knows no --event-log
             }
         )
@@ -365,6 +377,7 @@ class Pulumi:
                     child.wait(STOP_SECONDS)
                 except subprocess.TimeoutExpired:
                     child.kill()
+                end_processes_of("PULUMI_HOME", self.home)
                 raise
         events = []
         if event_log and event_log.exists():

@@ -206,6 +206,26 @@ class Processes:
             new.replace(path)
 
 
+def end_processes_of(variable: str, folder: Path) -> list[int]:
+    """End with SIGKILL whatever was started with an environment variable that is this folder, or below it; their ids.
+
+    What a killed program leaves has no record of its own. The folder is of one instance alone, and who inherited its
+    path in this variable belongs to that instance.
+    """
+    own, mark = str(folder.resolve()), f"{variable}=".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            values = [
+                part.removeprefix(mark) for part in path.read_bytes().split(b"\0") if part.startswith(mark)
+            ]
+            if any(f"{os.fsdecode(value)}/".startswith(f"{own}/") for value in values):
+                pid = int(path.parent.name)
+                os.kill(pid, signal.SIGKILL)
+                found.append(pid)
+    return found
+
+
 def running(pid: int) -> bool:
     """Whether a process of this id exists; one that has ended and waits to be reaped does not count."""
     stat = _stat(pid)

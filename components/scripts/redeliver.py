@@ -1,6 +1,7 @@
-"""Have GitHub send again what it could not deliver.
+"""Have GitHub send again what it could not deliver, and what hook took but has started no job for.
 
-    python redeliver.py TOKEN_FILE HOOK WEBHOOK...
+    python redeliver.py TOKEN_FILE HOOK WEBHOOK... [--prow-jobs NAMESPACE] [--deck URL] [--presubmits REPOSITORY...]
+        [--postsubmits REPOSITORY...]
 
 HOOK is the address of hook, WEBHOOK the API's URL of a webhook. GitHub repeats no delivery by itself, but keeps each for
 three days: https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries
@@ -10,23 +11,31 @@ arrived is not asked for again, nor one whose last attempt is recent: the pause 
 for while hook does not answer. Each run asks for at most MOST events, the oldest first, and waits for their outcome, so
 that the next run finds it in the log.
 
+hook answers before it does the work. Killed in between, it has lost the event, and GitHub saw 200. With --prow-jobs the
+program looks at answered deliveries of the last LOOKED_BACK hours that start jobs (`LostEvents`), and asks once more for
+those of which nothing came: no ProwJob has the delivery's GUID or is of the commit, and the commit has no status that
+links to deck.
+
 Exits with 1 if GitHub refuses the token or a webhook. The other webhooks are still looked at.
 """
 
+import argparse
 import itertools
 import json
+import os
 import re
+import ssl
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 KEPT = timedelta(days=3)
 """How long GitHub keeps a delivery."""
@@ -43,6 +52,26 @@ OUTCOME_SECONDS = 30.0
 TIMEOUT_SECONDS = 30.0
 HOOK_SECONDS = 10.0
 """How long hook has for its first answer: a pod that is ready is in the Service a moment later."""
+LOOKED_BACK = timedelta(hours=3)
+"""How old an answered delivery may be that has started no job. ProwJobs must be kept for longer (sinker.max_prowjob_age)."""
+SETTLED_SECONDS = 120.0
+"""How long hook has to start the jobs of a delivery that it has answered."""
+LOOKED_AT = 100
+"""Answered deliveries without a ProwJob that one run reads, the oldest first."""
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where Kubernetes mounts the pod's token for its API."""
+
+PULL_REQUEST = {
+    f"pull_request.{action}" for action in ("opened", "reopened", "synchronize", "ready_for_review")
+}
+"""Events after which Prow runs a pull request's jobs by itself: pkg/plugins/trigger/pull-request.go, handlePR."""
+ANEW = {"pull_request.reopened", "pull_request.ready_for_review"}
+"""Those of them that run the jobs of a commit anew."""
+COMMENT = "issue_comment.created"
+COMMAND = re.compile(r"(?mi)^/(test|retest|retest-required|ok-to-test)\b")
+"""Comments that start jobs: pkg/pjutil/filter.go and pkg/config/jobs.go (DefaultTriggerFor)."""
+TRUSTED = {"OWNER", "MEMBER", "COLLABORATOR"}
+"""Whose comments Prow obeys: https://docs.github.com/en/graphql/reference/enums#commentauthorassociation"""
 
 
 class Stop(Exception):  # noqa: N818
@@ -63,13 +92,15 @@ class Attempt:
     first: bool
     """Not a redelivery."""
     arrived: bool
+    event: str
+    """Event and action, such as `pull_request.opened`."""
     what: str
     """Event, and what came of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Missed:
-    """An event that has not arrived."""
+    """An event that has not arrived, or of which nothing came."""
 
     webhook: str
     """URL of the webhook, as GitHub has it now."""
@@ -180,8 +211,35 @@ def _parse_attempt(entry: dict[str, Any]) -> Attempt:
         at=datetime.fromisoformat(entry["delivered_at"]),
         first=not entry["redelivery"],
         arrived=entry["status"] == "OK",  # as GitHub's own example of such a script has it
+        event=f"{entry['event']}{action}",
         what=f"{entry['event']}{action}: {entry['status_code']} {entry['status']}",
     )
+
+
+def group_by_event(attempts: Iterable[Attempt]) -> list[tuple[Attempt, ...]]:
+    """The attempts of each event, the oldest first."""
+    found: dict[str, list[Attempt]] = {}
+    for attempt in sorted(attempts, key=lambda attempt: (attempt.at, attempt.id)):
+        found.setdefault(attempt.guid, []).append(attempt)
+    return [tuple(of_event) for of_event in found.values()]
+
+
+def find_answered(
+    webhook: str, attempts: Iterable[Attempt], now: datetime, settled: timedelta
+) -> list[Missed]:
+    """The events of a log that hook has answered once and that may have been to start jobs.
+
+    One that was answered twice has been asked for already: GitHub's log is the memory here too.
+    """
+    return [
+        Missed(webhook=webhook, attempts=of_event)
+        for of_event in group_by_event(attempts)
+        if of_event[0].first
+        and sum(attempt.arrived for attempt in of_event) == 1
+        and of_event[-1].arrived
+        and settled <= now - of_event[-1].at < LOOKED_BACK
+        and (of_event[0].event in PULL_REQUEST or of_event[0].event in (COMMENT, "push"))
+    ]
 
 
 def find_missed(webhook: str, attempts: Iterable[Attempt], now: datetime) -> list[Missed]:
@@ -190,12 +248,9 @@ def find_missed(webhook: str, attempts: Iterable[Attempt], now: datetime) -> lis
     An event whose first attempt is not in the log (any more) is left alone: GitHub keeps it no longer, and the
     redeliveries alone would make it look young for ever.
     """
-    found: dict[str, list[Attempt]] = {}
-    for attempt in sorted(attempts, key=lambda attempt: (attempt.at, attempt.id)):
-        found.setdefault(attempt.guid, []).append(attempt)
     return [
-        Missed(webhook=webhook, attempts=tuple(of_event))
-        for of_event in found.values()
+        Missed(webhook=webhook, attempts=of_event)
+        for of_event in group_by_event(attempts)
         if of_event[0].first
         and now - of_event[0].at < KEPT
         and not any(attempt.arrived for attempt in of_event)
@@ -209,15 +264,15 @@ def compute_pause(attempts: int) -> timedelta:
     return timedelta(0) if attempts < 2 else min(FIRST_PAUSE * 2 ** (attempts - 2), LONGEST_PAUSE)
 
 
-def read_missed(github: GitHub, webhook: str, now: datetime) -> list[Missed]:
-    """The missed events of a webhook."""
+def read_log(github: GitHub, webhook: str, now: datetime) -> tuple[str, list[Attempt]]:
+    """The URL of a webhook, as GitHub has it now, and its log."""
     url, pages = github.list_attempts(webhook)
     log: list[Attempt] = []
     for page in itertools.islice(pages, PAGES):
         log += page
         if not page or now - page[-1].at > KEPT:
             break
-    return find_missed(url, log, now)
+    return url, log
 
 
 def ask_again(github: GitHub, wanted: Sequence[Missed]) -> list[Missed]:
@@ -283,20 +338,29 @@ def is_answering(hook: str) -> bool:
             time.sleep(BETWEEN_SECONDS)
 
 
-def run(github: GitHub, hook: str, webhooks: Sequence[str]) -> int:
-    """One run; the exit code."""
+def run(github: GitHub, hook: str, webhooks: Sequence[str], lost: "LostEvents | None" = None) -> int:
+    """One run; the exit code.
+
+    :param lost: looks for events that hook has lost; None: nobody does.
+    """
     if not is_answering(hook):
         print(f"hook does not answer at {hook}: nothing is asked for before it does")
         return 0
     code, now = 0, datetime.now(UTC)
     wanted: list[Missed] = []
+    answered: list[Missed] = []
     try:
         for webhook in webhooks:
             try:
-                wanted += read_missed(github, webhook, now)
+                url, log = read_log(github, webhook, now)
             except Refused as refused:
                 print(refused)
                 code = 1
+                continue
+            wanted += find_missed(url, log, now)
+            answered += find_answered(url, log, now, lost.settled) if lost else []
+        if lost:
+            wanted += lost.select(answered)
         wanted.sort(key=lambda event: event.attempts[0].at)
         asked = ask_again(github, wanted[:MOST])
         outcomes = await_outcomes(github, asked) if asked else {}
@@ -320,10 +384,161 @@ def print_outcomes(asked: Sequence[Missed], outcomes: dict[str, Attempt]) -> Non
             print(f"{guid} {'has not ended yet' if outcome is None else outcome.what}")
 
 
+class ProwJobs:
+    """What the cluster's ProwJobs were started by and are of."""
+
+    def __init__(self, jobs: Iterable[dict[str, Any]]):
+        self.guids: set[str] = set()
+        self.heads: set[tuple[str, int, str]] = set()
+        for job in jobs:
+            # LabelsAndAnnotationsForSpec in pkg/pjutil/pjutil.go
+            self.guids.add(job["metadata"].get("labels", {}).get("event-GUID", ""))
+            refs = job.get("spec", {}).get("refs") or {}
+            for pull in refs.get("pulls") or ():
+                name = f"{refs.get('org')}/{refs.get('repo')}".lower()
+                self.heads.add((name, pull.get("number", 0), pull.get("sha", "")))
+
+
+def list_prow_jobs(namespace: str) -> Iterator[dict[str, Any]]:
+    """The ProwJobs of a namespace, as the pod's account may list them.
+
+    :raises Stop: when the API server does not answer or refuses.
+    """
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
+    context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+    headers = {"Authorization": f"Bearer {(ACCOUNT / 'token').read_text(encoding='utf-8')}"}
+    query = {"limit": "200"}
+    while True:
+        path = f"/apis/prow.k8s.io/v1/namespaces/{namespace}/prowjobs?{urlencode(query)}"
+        request = urllib.request.Request(server + path, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=context) as response:
+                page = json.load(response)
+        except (OSError, ValueError) as error:
+            raise Stop(f"the cluster's ProwJobs cannot be listed: {error}") from None
+        yield from page["items"]
+        if not (more := page["metadata"].get("continue")):
+            return
+        query["continue"] = more
+
+
+@dataclass(frozen=True, kw_only=True)
+class LostEvents:
+    """Finds events that hook has answered and that have started no job, though they should have."""
+
+    github: GitHub
+    namespace: str
+    """Namespace of the ProwJobs."""
+    deck: str
+    """URL of deck, to which the statuses of jobs link."""
+    presubmits: Collection[str] | None = None
+    """Repositories and owners that have presubmits; None: any may have."""
+    postsubmits: Collection[str] | None = None
+    """Repositories and owners that have postsubmits; None: any may have."""
+    settled: timedelta = timedelta(seconds=SETTLED_SECONDS)
+    """How long ago the answer must be."""
+
+    def select(self, answered: Sequence[Missed]) -> list[Missed]:
+        """Those of the answered events that are lost.
+
+        :raises Stop: when the cluster or GitHub does not answer.
+        """
+        if not answered:
+            return []
+        jobs = ProwJobs(list_prow_jobs(self.namespace))
+        without = [event for event in answered if event.attempts[0].guid not in jobs.guids]
+        without.sort(key=lambda event: event.attempts[0].at)
+        return [event for event in without[:LOOKED_AT] if self._is_lost(event, jobs)]
+
+    def _is_lost(self, event: Missed, jobs: ProwJobs) -> bool:
+        sent = self._read(f"{event.webhook}/deliveries/{event.attempts[-1].id}")
+        payload = ((sent or {}).get("request") or {}).get("payload")
+        if not isinstance(payload, dict):
+            return False
+        repository = payload["repository"]["full_name"]
+        name = event.attempts[0].event
+        if name == "push":
+            return has_jobs(self.postsubmits, repository) and is_push_of_commits(payload)
+        if not has_jobs(self.presubmits, repository):
+            return False
+        if name == COMMENT:
+            return is_command(payload)
+        return self._has_no_jobs(payload, repository, jobs, anew=name in ANEW)
+
+    def _has_no_jobs(self, payload: dict[str, Any], repository: str, jobs: ProwJobs, *, anew: bool) -> bool:
+        """Whether a pull request that Prow tests by itself has neither job nor status at the commit of the delivery."""
+        pull = payload["pull_request"]
+        head = pull["head"]["sha"]
+        if not anew and (repository.lower(), pull["number"], head) in jobs.heads:
+            return False
+        api = pull["url"].rsplit("/pulls/", 1)[0]
+        now = self._read(f"{api}/pulls/{pull['number']}") or pull
+        labels = {label["name"] for label in now.get("labels") or ()}
+        if (
+            now["state"] != "open"
+            or now["head"]["sha"] != head
+            or now.get("draft")
+            or "needs-ok-to-test" in labels
+        ):
+            return False
+        statuses = [] if anew else self._read(f"{api}/commits/{quote(head)}/statuses?per_page=100") or []
+        return not any((status.get("target_url") or "").startswith(self.deck) for status in statuses)
+
+    def _read(self, url: str) -> Any:
+        """What GitHub has at the URL; None if the token may not see it: a webhook's token need not see commits."""
+        try:
+            return self.github.call("GET", url)[0]
+        except Refused:
+            return None
+
+
+def has_jobs(repositories: Collection[str] | None, repository: str) -> bool:
+    """Whether the repository, or its owner, is among them; None has all."""
+    names = {repository.lower(), repository.partition("/")[0].lower()}
+    return repositories is None or any(name.lower() in names for name in repositories)
+
+
+def is_push_of_commits(payload: dict[str, Any]) -> bool:
+    """Whether a push is one after which postsubmits may run: pkg/plugins/trigger/push.go, handlePE."""
+    return not payload.get("deleted") and payload.get("ref", "").startswith("refs/heads/")
+
+
+def is_command(payload: dict[str, Any]) -> bool:
+    """Whether a comment starts jobs: a command of somebody whom Prow trusts, at an open pull request."""
+    issue, comment = payload["issue"], payload["comment"]
+    return (
+        "pull_request" in issue
+        and issue["state"] == "open"
+        and comment.get("author_association") in TRUSTED
+        and COMMAND.search(comment.get("body") or "") is not None
+    )
+
+
 def main(arguments: list[str]) -> int:
     """See the file's own text."""
-    token, hook, *webhooks = arguments
-    return run(GitHub(Path(token).read_text(encoding="utf-8").strip()), hook, webhooks)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("token", type=Path)
+    parser.add_argument("hook")
+    parser.add_argument("webhooks", nargs="*")
+    parser.add_argument("--prow-jobs", metavar="NAMESPACE")
+    parser.add_argument("--deck", default="")
+    parser.add_argument("--presubmits", nargs="*")
+    parser.add_argument("--postsubmits", nargs="*")
+    parser.add_argument("--settled", type=float, default=SETTLED_SECONDS, metavar="SECONDS")
+    args = parser.parse_args(arguments)
+    github = GitHub(args.token.read_text(encoding="utf-8").strip())
+    lost = None
+    if args.prow_jobs:
+        lost = LostEvents(
+            github=github,
+            namespace=args.prow_jobs,
+            deck=args.deck,
+            presubmits=args.presubmits,
+            postsubmits=args.postsubmits,
+            settled=timedelta(seconds=args.settled),
+        )
+    return run(github, args.hook, args.webhooks, lost)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,11 @@
 """Pods, as the end-to-end tests look at them and replace them."""
 
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from testbed.cluster_view import View, wait_for
@@ -19,10 +25,61 @@ def replace_pod(view: View, app: str) -> None:
     """
     (old,) = pods(view, "prow", app)
     view.core.delete_namespaced_pod(old, "prow")
+    await_another_pod(view, app, old)
 
-    def ready():
+
+def find_process(container: str) -> int:
+    """The id, on this machine, of the first process of a container of the testbed's node.
+
+    :param container: its id, as the pod's status has it.
+    """
+    for path in sorted(Path("/proc").glob("[0-9]*/cgroup"), key=lambda path: int(path.parent.name)):
+        with contextlib.suppress(OSError):
+            if container in path.read_text():
+                return int(path.parent.name)
+    raise LookupError(f"no process of the container {container} runs")
+
+
+def find_component(view: View, app: str, namespace: str = "prow") -> tuple[str, int]:
+    """A component's only pod, and the id of its process on this machine."""
+    ((name, pod),) = pods(view, namespace, app).items()
+    (state,) = pod.status.container_statuses
+    return name, find_process(state.container_id.partition("://")[2])
+
+
+def await_another_pod(view: View, app: str, old: str, seconds: float = 90) -> None:
+    """Wait until a component's only pod is another one, and ready."""
+
+    def ready() -> bool:
         found = pods(view, "prow", app)
         states = [state.ready for pod in found.values() for state in pod.status.container_statuses or ()]
         return old not in found and states == [True]
 
-    wait_for(f"another pod of {app}", ready, 90)
+    wait_for(f"another pod of {app}", ready, seconds, every=0.2)
+
+
+def kill_components(view: View, names: Sequence[str]) -> dict[str, float]:
+    """End the processes of components with SIGKILL; after how many seconds each is ready again.
+
+    Each has one pod, whose container is started again.
+    """
+
+    def read(name: str) -> Any:
+        (pod,) = pods(view, "prow", name).values()
+        return pod.status.container_statuses[0]
+
+    before = {name: read(name).restart_count for name in names}
+    processes = [find_component(view, name)[1] for name in names]
+    for process in processes:
+        os.kill(process, signal.SIGKILL)
+    killed, found = time.monotonic(), dict[str, float]()
+
+    def all_ready() -> bool:
+        for name in set(names) - set(found):
+            state = read(name)
+            if state.ready and state.restart_count > before[name]:
+                found[name] = time.monotonic() - killed
+        return len(found) == len(names)
+
+    wait_for(f"{', '.join(names)} after a kill", all_ready, 180, every=0.2)
+    return found

@@ -3,7 +3,9 @@
 import hashlib
 import hmac
 import json
+import os
 import shutil
+import signal
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,11 +19,14 @@ from github.PullRequest import PullRequest
 from kubernetes import client
 from playwright.sync_api import Page, sync_playwright
 
-from testbed import browser
+from components.catalog import CATALOG
+from testbed import audit, browser
 from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
 from testbed.environment import BOT, OUTSIDER, OWNER, PROJECT, REPOSITORY, Environment
-from tests.e2e.pods import pods
+from testbed.processes import Processes
+from tests.conftest import report
+from tests.e2e.pods import kill_components, pods, replace_pod
 from tests.e2e.stacks import deployed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -250,6 +255,84 @@ def test_a_changed_job_reaches_running_prow_without_a_restart(environment, stack
     assert started() == before
 
 
+# What GitHub may answer, each once, before it takes a status.
+REFUSALS = [{"status": code} for code in (401, 403, 404, 422, 429, 500, 502, 503)] + [{"drop": True}]
+
+
+def test_a_status_that_github_refuses_for_a_while_is_set_in_the_end(environment, stack, trouble):
+    for refusal in REFUSALS:
+        trouble.plan(path=".*/statuses/.*", method="POST", **refusal)
+    started = time.monotonic()
+    status(environment, open_pull_request(environment), "hello", "success", 180)
+    report(
+        f"{len(REFUSALS)} answers of GitHub other than yes: a status after {time.monotonic() - started:.0f} s"
+    )
+    assert trouble.left() == []
+
+
+def test_without_ghproxy_github_itself_is_asked(environment, stack, view):
+    view.apps.patch_namespaced_deployment_scale("ghproxy", "prow", {"spec": {"replicas": 0}})
+    wait_for("end of ghproxy", lambda: not pods(view, "prow", "ghproxy"))
+    status(environment, open_pull_request(environment), "hello", "success")
+    view.apps.patch_namespaced_deployment_scale("ghproxy", "prow", {"spec": {"replicas": 1}})
+    wait_for(
+        "ghproxy", lambda: [pod.status.phase for pod in pods(view, "prow", "ghproxy").values()] == ["Running"]
+    )
+
+
+@pytest.mark.skipif(
+    "PROW_TEST_MOMENTS" not in os.environ, reason="PROW_TEST_MOMENTS asks for what takes minutes"
+)
+def test_a_corrected_token_reaches_running_pods(environment, stack, view):
+    secret = {"stringData": {"token": "ghp_wrong"}}
+    view.core.patch_namespaced_secret("github-token", "prow", secret)
+    replace_pod(view, "ghproxy")  # its cache
+    time.sleep(100)  # kubelet brings a changed Secret within 90 s
+    lost = open_pull_request(environment)
+    time.sleep(10)
+    assert environment.person(OWNER).statuses(REPOSITORY, lost.head.sha) == {}
+    stack.pulumi.up("--refresh")
+    started = time.monotonic()
+
+    def tested() -> bool:
+        environment.person(OWNER).comment(REPOSITORY, lost.number, "/test all")
+        time.sleep(4)
+        return bool(jobs_of(view, lost, "hello"))
+
+    wait_for("a job of the pull request", tested, 150)
+    report(f"the token is right: a pull request is tested after {time.monotonic() - started:.0f} s")
+
+
+@pytest.mark.skipif(
+    "PROW_TEST_MOMENTS" not in os.environ, reason="PROW_TEST_MOMENTS asks for what takes minutes"
+)
+def test_an_api_server_that_hangs_for_30_s_loses_no_pull_request(environment, stack, view):
+    server = Processes(environment.cluster.folder / "node").pid("kube-apiserver")
+    assert server is not None
+    os.kill(server, signal.SIGSTOP)
+    try:
+        opened = open_pull_request(environment)
+        time.sleep(30)
+    finally:
+        os.kill(server, signal.SIGCONT)
+    started = time.monotonic()
+    status(environment, opened, "hello", "success", 180)
+    report(f"the API server hung for 30 s: a status {time.monotonic() - started:.0f} s later")
+
+
+def test_killed_components_are_back_soon_and_the_pull_request_is_tested(environment, stack, view):
+    """All at once, as on a node that loses its memory; with PROW_TEST_MOMENTS in turn, so many rounds."""
+    if environment.cluster.external:
+        pytest.skip("the processes to kill are on another machine")
+    names = sorted(CATALOG)
+    rounds = int(os.environ.get("PROW_TEST_MOMENTS", "0"))
+    for group in [[name] for name in names * rounds] or [names]:
+        opened = open_pull_request(environment)
+        for name, seconds in kill_components(view, group).items():
+            report(f"{name} killed: ready again after {seconds:.0f} s")
+        status(environment, opened, "hello", "success", 120)
+
+
 def test_of_two_pods_of_hook_a_drained_node_takes_one_at_a_time_and_webhooks_are_still_answered(
     environment, stack, view
 ):
@@ -270,3 +353,23 @@ def test_of_two_pods_of_hook_a_drained_node_takes_one_at_a_time_and_webhooks_are
     wait_for("eviction that the budget allows", lambda: evicted(first), 30)
     assert not evicted(second)
     status(environment, open_pull_request(environment), "hello", "success")
+
+
+RARE = {
+    "hook: update prowjobs.prow.k8s.io in prow": "aborts the jobs of a commit that a newer one follows",
+    "sinker: delete prowjobs.prow.k8s.io in prow": "after max_prowjob_age",
+    "sinker: delete pods in test-pods": "after max_pod_age",
+}
+"""Rights that these tests do not use, and when Prow does."""
+
+
+def test_every_right_of_a_component_is_used(environment, stack, view):
+    if environment.cluster.external:
+        pytest.skip("the audit log is of the testbed's own API server")
+    used = audit.read_used(environment.cluster.folder / "node" / audit.LOG, "prow")
+    granted = audit.list_granted(
+        [*view.rbac.list_namespaced_role("prow").items, *view.rbac.list_namespaced_role("test-pods").items]
+    )
+    unused = {str(right) for right in granted - used}
+    report(f"{len(granted)} rights, not used: {sorted(unused)}")
+    assert unused <= set(RARE)

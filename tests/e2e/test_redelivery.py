@@ -1,7 +1,12 @@
 """hook is away for a while; afterwards every delivery arrives, once."""
 
 import itertools
+import os
+import random
+import signal
+import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -10,18 +15,24 @@ import pytest
 
 from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
-from testbed.environment import OWNER, REPOSITORY, Environment
+from testbed.environment import OWNER, REPOSITORY, Environment, job_file
 from tests.conftest import report
 
+from .pods import await_another_pod, find_component
 from .stacks import deployed, scale_hook
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 MISSED = 8
+KILLS = int(os.environ.get("PROW_TEST_MOMENTS", "3"))
+"""How often hook is killed."""
+AT_ONCE = 6
+"""Pull requests that are open while it is."""
 _runs = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
 def pulumi(environment: Environment, project) -> Iterator[Pulumi]:
+    (project / "prow" / "jobs" / "quick.yaml").write_text(job_file("quick", "quick", always_run=True))
     token = {"prow:redeliveryToken": environment.person(OWNER).token}
     # Once a year: the tests start the runs.
     plain = {"prow:redeliverMissed": "true", "prow:redeliverySchedule": "0 0 1 1 *"}
@@ -36,12 +47,16 @@ def log(environment: Environment) -> list[Any]:
     return list(reversed(owner.deliveries(REPOSITORY, hook.id)))
 
 
-def run_now(view: View) -> str:
-    """What the CronJob's next run would do, done now, as `kubectl create job --from=cronjob/redelivery` does it."""
+def run_now(view: View, *more: str) -> str:
+    """What the CronJob's next run would do, done now, as `kubectl create job --from=cronjob/redelivery` does it.
+
+    :param more: arguments of the program beside those that the stack gives it.
+    """
     cron: Any = view.batch.read_namespaced_cron_job("redelivery", "prow")
     name = f"redelivery-test-{next(_runs)}"
     template = view.api.sanitize_for_serialization(cron.spec.job_template)
     job: Any = {"metadata": {"name": name} | template["metadata"], "spec": template["spec"]}
+    job["spec"]["template"]["spec"]["containers"][0]["args"] += more
     view.batch.create_namespaced_job("prow", job)
 
     def ended() -> Any:
@@ -92,6 +107,73 @@ def test_a_second_run_has_nothing_delivered_twice(environment, pulumi, view):
     before = [delivery.id for delivery in log(environment)]
     assert run_now(view).endswith("0 asked for, 0 arrived, 0 left for the next run")
     assert [delivery.id for delivery in log(environment)] == before
+
+
+def guids_with_jobs(view: View) -> set[str]:
+    """The deliveries that have started a job."""
+    return {job["metadata"]["labels"].get("event-GUID", "") for job in view.prowjobs()}
+
+
+def open_while_hook_is_killed(environment: Environment, view: View, chance: random.Random) -> list[Any]:
+    """Open pull requests, and kill hook when it has answered the delivery of one of them."""
+    owner, before = environment.person(OWNER), len(log(environment))
+    branches = [f"killed-{uuid.uuid4().hex[:8]}" for _ in range(AT_ONCE)]
+    for branch in branches:
+        owner.push(REPOSITORY, branch, {f"{branch}.txt": "a change\n"}, "A change")
+    repository, opened = owner.repository(REPOSITORY), []
+    load = threading.Thread(
+        target=lambda: opened.extend(
+            repository.create_pull(base="main", head=branch, title=branch) for branch in branches
+        )
+    )
+    name, process = find_component(view, "hook")
+    load.start()
+    answered = chance.randint(1, AT_ONCE - 1)
+    wait_for(
+        "answers to pull requests",
+        lambda: (
+            [(sent.event, sent.status) for sent in log(environment)[before:]].count(("pull_request", "OK"))
+            >= answered
+        ),
+        60,
+        every=0.005,
+    )
+    os.kill(process, signal.SIGKILL)
+    load.join()
+    # A new pod starts at once; a killed container waits ever longer (CrashLoopBackOff).
+    view.core.delete_namespaced_pod(name, "prow", grace_period_seconds=0)
+    await_another_pod(view, "hook", name)
+    return opened
+
+
+def test_what_hook_has_answered_and_lost_when_it_was_killed_is_tested_in_the_end(environment, pulumi, view):
+    if environment.cluster.external:
+        pytest.skip("the process to kill is on another machine")
+    chance, before = random.Random(KILLS), len(log(environment))
+    opened = [pull for _ in range(KILLS) for pull in open_while_hook_is_killed(environment, view, chance)]
+    time.sleep(5)  # for what the last hook has begun
+    sent = [delivery for delivery in log(environment)[before:] if delivery.event == "pull_request"]
+    answered = [delivery.guid for delivery in sent if delivery.status == "OK"]
+    lost = set(answered) - guids_with_jobs(view)
+    report(
+        f"hook killed {KILLS} times: {len(sent)} pull requests, {len(answered)} answered, {len(lost)} of them lost"
+    )
+    report(run_now(view, "--settled=5").splitlines()[-1])
+
+    def without_status() -> list[int]:
+        owner = environment.person(OWNER)
+        states = {pull.number: owner.statuses(REPOSITORY, pull.head.sha).get("quick") for pull in opened}
+        return [number for number, found in states.items() if found is None or found.state != "success"]
+
+    wait_for("success of every pull request", lambda: not without_status(), 120)
+    again = Counter(
+        delivery.guid
+        for delivery in log(environment)[before:]
+        if delivery.redelivery and delivery.event == "pull_request"
+    )
+    assert lost <= set(again)
+    assert set(again.values()) <= {1}
+    assert " 0 asked for" in run_now(view, "--settled=5").splitlines()[-1]
 
 
 def test_without_the_setting_there_is_no_cron_job_and_no_token_in_the_cluster(pulumi, view):

@@ -1,30 +1,98 @@
-"""Ctrl-C in the middle of the first `pulumi up`, while Deployments come up. The tests are one story, in this order."""
+"""Ctrl-C and SIGKILL in the middle of `pulumi up` and `destroy`. The tests are one story, in this order.
 
+With PROW_TEST_MOMENTS in the environment both signals come at so many more moments of both commands, chosen by
+PROW_TEST_SEED.
+"""
+
+import os
+import random
+import re
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from testbed.cli import Pulumi, Run, exceptions
 from testbed.cluster_view import View, wait_for
-from testbed.environment import Environment
+from testbed.environment import OWNER, REPOSITORY, Environment
+from tests.conftest import report
 
 from .test_stack import SELECTOR
 
+CHANCE = random.Random(int(os.environ.get("PROW_TEST_SEED", "1")))
+STEPS = {"up": 150, "destroy": 70}
+"""Lines of progress of which each command has at least so many."""
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
-@pytest.fixture(scope="module")
-def pulumi(environment: Environment, project) -> Iterator[Pulumi]:
-    """The CLI for a stack of which nothing is there yet; whatever a failed test has left of it is destroyed."""
-    made = environment.pulumi(project)
-    environment.configure(made)
-    yield made
-    if made.stack_export()["deployment"].get("resources"):
-        made.destroy(check=False)
-    made.remove()
+class Moment:
+    """A command that gets a signal after so many lines of its progress, with the plugins of a killed one gone, too."""
+
+    def __init__(self, pulumi: Pulumi, command: str, number: signal.Signals, *, after: int, of: str = ""):
+        """:param of: what the lines are about; "": anything."""
+        self._pulumi, self._command, self._number, self._after, self._of = pulumi, command, number, after, of
+        self._seen = 0
+        self._last = ""
+
+    def __str__(self) -> str:
+        return f"line {self._after} ({self._last})"
+
+    def run(self) -> Run:
+        """What the command did until its end."""
+        self._pulumi.report = self._watch
+        try:
+            run = getattr(self._pulumi, self._command)(check=False)
+        finally:
+            self._pulumi.report = None
+        assert self._seen >= self._after, f"the command had {self._seen} lines of progress"
+        if self._number == signal.SIGKILL:
+            self._pulumi.end_plugins()
+            assert run.code == -signal.SIGKILL
+        assert exceptions(run.output) == []
+        return run
+
+    def _watch(self, line: str) -> None:
+        if (
+            " creating" in line or " created" in line or " deleting" in line or " deleted" in line
+        ) and self._of in line:
+            self._seen += 1
+            if self._seen == self._after:
+                self._last = " ".join(line.split()[:4])
+                self._pulumi.interrupt(self._number)
+
+
+def fix(pulumi: Pulumi) -> list[str]:
+    """What docs/how-to/troubleshoot.md says to do after a kill, as far as it is needed; what was needed."""
+    needed = []
+    # Pulumi's own file system backend writes these beside its files, and not at once.
+    for attributes in (pulumi.folder / "state").rglob("*.attrs"):
+        if attributes.stat().st_size == 0:
+            attributes.unlink()
+            needed.append("an empty .attrs")
+    if list((pulumi.folder / "state" / ".pulumi" / "locks").rglob("*.json")):
+        pulumi.cancel()
+        needed.append("pulumi cancel")
+    return needed
+
+
+def webhooks(environment: Environment) -> list[Any]:
+    return list(environment.person(OWNER).repository(REPOSITORY).get_hooks())
+
+
+def take_over_webhook(environment: Environment, pulumi: Pulumi) -> None:
+    """Do as the preview's error says if GitHub has made the webhook that the state does not know."""
+    preview = pulumi.preview(check=False)
+    if preview.code and (found := re.search(r"fix: pulumi (config set --path '.*' \d+)", preview.output)):
+        report(f"fix: {found[1]}")
+        pulumi.config_set_all({f'prow:importWebhooks["{REPOSITORY}"]': found[1].rsplit(" ", 1)[1]})
+
+
+def assert_nothing_is_left(pulumi: Pulumi, view: View) -> None:
+    assert pulumi.stack_export()["deployment"].get("resources") is None
+    assert view.labelled(SELECTOR) == []
 
 
 def deployments(pulumi: Pulumi) -> set[str]:
@@ -37,10 +105,17 @@ def deployments(pulumi: Pulumi) -> set[str]:
     }
 
 
-def test_an_interrupted_up_ends_soon_and_keeps_what_it_has_made(pulumi: Pulumi, view: View) -> None:
+def test_an_interrupted_up_ends_soon_and_keeps_what_it_has_made(
+    environment: Environment, project: Path, pulumi: Pulumi, view: View
+) -> None:
+    """Another `up` meanwhile does nothing."""
     runs: list[Run] = []
     thread = threading.Thread(target=lambda: runs.append(pulumi.up(check=False)))
     thread.start()
+    wait_for("lock", lambda: list((pulumi.folder / "state").rglob("locks/**/*.json")), 30, every=0.1)
+    second = environment.pulumi(project).up(check=False)
+    assert second.code != 0
+    assert "the stack is currently locked by" in second.output
     wait_for("Deployment", lambda: view.apps.list_namespaced_deployment("prow").items, 120, every=0.1)
     asked = time.monotonic()
     pulumi.interrupt()
@@ -68,6 +143,49 @@ def test_the_next_up_goes_on_where_it_was_interrupted(pulumi: Pulumi, view: View
         assert deployment.status.ready_replicas == deployment.spec.replicas
 
 
-def test_destroy_leaves_nothing(pulumi: Pulumi, view: View) -> None:
+def test_a_killed_destroy_is_finished_by_the_next_one(pulumi: Pulumi, view: View) -> None:
+    Moment(pulumi, "destroy", signal.SIGKILL, after=CHANCE.randint(1, STEPS["destroy"])).run()
+    fix(pulumi)
     pulumi.destroy()
-    assert view.labelled(SELECTOR) == []
+    assert_nothing_is_left(pulumi, view)
+
+
+def test_a_kill_while_the_webhook_is_being_made_leaves_one_webhook(
+    environment: Environment, pulumi: Pulumi, view: View
+) -> None:
+    Moment(pulumi, "up", signal.SIGKILL, after=1, of="RepositoryWebhook").run()
+    fix(pulumi)
+    take_over_webhook(environment, pulumi)
+    pulumi.up()
+    assert len(webhooks(environment)) == 1
+    assert pulumi.up("--expect-no-changes").changes == []
+
+
+def test_an_interrupted_destroy_is_finished_by_the_next_one(pulumi: Pulumi, view: View) -> None:
+    Moment(pulumi, "destroy", signal.SIGINT, after=CHANCE.randint(1, STEPS["destroy"])).run()
+    pulumi.destroy()
+    assert_nothing_is_left(pulumi, view)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif("PROW_TEST_MOMENTS" not in os.environ, reason="PROW_TEST_MOMENTS says how many moments")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_at_every_moment(
+    environment: Environment, pulumi: Pulumi, view: View, number: signal.Signals
+) -> None:
+    for _ in range(int(os.environ.get("PROW_TEST_MOMENTS", "0"))):
+        up = Moment(pulumi, "up", number, after=CHANCE.randint(1, STEPS["up"]))
+        up.run()
+        said = fix(pulumi)
+        take_over_webhook(environment, pulumi)
+        again = pulumi.up()
+        assert pulumi.up("--expect-no-changes").changes == []
+        assert len(webhooks(environment)) == 1
+        destroy = Moment(pulumi, "destroy", number, after=CHANCE.randint(1, STEPS["destroy"]))
+        destroy.run()
+        said += fix(pulumi)
+        pulumi.destroy()
+        assert_nothing_is_left(pulumi, view)
+        report(
+            f"{number.name} of up at {up}, of destroy at {destroy}: {said}; {again.seconds:.0f} s for the next up"
+        )

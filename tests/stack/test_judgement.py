@@ -9,7 +9,7 @@ from kubernetes.client.exceptions import ApiException
 
 from testbed.cli import Run
 from testbed.cluster_view import View
-from testbed.environment import IMAGE_TAG, Environment
+from testbed.environment import IMAGE_TAG
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 REFUSED = f"checkconfig of Prow {IMAGE_TAG} refuses the configuration, and none of it reaches Prow:"
@@ -22,17 +22,6 @@ ZONE = """periodics:
   spec: {containers: [{image: x, command: [x]}]}
 """
 TEMPLATE = "\nplank:\n  report_templates: {'*': '{{.Foo'}\n"
-
-
-@pytest.fixture(scope="module")
-def pulumi(environment: Environment, project):
-    """The CLI for a new stack; whatever a failed test has left of it is destroyed."""
-    made = environment.pulumi(project)
-    environment.configure(made)
-    yield made
-    if made.stack_export()["deployment"].get("resources"):
-        made.destroy(check=False)
-    made.remove()
 
 
 @pytest.fixture(scope="module")

@@ -17,16 +17,13 @@ OWN, ORGANIZATION, INSIDE = "alice/tools", "omega", "omega/widget"
 
 
 @pytest.fixture(scope="module")
-def pulumi(environment: Environment, project):
-    made = environment.pulumi(project)
-    environment.configure(made, [REPOSITORY, OWN])
-    made.config_set_all(
+def pulumi(environment: Environment, pulumi: Pulumi) -> Pulumi:
+    """The CLI for a stack of a repository of each of two owners, and an organisation."""
+    environment.configure(pulumi, [REPOSITORY, OWN])
+    pulumi.config_set_all(
         {"prow:organizations[0]": ORGANIZATION, f'prow:webhookEvents["{OWN}"][0]': "pull_request"}
     )
-    yield made
-    if made.stack_export()["deployment"].get("resources"):
-        made.destroy(check=False)
-    made.remove()
+    return pulumi
 
 
 def hooks(environment: Environment, target: str) -> list[Hook]:

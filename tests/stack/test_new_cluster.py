@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,14 +35,10 @@ def environment() -> Iterator[Environment]:
 
 
 @pytest.fixture(scope="module")
-def pulumi(environment: Environment, project: Path) -> Iterator[Pulumi]:
-    made = environment.pulumi(project)
-    environment.configure(made)
-    made.up()
-    yield made
-    if made.stack_export()["deployment"].get("resources"):
-        made.destroy(check=False)
-    made.remove()
+def pulumi(pulumi: Pulumi) -> Pulumi:
+    """The stack, up."""
+    pulumi.up()
+    return pulumi
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +46,6 @@ def old_uid(environment: Environment, pulumi: Pulumi) -> str:
     """Identity of the cluster on which the stack was made, and which is gone then."""
     uid = identity(environment)
     cluster.down(environment.folder, report)
-    (environment.folder / "images").unlink()
     assert environments.up(environment.folder, report) == environment
     return uid
 

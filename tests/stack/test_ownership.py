@@ -4,8 +4,7 @@ The tests are one story, in this order.
 """
 
 import base64
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -22,10 +21,8 @@ STRATEGIC, MERGE = "application/strategic-merge-patch+json", "application/merge-
 
 
 @pytest.fixture(scope="module")
-def pulumi(environment: Environment, project: Path) -> Iterator[Pulumi]:
-    """The stack with everything that it can make on one cluster; whatever a failed test has left is destroyed."""
-    made = environment.pulumi(project)
-    environment.configure(made)
+def pulumi(environment: Environment, pulumi: Pulumi) -> Pulumi:
+    """The stack with everything that it can make on one cluster."""
     plain = {
         "prow:storage": "in-cluster",
         "prow:storageSize": "0",
@@ -33,11 +30,8 @@ def pulumi(environment: Environment, project: Path) -> Iterator[Pulumi]:
         "prow:redeliverySchedule": "0 0 1 1 *",
         "prow:webhookSecretGeneration": "2",
     }
-    made.config_set_all(plain, {"prow:redeliveryToken": environment.person(OWNER).token})
-    yield made
-    if made.stack_export()["deployment"].get("resources"):
-        made.destroy(check=False)
-    made.remove()
+    pulumi.config_set_all(plain, {"prow:redeliveryToken": environment.person(OWNER).token})
+    return pulumi
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,8 @@ The tests are one story, in this order.
 """
 
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import requests
 from github.Hook import Hook
 
 from testbed.cli import Pulumi, Run, exceptions
@@ -21,39 +18,10 @@ HOOKS = "/api/v3/repos/.*/hooks(/.*)?"
 
 
 @pytest.fixture(scope="module")
-def pulumi(environment: Environment, project) -> Iterator[Pulumi]:
-    """The stack, up with one repository; whatever a failed test has left of it is destroyed."""
-    made = environment.pulumi(project)
-    environment.configure(made)
-    made.up()
-    yield made
-    if made.stack_export()["deployment"].get("resources"):
-        made.destroy(check=False)
-    made.remove()
-
-
-class Trouble:
-    """The stand-in's faults."""
-
-    def __init__(self, environment: Environment):
-        self._url = f"{environment.github}/_standin/faults"
-        self._headers = {"Authorization": f"Bearer {environment.person(OWNER).token}"}
-
-    def plan(self, **wish: Any) -> None:
-        requests.post(self._url, json=wish, headers=self._headers, timeout=10).raise_for_status()
-
-    def left(self) -> list[Any]:
-        return requests.get(self._url, headers=self._headers, timeout=10).json()
-
-    def end(self) -> None:
-        requests.delete(self._url, headers=self._headers, timeout=10).raise_for_status()
-
-
-@pytest.fixture
-def trouble(environment: Environment) -> Iterator[Trouble]:
-    made = Trouble(environment)
-    yield made
-    made.end()
+def pulumi(pulumi: Pulumi) -> Pulumi:
+    """The stack, up with one repository."""
+    pulumi.up()
+    return pulumi
 
 
 def hooks(environment: Environment, name: str) -> list[Hook]:
@@ -111,6 +79,16 @@ def test_a_token_without_the_right_fails_the_preview_and_the_update_with_what_it
         pulumi.config_set("github:token", environment.person(OWNER).token, secret=True)
     assert hooks(environment, SECOND) == []
     assert len(hooks(environment, REPOSITORY)) == 1
+
+
+def test_a_token_of_the_bot_that_github_does_not_know_fails_the_preview_with_the_command(environment, pulumi):
+    pulumi.config_set_all(secret={"prow:botToken": "ghp_wrong"})
+    refused(
+        pulumi.preview(check=False),
+        "GitHub does not know the token prow:botToken",
+        "fix: pulumi config set --secret botToken",
+    )
+    pulumi.config_set_all(secret={"prow:botToken": environment.person(BOT).token})
 
 
 def test_an_owner_that_is_not_there_is_named_before_the_provider_asks(environment, pulumi):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.processes import ProcessError, Processes
+from testbed.processes import ProcessError, Processes, end_processes_of
 
 
 @pytest.fixture
@@ -142,3 +142,18 @@ def test_a_node_takes_everything_inside_with_it(processes: Processes, tmp_path: 
     assert not exists(inside)
     with pytest.raises(ProcessError, match="node, whose namespaces it is to join, is not running"):
         processes.start("late", ["true"], inside="node")
+
+
+def test_what_a_killed_program_left_is_known_by_the_folder_in_its_environment(tmp_path):
+    def start(folder: Path) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(["sleep", "60"], env=os.environ | {"PULUMI_HOME": str(folder)})
+
+    left, other = start(tmp_path / "one" / "home"), start(tmp_path / "one-more" / "home")
+    try:
+        assert end_processes_of("PULUMI_HOME", tmp_path / "one") == [left.pid]
+        assert left.wait(10) == -signal.SIGKILL
+        assert other.poll() is None
+    finally:
+        for process in (left, other):
+            process.kill()
+            process.wait()

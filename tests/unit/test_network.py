@@ -11,16 +11,23 @@ import pytest
 import yaml
 
 from components import flows
-from components.catalog import CATALOG, METRICS_PORT, MOUNTS, PPROF_PORT, Need, Outside
+from components.catalog import BRANCHPROTECTOR, CATALOG, METRICS_PORT, MOUNTS, PPROF_PORT, Need, Outside
+from components.external_plugins import KNOWN, ExternalPlugin, describe_plugin
 from components.flows import LOG_STORE, PodGroup, describe_flows, list_groups
-from components.network import API_SERVER_PORTS, Network, NetworkArgs, find_port
+from components.network import API_SERVER_PORTS, Network, NetworkArgs, find_port, render_job_egress
+from components.storage import Storage
 from components.workload import render_flags
 
 from .conftest import reveal
 
 PROJECT = Path(__file__).parents[2]
 OTHERS = (LOG_STORE, flows.RELAY, flows.ROTATION, flows.REDELIVERY, flows.JUDGEMENT)
-GROUPS = list_groups(tuple(CATALOG.values()), OTHERS, frozenset(Outside))
+COMPONENTS = (
+    CATALOG
+    | {name: plugin.component for name, plugin in KNOWN.items()}
+    | {"branchprotector": BRANCHPROTECTOR}
+)
+GROUPS = list_groups(tuple(COMPONENTS.values()), OTHERS, frozenset(Outside), KNOWN)
 STORE = "http://192.168.49.2:30070"
 METADATA = "169.254.169.254"
 PUBLIC = "140.82.112.3"
@@ -132,11 +139,12 @@ def test_among_the_pods_exactly_the_described_flows_are_open(policies):
 
 def test_every_url_of_another_component_in_a_components_flags_is_a_flow_and_no_flow_is_without():
     pattern = re.compile(r"http://([a-z][a-z-]*)(?=[:/]|$)")
-    for component in CATALOG.values():
+    for component in COMPONENTS.values():
         mounts = [mount for mount in MOUNTS if mount.need in component.needs]
         flags = render_flags(
             component,
             mounts,
+            satisfied=frozenset(Need),
             running=CATALOG.keys(),
             github_endpoint="https://ghe.example/api/v3",
             app_id=None,
@@ -144,13 +152,41 @@ def test_every_url_of_another_component_in_a_components_flags_is_a_flow_and_no_f
             state_url="s3://state",
         )
         named = {name for flag in flags for name in pattern.findall(flag)}
-        assert named <= CATALOG.keys()
-        assert describe_flows(component, frozenset(Outside), CATALOG).calls == named, component.name
+        assert named <= COMPONENTS.keys()
+        assert describe_flows(component, frozenset(Outside), COMPONENTS).calls == named, component.name
+
+
+def test_hook_calls_every_external_plugin_and_the_rotation_those_that_verify_as_hook_does():
+    plugins = {
+        "needs-rebase": KNOWN["needs-rebase"].component,
+        "own": describe_plugin("own", ExternalPlugin(port=9999)),
+    }
+    groups = list_groups((*CATALOG.values(), *plugins.values()), OTHERS, frozenset(Outside), plugins)
+    called = {group.name: group.calls for group in groups}
+    assert called["hook"] == {"ghproxy", "needs-rebase", "own"}
+    assert called["webhook-secret"] == {"hook", "needs-rebase"}
+    (own,) = [group for group in groups if group.name == "own"]
+    assert (own.port, own.service_port, own.calls) == (9999, 80, {"ghproxy"})
+
+
+def test_with_identities_pods_get_their_credentials_on_the_node():
+    storage = Storage(kind="gcs", bucket="logs", credentials="identities")
+    rules: list[Any] = render_job_egress(
+        egress="none",
+        cidrs=(),
+        github=(),
+        storage=storage.identity_servers,
+        store_namespace=None,
+        node_address="10.0.0.2",
+    )
+    blocks = [rule["to"][0]["ip_block"]["cidr"] for rule in rules if "to" in rule]
+    assert blocks == ["169.254.169.254/32", "169.254.169.252/32"]
+    assert not Storage(kind="gcs", bucket="logs").identity_servers
 
 
 def test_who_has_a_right_on_the_cluster_reaches_the_api_server_and_nobody_else(policies):
     api_server = Pod(address="192.168.49.2")
-    for name, component in CATALOG.items():
+    for name, component in COMPONENTS.items():
         reached = {port for port in (6443, 16443) if connects(policies, pod_of_name(name), api_server, port)}
         has_rights = bool(component.rules or component.job_rules)
         assert reached == ({6443, 16443} if has_rights else set()), name
@@ -165,7 +201,7 @@ def pod_of_name(name: str) -> Pod:
     [(Need.GITHUB, 443), (Need.SLACK, 443), (Need.BUILD_CLUSTERS, 7443), (Need.LOGS, 30070)],
 )
 def test_what_a_component_needs_it_reaches_at_the_port_of_the_settings(policies, need, port):
-    for name, component in CATALOG.items():
+    for name, component in COMPONENTS.items():
         if need in component.needs:
             assert connects(policies, pod_of_name(name), Pod(address="10.9.9.9"), port), name
 

@@ -1,14 +1,17 @@
 """The program that has missed deliveries sent again, against the GitHub stand-in."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 import pytest
 import yaml
+from github.PullRequest import PullRequest
 
 from components.scripts import redeliver
 from testbed.github.client import Person
@@ -20,7 +23,7 @@ SEED = {
         "weak": {"token": "generate", "scopes": ["repo:status"]},
     },
     "organizations": {"acme": {"members": {"alice": "admin", "weak": "admin"}}},
-    "repositories": {f"acme/r{number}": {"files": {"README.md": "# One\n"}} for number in range(16)},
+    "repositories": {f"acme/r{number}": {"files": {"README.md": "# One\n"}} for number in range(26)},
 }
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -242,9 +245,13 @@ def test_a_webhook_that_is_gone_does_not_keep_the_others_from_their_deliveries(w
     assert "1 asked for, 1 arrived" in said
 
 
-def attempt(id: int, *, guid: str = "g", hours: float = 1, first: bool = True, arrived: bool = False):
+def attempt(
+    id: int, *, guid: str = "g", hours: float = 1, first: bool = True, arrived: bool = False, event="push"
+):
     at = NOW - timedelta(hours=hours)
-    return redeliver.Attempt(id=id, guid=guid, at=at, first=first, arrived=arrived, what="push: 502 x")
+    return redeliver.Attempt(
+        id=id, guid=guid, at=at, first=first, arrived=arrived, event=event, what="push: 502 x"
+    )
 
 
 @pytest.mark.parametrize(
@@ -278,3 +285,146 @@ def test_the_program_takes_the_token_from_a_file(webhook, tmp_path, capsys):
     assert redeliver.main([str(tmp_path / "token"), webhook.hook, webhook.url]) == 0
     assert "0 asked for" in capsys.readouterr().out
     assert json.dumps(webhook.alice.token) not in capsys.readouterr().out
+
+
+DECK = "http://deck.example/"
+
+
+@pytest.fixture
+def jobs(monkeypatch) -> list[dict]:
+    """The cluster's ProwJobs."""
+    found: list[dict] = []
+    monkeypatch.setattr(redeliver, "list_prow_jobs", lambda namespace: iter(found))
+    return found
+
+
+@dataclass
+class Lost:
+    """A webhook whose deliveries hook answers, and runs that look for those it has lost."""
+
+    webhook: Webhook
+
+    def open(self, *, draft: bool = False) -> PullRequest:
+        """A pull request whose delivery was answered."""
+        branch, files = f"b{time.time_ns()}", {"a.txt": "a\n"}
+        pull = self.webhook.alice.open_pull_request(
+            self.webhook.repo, branch=branch, files=files, title="A change", draft=draft
+        )
+        self.await_answer("pull_request")
+        return pull
+
+    def await_answer(self, event: str) -> str:
+        """The GUID of the newest delivery of this event, once it is answered."""
+
+        def newest():
+            found = [sent for sent in self.webhook.log() if sent.event == event]
+            return found[0].guid if found and found[0].status_code == 200 else None
+
+        return wait_for(f"answer to {event}", newest)
+
+    def run(self, **options: Any) -> list[str]:
+        """The events that a run has sent again."""
+        github = redeliver.GitHub(self.webhook.alice.token)
+        known: dict[str, Any] = {"namespace": "prow", "deck": DECK, "settled": timedelta(0)}
+        before = len(self.webhook.log())
+        lost = redeliver.LostEvents(github=github, **(known | options))
+        assert redeliver.run(github, self.webhook.hook, [self.webhook.url], lost) == 0
+        self.said = self.webhook.capture.readouterr().out
+        log = self.webhook.log()
+        return [f"{sent.event}.{sent.action}" for sent in reversed(log[: len(log) - before])]
+
+
+@pytest.fixture
+def lost(webhook: Webhook, jobs) -> Lost:
+    config = {"url": webhook.receiver.url, "content_type": "json", "secret": "s3cret"}
+    hook = webhook.alice.repository(webhook.repo).get_hook(webhook.id)
+    hook.edit("web", config, events=["pull_request", "issue_comment", "push", "issues"])
+    return Lost(webhook)
+
+
+def started(guid: str = "", **refs) -> dict:
+    """A ProwJob."""
+    return {"metadata": {"labels": {"event-GUID": guid}}, "spec": {"refs": refs}}
+
+
+def test_a_pull_request_that_hook_took_and_forgot_is_sent_again_once(lost):
+    lost.open()
+    assert lost.run(postsubmits=[]) == ["pull_request.opened"]
+    assert lost.said.endswith("1 asked for, 1 arrived, 0 left for the next run\n")
+    assert lost.run(postsubmits=[]) == []
+
+
+def test_a_pull_request_with_a_job_or_a_status_of_a_job_is_not_sent_again(lost, jobs):
+    pull = lost.open()
+    guid = lost.await_answer("pull_request")
+    owner, name = lost.webhook.repo.split("/")
+    jobs.append(started(guid))
+    assert lost.run(postsubmits=[]) == []
+    jobs[:] = [started(org=owner, repo=name, pulls=[{"number": pull.number, "sha": pull.head.sha}])]
+    assert lost.run(postsubmits=[]) == []
+    jobs.clear()
+    commit = lost.webhook.alice.repository(lost.webhook.repo).get_commit(pull.head.sha)
+    commit.create_status("success", f"{DECK}view/1", "fine", "hello")
+    assert lost.run(postsubmits=[]) == []
+
+
+def test_the_status_of_another_ci_is_no_sign_that_prow_has_seen_the_pull_request(lost):
+    pull = lost.open()
+    commit = lost.webhook.alice.repository(lost.webhook.repo).get_commit(pull.head.sha)
+    commit.create_status("success", "https://other.example/1", "fine", "other")
+    assert lost.run(postsubmits=[]) == ["pull_request.opened"]
+
+
+def test_what_starts_no_jobs_is_not_sent_again(lost):
+    lost.open(draft=True)
+    repository = lost.webhook.alice.repository(lost.webhook.repo)
+    waiting = lost.open()
+    repository.get_issue(waiting.number).add_to_labels("needs-ok-to-test")
+    lost.open().edit(state="closed")
+    pull = lost.open()
+    lost.webhook.alice.comment(lost.webhook.repo, pull.number, "Looks good")
+    repository.create_issue("no pull request").create_comment("/test all")
+    wait_for("both comments", lambda: [sent.event for sent in lost.webhook.log()].count("issue_comment") == 2)
+    assert lost.run(postsubmits=[]) == ["pull_request.opened"]
+    assert lost.run(presubmits=["other/one"], postsubmits=["other"]) == []
+
+
+def test_a_command_that_hook_took_and_forgot_is_sent_again_once(lost, jobs):
+    pull = lost.open()
+    jobs.append(started(lost.await_answer("pull_request")))
+    lost.webhook.alice.comment(lost.webhook.repo, pull.number, "Once more:\n/retest")
+    guid = lost.await_answer("issue_comment")
+    assert lost.run(postsubmits=[]) == ["issue_comment.created"]
+    assert lost.run(postsubmits=[]) == []
+    assert [sent.guid for sent in lost.webhook.log() if sent.redelivery] == [guid]
+
+
+def test_only_the_newest_commit_of_a_pull_request_is_sent_again(lost):
+    pull = lost.open()
+    files = {"b.txt": "b\n"}
+    lost.webhook.alice.push_to_pull_request(lost.webhook.repo, pull.number, files, "More")
+    wait_for("synchronize", lambda: lost.webhook.log()[0].action == "synchronize" or None)
+    assert lost.run(postsubmits=[]) == ["pull_request.synchronize"]
+
+
+def test_a_push_is_sent_again_where_there_are_postsubmits(lost):
+    lost.webhook.alice.push(lost.webhook.repo, "main", {"c.txt": "c\n"}, "A push")
+    lost.await_answer("push")
+    assert lost.run(postsubmits=[]) == []
+    assert lost.run(postsubmits=[lost.webhook.repo]) == ["push.None"]
+    assert lost.run(postsubmits=["acme"]) == []
+
+
+def test_hook_has_time_to_start_the_jobs(lost):
+    lost.open()
+    assert lost.run(settled=timedelta(minutes=2)) == []
+
+
+def test_without_the_clusters_prowjobs_nothing_is_sent_again(lost, monkeypatch):
+    def refuse(namespace):
+        raise redeliver.Stop("the cluster's ProwJobs cannot be listed: 403")
+
+    lost.open()
+    monkeypatch.setattr(redeliver, "list_prow_jobs", refuse)
+    assert lost.run() == []
+    assert "the next run goes on" in lost.said

@@ -18,6 +18,8 @@ def make(run, token: str | None = "ghp_known"):
                 token=None if token is None else pulumi.Output.secret(token),
                 schedule="*/10 * * * *",
                 webhooks=pulumi.Output.from_input(WEBHOOKS),
+                targets={"presubmits": ["acme/one"], "postsubmits": []},
+                deck_url="http://192.0.2.1:30080/",
                 namespace="prow",
                 image="registry.example/python:3",
             ),
@@ -35,7 +37,7 @@ def test_the_cron_job_looks_after_every_webhook(run):
     assert cron["schedule"] == "*/10 * * * *"
     pod = cron["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    assert container["args"] == ["/etc/secret/token", "http://hook:8888/", *sorted(WEBHOOKS.values())]
+    assert container["args"][:4] == ["/etc/secret/token", "http://hook:8888/", *sorted(WEBHOOKS.values())]
     assert container["command"][-1] == "/program/redeliver.py"
 
 
@@ -52,4 +54,27 @@ def test_the_token_is_a_secret_that_the_pod_reads_as_a_file(run):
     assert "ghp_known" not in str(recorder.of("CronJob"))
     pod = reveal(recorder.of("CronJob"))["prow/redelivery"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     assert {"name": "secret", "secret": {"secretName": "redelivery", "defaultMode": 0o440}} in pod["volumes"]
-    assert pod["automountServiceAccountToken"] is False
+
+
+def test_it_knows_where_the_jobs_are_and_which_repositories_have_some(run):
+    recorder = make(run)
+    pod = reveal(recorder.of("CronJob"))["prow/redelivery"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["args"][4:] == [
+        "--prow-jobs=prow",
+        "--deck=http://192.0.2.1:30080/",
+        "--presubmits",
+        "acme/one",
+        "--postsubmits",
+    ]
+
+
+def test_its_account_may_list_prowjobs_and_nothing_else(run):
+    recorder = make(run)
+    (role,) = recorder.of("Role").values()
+    assert role["rules"] == [{"apiGroups": ["prow.k8s.io"], "resources": ["prowjobs"], "verbs": ["list"]}]
+    (binding,) = recorder.of("RoleBinding").values()
+    assert binding["roleRef"]["name"] == "redelivery"
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "redelivery", "namespace": "prow"}]
+    pod = reveal(recorder.of("CronJob"))["prow/redelivery"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "redelivery"
+    assert pod["automountServiceAccountToken"] is True

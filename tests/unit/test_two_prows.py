@@ -56,6 +56,8 @@ def make(name: str, *, install_crd: bool, after: pulumi.Resource | None = None) 
             token=output("ghp_2"),
             schedule="0 * * * *",
             webhooks={"acme/one": "https://ghe.example/hooks/1"},
+            targets=None,
+            deck_url=prow.deck_url,
             namespace=prow.namespace,
             image="registry.example/python:3",
         ),

@@ -1,0 +1,88 @@
+"""What GitHub is asked about Prow's account, against the GitHub stand-in."""
+
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from components import account_check
+from components.account_check import check_bot, select_repositories
+from components.webhook_check import GitHub, GitHubError
+from tests.testbed.github_standin.helpers import Standin, running
+
+SEED = {
+    "users": {
+        "alice": {"site_admin": True, "token": "generate", "scopes": ["repo"]},
+        "bot": {"token": "generate", "scopes": ["repo"]},
+        "public": {"token": "generate", "scopes": ["public_repo"]},
+        "blind": {"token": "generate", "scopes": ["read:user"]},
+    },
+    "organizations": {"acme": {"members": {"alice": "admin"}}},
+    "repositories": {
+        "acme/one": {"files": {"README.md": "# One\n"}, "collaborators": {"bot": "push", "public": "push"}},
+        "acme/read": {"files": {"README.md": "# One\n"}},
+        "acme/hidden": {"files": {"README.md": "# One\n"}, "private": True},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
+    folder = tmp_path_factory.mktemp("github")
+    (folder / "seed.yaml").write_text(yaml.safe_dump(SEED))
+    with running(folder / "state", folder / "seed.yaml") as server:
+        yield server
+
+
+def github(standin: Standin, login: str = "bot") -> GitHub:
+    # As Prow's endpoint is written.
+    return GitHub(f"{standin.address}/api/v3", standin.person(login).token)
+
+
+def problem(github: GitHub, *repositories: str) -> str:
+    with pytest.raises(GitHubError) as error:
+        check_bot(github, repositories)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("login", ["bot", "public"])
+def test_a_bot_that_may_write_to_every_repository_is_fine(standin, login):
+    check_bot(github(standin, login), ["acme/one"])
+
+
+def test_a_token_that_github_does_not_know_is_said_once_with_the_command(standin):
+    found = problem(GitHub(f"{standin.address}/api/v3", "ghp_unknown"), "acme/one", "acme/read")
+    assert found.startswith("GitHub does not know the token prow:botToken")
+    assert found.endswith("fix: pulumi config set --secret botToken")
+    assert "ghp_unknown" not in found
+
+
+def test_a_token_that_can_set_no_status_is_told_the_scope(standin):
+    assert "prow:botToken lacks the scope repo" in problem(github(standin, "blind"), "acme/one")
+
+
+def test_a_repository_that_the_bot_may_only_read_or_cannot_see_is_named_with_what_to_do(standin):
+    found = problem(github(standin), "acme/one", "acme/read", "acme/hidden")
+    assert "bot, the account of prow:botToken, may not write to acme/read" in found
+    assert "bot, the account of prow:botToken, cannot see acme/hidden" in found
+    assert f"invite bot with the role Write at {standin.address}/acme/read/settings/access" in found
+    assert "acme/one" not in found
+
+
+def test_without_a_token_the_account_is_an_app_and_nothing_is_asked(monkeypatch):
+    monkeypatch.setattr(GitHub, "get", lambda *_: pytest.fail("it asks"))
+    check_bot(GitHub("https://api.github.com", None), ["acme/one"])
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 503}, {"drop": True}, {"rate_limit": "primary", "retry_after": 60}]
+)
+def test_a_github_that_has_trouble_is_no_problem_of_the_token(standin, fault):
+    wish = {"path": ".*/user", "method": "GET"} | fault
+    assert standin.request("POST", "/_standin/faults", "alice", json=wish).status_code == 200
+    check_bot(github(standin), ["acme/one"])
+
+
+def test_of_many_repositories_some_are_asked_for_and_each_owner_is(monkeypatch):
+    monkeypatch.setattr(account_check, "LOOKED_AT", 3)
+    assert select_repositories(["a/1", "a/2", "a/3", "A/4", "b/1", "a/1"]) == ["a/1", "b/1", "a/2"]
