@@ -63,6 +63,7 @@ cluster = Cluster(
         context=settings.cluster.context,
         node=settings.cluster.node or settings.cluster.context,
         node_address=settings.cluster.node_address,
+        has_policies=settings.network.has_policies,
     ),
 )
 webhook_secret = WebhookSecret(
