@@ -39,6 +39,7 @@ PROGRAMS = (
     "kube-scheduler",
     "kubelet",
     "kube-proxy",
+    "kube-router",
     "coredns",
 )
 """What a node runs of the testbed's tools."""
@@ -52,6 +53,7 @@ _NEEDS = {
     "nsenter": "util-linux",
     "nft": "nftables",
     "iptables": "iptables",
+    "ipset": "ipset",
     "containerd": "containerd",
     "ctr": "containerd",
     "runc": "runc",
@@ -422,6 +424,7 @@ class _Node:
             load_images(cluster, [image for image in make_own_images() if image.name not in present])
         with step("node ready"):
             self.wait("the node", self.node_ready, ["kubelet", "containerd", "kube-apiserver"], seconds=120)
+            self.start_network_policies()
         with step("cluster DNS"):
             self.start_dns()
             self.wait("CoreDNS", self.dns_ready, ["kubelet", "containerd"], seconds=60)
@@ -469,6 +472,7 @@ class _Node:
             self.client(name, f"/CN=system:{name}")
         self.client("kubelet", f"/O=system:nodes/CN=system:node:{NODE_NAME}")
         self.client("admin", "/O=system:masters/CN=admin")
+        self.client("kube-router", "/O=system:masters/CN=kube-router")
         self.client("kube-apiserver-kubelet-client", "/O=system:masters/CN=kube-apiserver-kubelet-client")
         self.client("front-proxy-client", "/CN=front-proxy-client")
         node = f"IP:{self.state.node_ip},IP:127.0.0.1,DNS:{NODE_NAME},DNS:localhost"
@@ -483,7 +487,13 @@ class _Node:
         )
         key = ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]
         _run([*key, "-out", str(self.pki / "service-accounts.key")])
-        for user in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"):
+        for user in (
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kube-proxy",
+            "kube-router",
+            "kubelet",
+        ):
             self.write_kubeconfig(self.pki / f"{user}.kubeconfig", user)
         self.write_kubeconfig(self.folder / "kubeconfig", "admin")
 
@@ -698,6 +708,15 @@ class _Node:
             f"--kubeconfig={self.pki / 'kubelet.kubeconfig'}",
             f"--hostname-override={NODE_NAME}",
             f"--node-ip={self.state.node_ip}",
+        )
+
+    def start_network_policies(self) -> None:
+        """It looks for its node when it starts, so the node must be there."""
+        self.start(
+            "kube-router",
+            f"--kubeconfig={self.pki / 'kube-router.kubeconfig'}",
+            f"--hostname-override={NODE_NAME}",
+            f"--service-cluster-ip-range={_SERVICES}",
         )
 
     def start_dns(self) -> None:

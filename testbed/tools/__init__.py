@@ -153,6 +153,8 @@ TOOLS = (
         at_least=(1, 36),
         below=(1, 37),
     ),
+    # After kubernetes, with which it shares nearly all.
+    Tool(name="kube-router", binaries=("kube-router",), seconds=20, package="."),
     Tool(
         name="pulumi",
         binaries=("pulumi",),
