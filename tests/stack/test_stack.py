@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ def assert_no_secret(text: str, secrets: dict[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def github_requests(environment: Environment) -> Iterator[list[str]]:
+def github_requests(environment: Environment) -> Generator[list[str]]:
     """What the CLI, that is the program and the provider, asks of GitHub meanwhile; filled in at the end."""
     log = environment.folder / "logs" / "github.log"
     found: list[str] = []
