@@ -55,6 +55,15 @@ def test_it_deploys_prow_and_its_webhooks(stack):
     assert recorder.of("RepositoryWebhook") or recorder.of("OrganizationWebhook")
 
 
+def test_in_the_cloud_github_calls_an_ingress_and_else_a_relay(stack):
+    name, recorder = stack
+    in_cloud = name in ("eks", "gke")
+    assert bool(recorder.of("Ingress")) is in_cloud
+    hooks = [*recorder.of("RepositoryWebhook").values(), *recorder.of("OrganizationWebhook").values()]
+    urls = [reveal(hook)["configuration"]["url"] for hook in hooks]
+    assert all((url == "https://prow.example.com/hook") is in_cloud for url in urls)
+
+
 def test_in_the_cloud_there_is_no_key_to_the_bucket(stack):
     name, recorder = stack
     keys = [
