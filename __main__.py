@@ -60,7 +60,7 @@ cluster = Cluster(
     ClusterArgs(
         kubeconfig=find_kubeconfig(),
         context=settings.cluster.context,
-        node=settings.cluster.node or settings.cluster.context,
+        node=settings.node,
         node_address=settings.cluster.node_address,
     ),
 )

@@ -32,8 +32,13 @@ def stack(request: pytest.FixtureRequest, run, monkeypatch, tmp_path) -> tuple[s
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(json.dumps({"contexts": [{"name": config["prow:context"]}]}))
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-    facts = ClusterFacts(uid="uid-1", node_address="192.0.2.7")
-    monkeypatch.setattr(cluster, "read_cluster", lambda *args, **more: facts)
+
+    def read_cluster(*args: object, node: str | None) -> ClusterFacts:
+        # The nodes of a cloud have other names than the context.
+        assert (node is None) is (request.param in ("eks", "gke"))
+        return ClusterFacts(uid="uid-1", node_address=node and "192.0.2.7")
+
+    monkeypatch.setattr(cluster, "read_cluster", read_cluster)
     monkeypatch.setattr(GitHub, "get", lambda self, path: None)
     monkeypatch.chdir(PROJECT)
     declared = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
