@@ -44,14 +44,15 @@ RESERVED = {
     ),
     "::/0": (
         "::/96",
-        "::ffff:0:0/96",
         "64:ff9b:1::/48",
         "fc00::/7",  # unique local; AWS has its metadata server at fd00:ec2::254
         "fe80::/10",
         "ff00::/8",
     ),
 }
-"""Ranges that are not of the internet, by the network that they are taken out of (IANA's special-purpose registries)."""
+"""Ranges that are not of the internet, by the network that they are taken out of (IANA's special-purpose registries).
+
+Not ::ffff:0:0/96: the API server refuses a policy that names IPv4-mapped addresses, which no packet has."""
 Ingress = kubernetes.networking.v1.NetworkPolicyIngressRuleArgsDict
 Egress = kubernetes.networking.v1.NetworkPolicyEgressRuleArgsDict
 Peer = kubernetes.networking.v1.NetworkPolicyPeerArgsDict
