@@ -42,9 +42,9 @@ RESERVED = {
         "224.0.0.0/4",
         "240.0.0.0/4",
     ),
+    # Without IPv4-mapped addresses, ::ffff:0:0/96: they go out as IPv4, and the API server refuses them here.
     "::/0": (
         "::/96",
-        "::ffff:0:0/96",
         "64:ff9b:1::/48",
         "fc00::/7",  # unique local; AWS has its metadata server at fd00:ec2::254
         "fe80::/10",
