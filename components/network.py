@@ -42,6 +42,7 @@ RESERVED = {
         "224.0.0.0/4",
         "240.0.0.0/4",
     ),
+    # Without IPv4-mapped addresses, ::ffff:0:0/96: they go out as IPv4, and the API server refuses them here.
     "::/0": (
         "::/96",
         "64:ff9b:1::/48",
