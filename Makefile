@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 # Test files run side by side, each worker with a cluster of its own: they wait more than they compute.
 WORKERS ?= 3
 
-.PHONY: help demo demo-down test test-unit lint format lock preview drift minikube schema settings clean
+.PHONY: help demo demo-down test test-unit lint format lock preview drift bench minikube schema settings clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -50,14 +50,17 @@ preview: $(INSTALLED) ## Preview a new stack on a cluster of the testbed's own, 
 drift: $(INSTALLED) ## Show what was changed by hand on the cluster or on GitHub; fails if there is any
 	@$(VENV) -m previews drift
 
+bench: $(INSTALLED) ## Measure what the stack costs, beside kubectl, a flat program and checkconfig (half an hour)
+	@$(VENV) -m bench --json bench/results/results.json
+
 minikube: ## Start the minikube profile that the stack `dev` runs on
-	minikube start --memory 4096 --cpus 4 --profile prow-cluster
+	minikube start --cni=calico --memory 4096 --cpus 4 --profile prow-cluster
 
 schema: ## Generate prowconfig/schema.json from Prow's own types
 	cd testbed/tools/prow-schema && CGO_ENABLED=0 go run . > ../../../prowconfig/schema.json.new
 	mv prowconfig/schema.json.new prowconfig/schema.json
 
-settings: $(INSTALLED) ## Write Pulumi.yaml's settings and docs/reference/settings.md from settings/groups.py
+settings: $(INSTALLED) ## Write Pulumi.yaml's settings, docs/reference/settings.md and network.md from their tables
 	@$(VENV) -m settings
 
 clean: ## Remove the virtual environment and what tests left in the checkout

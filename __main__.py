@@ -1,4 +1,9 @@
 """Prow for the repositories of the settings: data flows from them to the cluster and to GitHub, one way."""
+# ruff: noqa: E402
+
+import gc
+
+gc.disable()  # it would look through all that is imported again and again, a quarter of the time, and find next to nothing
 
 from pathlib import Path
 
@@ -18,6 +23,7 @@ from settings import find_kubeconfig, load, read_account_secrets, read_contexts,
 # All that the user wrote is checked before anything is registered.
 settings = load(contexts=read_contexts())
 build_clusters = settings.cluster.build_clusters
+provider = read_github_provider()
 prow_options = ProwOptions(
     github=settings.github,
     images=settings.images,
@@ -25,11 +31,18 @@ prow_options = ProwOptions(
     job_namespace=settings.prow.job_namespace,
     jobs=settings.jobs,
     components=settings.prow.components,
+    external_plugins=settings.external_plugins.plugins,
+    ghproxy=settings.ghproxy,
+    branch_protection=settings.prow.branch_protection_schedule if settings.prow.branch_protection else None,
     replicas=settings.prow.replicas,
+    addresses=settings.addresses,
+    webhook_url=settings.relay.webhook_url,
+    login=settings.login if settings.login.client_id is not None else None,
     storage=settings.storage if settings.storage.kind != "none" else None,
     slack=settings.slack if settings.slack.token is not None else None,
     build_clusters=build_clusters.content if build_clusters else None,
     check_configuration=settings.prow.check_configuration,
+    network=settings.find_network(provider.found_base_url),
     config_updater=settings.followed_repository,
 )
 files = read_files(
@@ -39,7 +52,6 @@ files = read_files(
     organizations=settings.webhooks.organizations,
     clusters=build_clusters.contexts if build_clusters else (),
 )
-provider = read_github_provider()
 github = GitHub(provider.found_base_url, provider.found_token)
 check_owners(github, settings.webhooks.repositories, settings.webhooks.organizations)
 account = PlainAccount(endpoint=settings.github.endpoint, **read_account_secrets())
@@ -52,6 +64,7 @@ cluster = Cluster(
         context=settings.cluster.context,
         node=settings.cluster.node or settings.cluster.context,
         node_address=settings.cluster.node_address,
+        has_policies=settings.network.has_policies,
     ),
 )
 webhook_secret = WebhookSecret(
@@ -93,8 +106,8 @@ webhooks = Webhooks(
         token=provider.token,
         base_url=provider.base_url,
         github=github,
+        after=[*prow.answering, relay],
     ),
-    pulumi.ResourceOptions(depends_on=[prow, relay]),  # GitHub's first ping finds hook answering
 )
 Redelivery(
     "redelivery",

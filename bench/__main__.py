@@ -1,98 +1,119 @@
-"""What the stack costs, as ratios measured side by side in one run: `python -m bench`.
+"""What the stack costs, in one run: `python -m bench` prints the table, `--json FILE` writes the figures.
 
-Every row times two whole commands in turn (A B A B …) and gives the median of the ratios A/B, so that it holds on a
+Rows with a ratio time two whole commands in turn (A B A B …) and give the median of the ratios A/B, so that it holds on a
 busy or a slow machine. It needs what `make demo` needs, brings up an environment of its own and ends it.
 """
 
 import argparse
+import json
+import os
+import platform
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from bench import program
+from bench.judge import Judges, count_files, measure_cpu
+from bench.stacks import Stacks, compare
 from testbed import environment
-from testbed.cli import Pulumi
 from testbed.environment import PROJECT
 
-EMPTY = "import pulumi\n"
-MINIMAL = """import pulumi
-import pulumi_kubernetes as kubernetes
-kubernetes.core.v1.ConfigMap("one", metadata={"name": "one", "namespace": "default"}, data={"a": "b"})
-"""
+RESULTS = Path(__file__).parent / "results"
+REPOSITORIES = (1, 10, 100, 1000)
+JOBS = (10, 100, 1000, 10000)
+JUDGED = 4000
+Row = tuple[str, str, float, float, float]
 
 
-def seconds(run: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
+def measure_growth() -> dict[str, Any]:
+    """The program on mocks with more and more repositories and jobs; what one more of each costs."""
+    found: dict[str, Any] = {
+        "by_repositories": {str(count): program.measure(count, 0) for count in REPOSITORIES},
+        "by_jobs": {str(count): program.measure(1, count) for count in JOBS},
+    }
+    for key, sizes, name in (
+        ("ms_per_repository", REPOSITORIES, "by_repositories"),
+        ("ms_per_job", JOBS, "by_jobs"),
+    ):
+        seconds = [found[name][str(count)]["cpu_seconds"] for count in (sizes[0], sizes[-1])]
+        found[key] = round((seconds[1] - seconds[0]) / (sizes[-1] - sizes[0]) * 1000, 2)
+    return found
 
 
-def compare(what: str, a: Callable[[], object], b: Callable[[], object], runs: int) -> str:
-    """One row: the two medians in seconds and the median of the ratios."""
-    a(), b()  # what the first run reads from disk is not counted
-    pairs = [(seconds(a), seconds(b)) for _ in range(runs)]
-    first, second = (statistics.median(column) for column in zip(*pairs, strict=True))
-    ratio = statistics.median(x / y for x, y in pairs)
-    return f"| {what} | {first:.2f} | {second:.2f} | {ratio:.2f} |"
+def measure_judges(runs: int) -> tuple[dict[str, Any], Row]:
+    """The checks of `prowconfig` beside checkconfig, in CPU seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        judges = Judges(Path(folder), JUDGED)
+        pairs = [(measure_cpu(judges.ours), measure_cpu(judges.prows)) for _ in range(runs)]
+        files = count_files(Path(folder))
+    ours, prows = ([pair[index] for pair in pairs] for index in (0, 1))
+    ratio = compare(ours, prows)
+    what = f"checks of {JUDGED:,} jobs in {files} files, CPU"
+    row = (what, "`checkconfig`", statistics.median(ours), statistics.median(prows), ratio)
+    return {"judge_vs_checkconfig": ratio, "judge_vs_checkconfig_seconds": pairs}, row
 
 
-def python(code: str) -> Callable[[], object]:
-    return lambda: subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
+def make_table(rows: list[Row], found: dict[str, Any]) -> str:
+    """All figures, as Markdown."""
+    lines = ["| | stack, s | beside it | s | ratio |", "| --- | --- | --- | --- | --- |"]
+    lines += [f"| {what} | {a:.2f} | {other} | {b:.2f} | {ratio:.2f} |" for what, other, a, b, ratio in rows]
+    lines += ["", "| the program on mocks | CPU, s | MiB |", "| --- | --- | --- |"]
+    for name, unit in (("by_repositories", "repositories"), ("by_jobs", "jobs")):
+        for count, one in found.get(name, {}).items():
+            refused = f" ({one['refused']})" if one["refused"] else ""
+            lines.append(
+                f"| {int(count):,} {unit} | {one['cpu_seconds']:.2f} | {one['memory_mib']}{refused} |"
+            )
+    if idle := found.get("idle"):
+        lines += ["", "| idle | MiB | millicores |", "| --- | --- | --- |"]
+        lines += [
+            f"| {name} | {one['memory_mib']} | {one['millicores']} |" for name, one in sorted(idle.items())
+        ]
+        total = [round(sum(one[key] for one in idle.values()), 1) for key in ("memory_mib", "millicores")]
+        lines.append(f"| all | {total[0]} | {total[1]} |")
+    return "\n".join(lines) + "\n"
 
 
-def program(running: environment.Environment, folder: Path, source: str, name: str) -> Pulumi:
-    """A stack of a program of a few lines, on the same cluster."""
-    folder.mkdir(parents=True)
-    (folder / "Pulumi.yaml").write_text(
-        f"name: {name}\nruntime: {{name: python, options: {{toolchain: pip, virtualenv: .venv}}}}\n"
-    )
-    (folder / "__main__.py").write_text(source)
-    (folder / ".venv").symlink_to(PROJECT / ".venv")
-    binary = running.pulumi().binary
-    made = Pulumi(binary, folder, running.folder / name, env={"KUBECONFIG": str(running.cluster.kubeconfig)})
-    made.init()
-    made.config_set_all({"kubernetes:context": running.cluster.context})
-    return made
+def describe_machine() -> dict[str, Any]:
+    """What the figures are of: cores, load when the run began, day."""
+    return {
+        "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "python": platform.python_version(),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure what the stack costs.")
     parser.add_argument("--runs", type=int, default=5, help="counted pairs of each row (default: 5)")
-    runs = parser.parse_args().runs
-    folder = PROJECT / ".testbed" / "bench"
-    running = environment.up(folder)
-    try:
-        rows = [
-            compare(
-                "imports of the program / `import pulumi`",
-                python("import settings, components.prow, components.cluster, components.webhook"),
-                python("import pulumi"),
-                runs,
-            )
-        ]
-        stack = running.pulumi()
-        running.configure(stack)
-        empty = program(running, folder / "empty", EMPTY, "bench-empty")
-        minimal = program(running, folder / "minimal", MINIMAL, "bench-minimal")
-        rows.append(
-            compare(
-                "preview, nothing there / preview of an empty program", stack.preview, empty.preview, runs
-            )
-        )
-        stack.up()
-        minimal.up()
-        rows.append(
-            compare("preview, no change / preview of an empty program", stack.preview, empty.preview, runs)
-        )
-        rows.append(compare("no-op up / no-op up of one ConfigMap", stack.up, minimal.up, runs))
-        rows.append(compare("refresh / refresh of one ConfigMap", stack.refresh, minimal.refresh, runs))
-        for made in (stack, minimal):
-            made.destroy()
-    finally:
-        environment.down(folder)
-    print("\n| A / B | A, s | B, s | A/B |\n| --- | --- | --- | --- |\n" + "\n".join(rows))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of table and pictures")
+    parser.add_argument("--without-cluster", action="store_true", help="only what needs none")
+    options = parser.parse_args()
+    options.results.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = {"machine": describe_machine() | {"runs": options.runs}}
+    rows: list[Row] = []
+    if not options.without_cluster:
+        folder = PROJECT / ".testbed" / "bench"
+        try:
+            stacks = Stacks(environment.up(folder), options.results, options.runs)
+            stacks.measure()
+            found |= stacks.found
+            rows += stacks.rows
+        finally:
+            environment.down(folder)
+    judged, row = measure_judges(options.runs)
+    found |= judged
+    rows.append(row)
+    found |= measure_growth()
+    table = make_table(rows, found)
+    (options.results / "table.md").write_text(table)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    print(f"\n{table}\n{found['ms_per_repository']} ms a repository, {found['ms_per_job']} ms a job")
 
 
 if __name__ == "__main__":

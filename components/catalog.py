@@ -8,7 +8,8 @@ to v20260819.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 HTTP_HEALTH_PORT = 8081
@@ -37,6 +38,21 @@ class Need(Enum):
     """The same bucket, to add how jobs have ended."""
     STATE = auto()
     """A bucket for what Prow remembers, where there is one."""
+    OWN_SECRETS = auto()
+    """Secrets of its own, such as an external plugin's."""
+    LOGIN = auto()
+    """The OAuth App with which people log in to deck, where there is one."""
+
+
+class Outside(Enum):
+    """Whom Prow's pods call beside one another."""
+
+    API_SERVER = "API server"
+    GITHUB = "GitHub"
+    STORAGE = "log storage"
+    SLACK = "Slack"
+    BUILD_CLUSTERS = "build clusters"
+    RELAY = "the relay's server"
 
 
 class Feature(Enum):
@@ -44,6 +60,12 @@ class Feature(Enum):
 
     CONFIG_UPDATER = auto()
     """Prow's plugin config-updater writes the configuration: components/config_updater.py."""
+    LOGIN = auto()
+    """People log in to deck: components/login_secrets.py."""
+    PLAIN_LOGIN = auto()
+    """They do so over http."""
+    RERUN = auto()
+    """Deck starts jobs again and aborts them, for those who are logged in and may."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +141,14 @@ MOUNTS: tuple[Mount, ...] = (
             (Need.STATE, "storage-state"),
         )
     ),
+    Mount(
+        need=Need.LOGIN,
+        volume="oauth",
+        path="/etc/githuboauth",
+        # Any text switches the login on (prodOnlyMain in cmd/deck/main.go); this is deck's page for it.
+        flags=("--oauth-url=/github-login", "--github-oauth-config-file={path}/secret"),
+    ),
+    Mount(need=Need.LOGIN, volume="cookie", path="/etc/cookie", flags=("--cookie-secret={path}/secret",)),
 )
 """Where each need is mounted, in the order of a pod's volumes and flags."""
 
@@ -136,7 +166,7 @@ class PolicyRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """An HTTP GET on the pod."""
+    """An HTTP GET on the pod, or with an empty path a connection to it."""
 
     path: str
     port: int
@@ -157,7 +187,17 @@ class ServicePort:
     port: int
     target: int
     node_port: bool = False
-    """Reachable from outside the cluster at a NodePort."""
+    """Reachable from outside the cluster: at a NodePort, or as `Addresses` says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withheld:
+    """What a component does not get."""
+
+    needs: frozenset[Need] = frozenset()
+    """Of what it reads."""
+    job_rules: bool = False
+    """Whether it may do nothing in the namespace of the jobs' pods."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,31 +212,52 @@ class ProwComponent:
     """Name of the component and of its image."""
     needs: frozenset[Need]
     """What it reads, mounted as MOUNTS says."""
+    image: str | None = None
+    """Its image, with tag; None: Prow's own of its name and of the release."""
     args: tuple[str, ...] = ()
     """Flags of its own, beside those of MOUNTS."""
+    last_args: tuple[str, ...] = ()
+    """Arguments that come after all flags, as they are."""
+    takes_flags: bool = True
+    """Whether it takes the flags that say where the mounts of its needs are."""
     args_for: Mapping[Need, tuple[str, ...]] = field(default_factory=dict)
     """Flags where there is something that it needs only then."""
     args_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Flags where another component runs, by that component's name."""
+    args_feature: Mapping[Feature, tuple[str, ...]] = field(default_factory=dict)
+    """Flags for a feature that is on."""
     rules: tuple[PolicyRule, ...] = ()
     """What it may do in Prow's namespace."""
     rules_for: Mapping[Feature, tuple[PolicyRule, ...]] = field(default_factory=dict)
     """What it may do there besides, for a feature that is on."""
     job_rules: tuple[PolicyRule, ...] = ()
     """What it may do in the namespace of the jobs' pods."""
+    without: Mapping[Feature, "Withheld"] = field(default_factory=dict)
+    """What it does not get for a feature that is on."""
     service: ServicePort | None = None
     """Where others reach it; None: nobody does."""
-    liveness: Probe
-    readiness: Probe
+    calls: frozenset[str] = frozenset()
+    """Names of the components whose Service it calls, beside ghproxy, which all that need GitHub call."""
+    reaches: frozenset[Outside] = frozenset()
+    """Whom else it calls, beside what follows from its needs and its rights."""
+    liveness: Probe | None = None
+    """None: it runs to its end."""
+    readiness: Probe | None = None
     singleton: bool = True
     """True: two at a time would do harm (double statuses, double jobs), so an update stops the old one first.
 
     False: it may run with replicas.
     """
+    serves_metrics: bool = True
+    """Whether it has Prometheus' metrics at METRICS_PORT."""
     clones: bool = False
     """Whether it clones repositories; it does so below /var/tmp (defaultTempDir in pkg/git/v2/client_factory.go)."""
     cache: str | None = None
     """Directory for a cache that may be lost; None: no cache."""
+    cache_volume: str | None = None
+    """Size of a volume for it; None: it goes with its pod."""
+    schedule: str | None = None
+    """When it runs, in cron's form, as a CronJob; None: all the time, as a Deployment."""
     grace_seconds: int = 30
     """Seconds that it has to finish what it works on when it is stopped."""
     cpu: str = "10m"
@@ -204,6 +265,20 @@ class ProwComponent:
     memory: str = "80Mi"
     """Memory request. Idle, the components of v20260819 use 51 to 79 MiB (those of v20240802 10 to 16)."""
     memory_limit: str = "512Mi"
+
+    def adapt(self, features: AbstractSet[Feature]) -> "ProwComponent":
+        """The component with its rights and needs where these features are on."""
+        rules = [
+            rule for feature in Feature if feature in features for rule in self.rules_for.get(feature, ())
+        ]
+        withheld = [self.without[feature] for feature in Feature if feature in features & self.without.keys()]
+        return replace(
+            self,
+            rules=(*self.rules, *rules),
+            rules_for={},
+            needs=self.needs.difference(*(entry.needs for entry in withheld)),
+            job_rules=() if any(entry.job_rules for entry in withheld) else self.job_rules,
+        )
 
     def make_url(self, path: str = "") -> str:
         """URL of its Service for pods of its namespace.
@@ -275,6 +350,9 @@ TIDE = ProwComponent(
     service=ServicePort(port=80, target=8888),
     liveness=METRICS,
     readiness=METRICS,
+    # For a round that has begun. In the sync_period (1m) after its start tide sleeps and hears no signal (cmd/tide/main.go):
+    # a `destroy` and each update within that time would wait for 30 s.
+    grace_seconds=10,
     memory_limit="1Gi",  # clones repositories to merge batches
 )
 
@@ -290,6 +368,7 @@ GHPROXY = ProwComponent(
         "--upstream={github_endpoint}",
     ),
     service=ServicePort(port=80, target=8888),
+    reaches=frozenset({Outside.GITHUB}),
     liveness=HEALTHZ,
     readiness=READY,
     cache="/cache",
@@ -297,14 +376,20 @@ GHPROXY = ProwComponent(
 
 DECK = ProwComponent(
     name="deck",
-    needs=frozenset({Need.CONFIG, Need.PLUGINS, Need.GITHUB, Need.BUILD_CLUSTERS, Need.LOGS}),
+    needs=frozenset({Need.CONFIG, Need.PLUGINS, Need.GITHUB, Need.BUILD_CLUSTERS, Need.LOGS, Need.LOGIN}),
     args=(f"--hook-url={HOOK.make_url('/plugin-help')}",),
     args_with={TIDE.name: (f"--tide-url={TIDE.make_url('/')}",)},
+    args_feature={Feature.RERUN: ("--rerun-creates-job",), Feature.PLAIN_LOGIN: ("--allow-insecure",)},
     args_for={Need.LOGS: ("--spyglass=true",)},
     clones=True,
     rules=(_allow_prowjobs("get", "list", "watch"),),
+    rules_for={Feature.RERUN: (_allow_prowjobs("create", "patch"),)},  # handleRerun, handleAbort in cmd/deck
     job_rules=(PolicyRule(groups=("",), resources=("pods/log",), verbs=("get",)),),
+    # /log answers with what a job has printed, as HTML if it begins like HTML (handleLog in cmd/deck/main.go): a script in
+    # it would run as whoever is logged in. So deck then cannot read the pods' logs, here or in another cluster.
+    without={Feature.LOGIN: Withheld(needs=frozenset({Need.BUILD_CLUSTERS}), job_rules=True)},
     service=ServicePort(port=80, target=8080, node_port=True),
+    calls=frozenset({HOOK.name, TIDE.name}),
     liveness=HEALTHZ,
     readiness=READY,
     singleton=False,
@@ -375,6 +460,15 @@ STATUS_RECONCILER = ProwComponent(
     readiness=PPROF,
     grace_seconds=180,
 )
+
+BRANCHPROTECTOR = ProwComponent(
+    name="branchprotector",
+    needs=frozenset({Need.CONFIG, Need.GITHUB}),
+    args=("--confirm",),
+    schedule="54 * * * *",
+    serves_metrics=False,
+)
+"""Applies config.yaml's `branch-protection` to GitHub, where that is on. It is in no list of components to run."""
 
 
 CATALOG: dict[str, ProwComponent] = {

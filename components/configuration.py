@@ -1,6 +1,6 @@
 """Prow's configuration in the cluster: the user's files, completed with what only the stack knows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,8 @@ class ConfigurationArgs:
     """What config.yaml has of stored logs; None: no log is stored."""
     slack_reporter_configs: pulumi.Input[Mapping[str, Any]] | None = None
     """What crier tells Slack of; None: it does not know Slack."""
+    has_login: bool = False
+    """Whether people log in to deck, which then has a page of their pull requests."""
     config_updater: str | None = None
     """Repository, `owner/name`, from which Prow's plugin config-updater writes `plugins` and `job-config`."""
     checkconfig_image: pulumi.Input[str] | None = None
@@ -76,6 +78,8 @@ class Configuration(pulumi.ComponentResource):
     """Name of the ConfigMap with `plugins.yaml`."""
     job_config = "job-config"
     """Name of the ConfigMap with the job files."""
+    candidates: Sequence[pulumi.Resource]
+    """What is judged before; none where nobody judges."""
 
     def __init__(self, name: str, args: ConfigurationArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Configuration", name, None, opts)
@@ -87,7 +91,7 @@ class Configuration(pulumi.ComponentResource):
             github_link_url=args.github_link_url,
             job_logs=args.job_logs,
             slack_reporter_configs=args.slack_reporter_configs,
-        ).apply(lambda known: render_config(args.files.config, **known))
+        ).apply(lambda known: render_config(args.files.config, has_login=args.has_login, **known))
         # config-updater writes files as they are.
         jobs = (
             ConfigMapContent(data=args.files.texts) if args.config_updater else pack_files(args.files.texts)
@@ -99,6 +103,7 @@ class Configuration(pulumi.ComponentResource):
         }
         binary = {self.job_config: jobs.binary_data} if jobs.binary_data else {}
         judgement = self._judge(f"{name}-judgement", args, files, binary)
+        self.candidates = judgement.candidates if judgement else ()
 
         def make_config_map(resource: str, writer: str | None = None) -> None:
             """:param writer: repository from which config-updater writes the data; None: the stack does."""
@@ -114,7 +119,7 @@ class Configuration(pulumi.ComponentResource):
                 binary_data=binary.get(resource),
                 opts=pulumi.ResourceOptions(
                     parent=self,
-                    depends_on=judgement,
+                    depends_on=[judgement] if judgement else [],
                     ignore_changes=["data"] if writer else [],
                     replace_on_changes=[f'metadata.annotations["{ANNOTATION}"]'],
                     delete_before_replace=True,  # the new one has the same name
@@ -132,10 +137,10 @@ class Configuration(pulumi.ComponentResource):
         args: ConfigurationArgs,
         files: Mapping[str, Mapping[str, pulumi.Input[str]]],
         binary: Mapping[str, Mapping[str, str]],
-    ) -> list[pulumi.Resource]:
+    ) -> Judgement | None:
         """What the ConfigMaps come after."""
         if args.checkconfig_image is None:
-            return []
+            return None
         judge = JudgementArgs(
             namespace=args.namespace,
             files=files,
@@ -143,7 +148,7 @@ class Configuration(pulumi.ComponentResource):
             image=args.checkconfig_image,
             translate=lambda log: translate(log, args.files, PATHS),
         )
-        return [Judgement(name, judge, pulumi.ResourceOptions(parent=self))]
+        return Judgement(name, judge, pulumi.ResourceOptions(parent=self))
 
 
 def check_files(

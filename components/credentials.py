@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -45,6 +45,8 @@ class CredentialsArgs:
     """Kubeconfig of the build clusters; None: no Secret `kubeconfig`."""
     storage: StorageCredentials | None = None
     """Credentials of the jobs' log storage; None: no Secret for it."""
+    plugin_secrets: Mapping[str, Mapping[str, pulumi.Input[str]]] = field(default_factory=dict)
+    """What external plugins read, texts by key by the plugin's name."""
 
 
 class Credentials(pulumi.ComponentResource):
@@ -68,6 +70,8 @@ class Credentials(pulumi.ComponentResource):
     """Names of the Secrets with the credentials of the log storage, none without it."""
     storage_digests: Mapping[Access, pulumi.Output[str]]
     """Each changes with those credentials, and shows nothing of them."""
+    plugin_secrets: Mapping[str, tuple[pulumi.Output[str], pulumi.Output[str]]]
+    """Name and digest of the Secret of each external plugin that has one."""
 
     def __init__(self, name: str, args: CredentialsArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Credentials", name, None, opts)
@@ -92,6 +96,10 @@ class Credentials(pulumi.ComponentResource):
             self.storage_digests = {
                 access: _compute_digest(args.storage.contents[access]) for access in self.storage
             }
+        self.plugin_secrets = {
+            plugin: self._make_plugin_secret(plugin, data, args.namespace)
+            for plugin, data in args.plugin_secrets.items()
+        }
         self.register_outputs(
             {
                 "hmacToken": self.hmac_token,
@@ -116,6 +124,15 @@ class Credentials(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         return name_of(made)
+
+    def _make_plugin_secret(
+        self, plugin: str, data: Mapping[str, pulumi.Input[str]], namespace: pulumi.Input[str]
+    ) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+        """Name and digest of the Secret of an external plugin."""
+        secret = {key: pulumi.Output.secret(text) for key, text in data.items()}
+        content = pulumi.Output.all(**secret).apply(lambda known: json.dumps(known, sort_keys=True))
+        name = self._make_secret(f"plugin-{plugin}", f"plugin-{plugin}", namespace, secret)
+        return name, _compute_digest(content)
 
     def _make_hmac_token(self, args: CredentialsArgs) -> pulumi.Output[str]:
         hook = pulumi.ResourceHook(

@@ -1,6 +1,6 @@
 """What the pods of jobs may be and take."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
@@ -22,3 +22,11 @@ class Jobs:
     """Of each container, as `default.memory` and the like; none: no LimitRange."""
     quota: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Of all pods together, as `requests.memory` and the like; none: no ResourceQuota."""
+    secrets: Mapping[str, Mapping[str, pulumi.Input[str]]] | None = None
+    """Secrets for jobs, texts by key by name; None: none."""
+    config_maps: Mapping[str, Mapping[str, pulumi.Input[str]]] = field(default_factory=dict)
+    """ConfigMaps for jobs, texts by key by name."""
+    service_accounts: Mapping[str, Mapping[str, pulumi.Input[str]]] = field(default_factory=dict)
+    """ServiceAccounts for jobs, annotations by name. An identity of the cloud is an annotation."""
+    existing_objects: Sequence[str] = ()
+    """Secrets, ConfigMaps and ServiceAccounts of the jobs' namespace that something else makes, as `<kind>/<name>`."""

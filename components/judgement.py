@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import catalog
+from components.flows import JUDGEMENT
 from components.objects import (
     KEPT_OF_A_JOB,
     make_labels,
@@ -29,7 +30,7 @@ from prowconfig.checkconfig import (
     make_arguments,
 )
 
-NAME = "checkconfig"
+NAME = JUDGEMENT.name
 """Name of the Job, of its container and of Prow's program and image."""
 
 MOUNTS = {mount.volume: mount.path for mount in catalog.MOUNTS if not mount.is_secret}
@@ -76,14 +77,17 @@ class Judgement(pulumi.ComponentResource):
     candidates hold the files of this project, which are the ones that config-updater copies once they are merged.
     """
 
+    candidates: Sequence[pulumi.Resource]
+    """The ConfigMaps that the Job reads."""
+
     def __init__(self, name: str, args: JudgementArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Judgement", name, None, opts)
         self._name, self._args = name, args
         candidates = {
-            config_map: name_of(self._make_candidate(config_map, data))
-            for config_map, data in args.files.items()
+            config_map: self._make_candidate(config_map, data) for config_map, data in args.files.items()
         }
-        self._make_job(candidates)
+        self.candidates = list(candidates.values())
+        self._make_job({config_map: name_of(candidate) for config_map, candidate in candidates.items()})
         self.register_outputs({})
 
     def _make_candidate(

@@ -14,7 +14,11 @@ from components.objects import make_labels, name_of
 
 CRD_FILE = Path(__file__).parent / "prowjob_crd.yaml"
 CLUSTER = "prow-stack/cluster"
-"""Annotation of Prow's namespace: identity of the cluster that it was made in."""
+"""Annotation of both namespaces: identity of the cluster that they were made in."""
+
+
+WITH_PODS = (":Deployment", ":Job", ":CronJob")
+"""Types of objects that have pods."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,35 +44,41 @@ class Namespaces(pulumi.ComponentResource):
 
     Deleting them deletes what is in them: ProwJobs and the pods of jobs too, which the stack did not make itself.
 
-    Whatever is made on the cluster comes after Prow's namespace, which is refused on another cluster than the one that
+    Whatever is made on the cluster comes after one of them, and they are refused on another cluster than the one that
     the stack's objects are in: the state alone would have them all, and an update would change nothing and find nothing.
+    Neither comes after the other: Kubernetes takes 5 s and more to delete one (namespaceDeletionGracePeriod in
+    pkg/controller/namespace of kubernetes/kubernetes).
     """
 
     namespace: pulumi.Output[str]
     """Name of Prow's namespace, known once it exists."""
     job_namespace: pulumi.Output[str]
     """Name of the jobs' namespace, known once it exists."""
+    options: pulumi.ResourceOptions
+    """For a component that makes objects in the namespaces: see `delete_with`."""
     prowjob_crd: kubernetes.apiextensions.v1.CustomResourceDefinition | None = None
     """The type that every component watches; None: it is not made here."""
 
     def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Namespaces", name, None, opts)
-        prow = self._make_prow_namespace(name, args)
-        rest = pulumi.ResourceOptions(parent=self, depends_on=[prow])
-        jobs = kubernetes.core.v1.Namespace(
+        options = self._make_namespace_options(name, args)
+        # Every component satisfies the strictest Pod Security Standard; nothing else may move in.
+        prow = _make_namespace(
+            f"{name}-prow", args.namespace, args.cluster_uid, options, enforce="restricted"
+        )
+        jobs = _make_namespace(
             f"{name}-jobs",
-            metadata={
-                "name": args.job_namespace,
-                "labels": make_labels()
-                | {
-                    "pod-security.kubernetes.io/enforce": args.jobs.pod_security,
-                    "pod-security.kubernetes.io/warn": "restricted",
-                },
-            },
-            opts=rest,
+            args.job_namespace,
+            args.cluster_uid,
+            options,
+            enforce=args.jobs.pod_security,
+            warn="restricted",
         )
         self.namespace = name_of(prow)
         self.job_namespace = name_of(jobs)
+        self.options = pulumi.ResourceOptions(
+            transformations=[delete_with({self.namespace: prow, self.job_namespace: jobs})]
+        )
         # Prow mounts no token into a pod that names no ServiceAccount (ProwJobToPod in pkg/pod-utils/decorate); this is for
         # those that name this one, and for pods that Prow does not make.
         kubernetes.core.v1.ServiceAccountPatch(
@@ -80,33 +90,23 @@ class Namespaces(pulumi.ComponentResource):
         self._limit_jobs(name, args)
         if args.install_crd:
             self.prowjob_crd = kubernetes.apiextensions.v1.CustomResourceDefinition(
-                f"{name}-prowjob", **read_prowjob_crd(), opts=rest
+                f"{name}-prowjob",
+                **read_prowjob_crd(),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[prow]),
             )
         self.register_outputs({"namespace": self.namespace, "jobNamespace": self.job_namespace})
 
-    def _make_prow_namespace(self, name: str, args: NamespacesArgs) -> kubernetes.core.v1.Namespace:
-        return kubernetes.core.v1.Namespace(
-            f"{name}-prow",
-            metadata={
-                "name": args.namespace,
-                # Every component satisfies the strictest Pod Security Standard; nothing else may move in.
-                "labels": make_labels() | {"pod-security.kubernetes.io/enforce": "restricted"},
-                "annotations": {CLUSTER: args.cluster_uid} if args.cluster_uid else {},
-            },
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                # A preview without the cluster must not take the annotation for a change.
-                ignore_changes=[] if args.cluster_uid else [f'metadata.annotations["{CLUSTER}"]'],
-                hooks=pulumi.ResourceHookBinding(
-                    before_update=[
-                        pulumi.ResourceHook(
-                            f"{name}-cluster",
-                            refuse_another_cluster(args.context),
-                            pulumi.ResourceHookOptions(on_dry_run=True),
-                        )
-                    ]
-                ),
-            ),
+    def _make_namespace_options(self, name: str, args: NamespacesArgs) -> pulumi.ResourceOptions:
+        refusal = pulumi.ResourceHook(
+            f"{name}-cluster",
+            refuse_another_cluster(args.context),
+            pulumi.ResourceHookOptions(on_dry_run=True),
+        )
+        return pulumi.ResourceOptions(
+            parent=self,
+            # A preview without the cluster must not take the annotation for a change.
+            ignore_changes=[] if args.cluster_uid else [f'metadata.annotations["{CLUSTER}"]'],
+            hooks=pulumi.ResourceHookBinding(before_update=[refusal]),
         )
 
     def _limit_jobs(self, name: str, args: NamespacesArgs) -> None:
@@ -139,6 +139,60 @@ class Namespaces(pulumi.ComponentResource):
             kubernetes.core.v1.ResourceQuota(
                 f"{name}-job-quota", metadata=metadata, spec={"hard": args.jobs.quota}, opts=child
             )
+
+
+def _make_namespace(
+    resource: str,
+    name: pulumi.Input[str],
+    cluster_uid: pulumi.Input[str] | None,
+    opts: pulumi.ResourceOptions,
+    **pod_security: str,
+) -> kubernetes.core.v1.Namespace:
+    """
+    :param pod_security: Pod Security Standard by what Kubernetes does with a pod that does not satisfy it.
+    """
+    return kubernetes.core.v1.Namespace(
+        resource,
+        metadata={
+            "name": name,
+            "labels": make_labels()
+            | {f"pod-security.kubernetes.io/{mode}": standard for mode, standard in pod_security.items()},
+            "annotations": {CLUSTER: cluster_uid} if cluster_uid else {},
+        },
+        opts=opts,
+    )
+
+
+def delete_with(
+    namespaces: Mapping[pulumi.Output[str], kubernetes.core.v1.Namespace],
+) -> pulumi.ResourceTransformation:
+    """Leave it to the deletion of a namespace to delete what is in it.
+
+    Not for pods: a namespace in which some still end is looked at again after half of the longest grace period
+    (ResourcesRemainingError in pkg/controller/namespace of kubernetes/kubernetes). They end before it is deleted.
+
+    :param namespaces: each by its name, as the objects have it.
+    """
+
+    def find_namespace(args: pulumi.ResourceTransformationArgs) -> kubernetes.core.v1.Namespace | None:
+        metadata: Any = args.props.get("metadata")
+        name = (
+            metadata.get("namespace")
+            if isinstance(metadata, Mapping)
+            else getattr(metadata, "namespace", None)
+        )
+        return next((found for known, found in namespaces.items() if known is name), None)
+
+    def transform(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        if not args.type_.startswith("kubernetes:") or args.type_.endswith(WITH_PODS):
+            return None
+        namespace = find_namespace(args)
+        if namespace is None:
+            return None
+        options = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(deleted_with=namespace))
+        return pulumi.ResourceTransformationResult(args.props, options)
+
+    return transform
 
 
 def refuse_another_cluster(context: str) -> Callable[[pulumi.ResourceHookArgs], None]:

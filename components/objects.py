@@ -80,15 +80,17 @@ def run_once(template: kubernetes.core.v1.PodTemplateSpecArgsDict) -> kubernetes
     }
 
 
-def make_http_probe(probe: Probe, *, period: int, failures: int) -> kubernetes.core.v1.ProbeArgsDict:
-    """A container's probe, which has 5 s for its answer.
+def make_probe(probe: Probe, *, period: int, failures: int) -> kubernetes.core.v1.ProbeArgsDict:
+    """A container's probe, which has 5 s for its answer: an HTTP GET, or a connection where there is no path.
 
     :param period: seconds between two.
     :param failures: how many of them in a row count.
     """
-    return {
-        "http_get": {"path": probe.path, "port": probe.port},
+    made: kubernetes.core.v1.ProbeArgsDict = {
         "period_seconds": period,
         "timeout_seconds": 5,
         "failure_threshold": failures,
     }
+    if probe.path:
+        return {**made, "http_get": {"path": probe.path, "port": probe.port}}
+    return {**made, "tcp_socket": {"port": probe.port}}

@@ -1,29 +1,41 @@
 """Prow as a whole: from secrets and settings to running components, in the order in which data flows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pulumi
 
 from components import configuration, judgement
-from components.catalog import CATALOG, Feature
+from components.addresses import Addresses
+from components.catalog import BRANCHPROTECTOR, CATALOG, DECK, GHPROXY, HOOK, Feature, Outside, ProwComponent
 from components.configuration import Configuration, ConfigurationArgs, ConfigurationError
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
+from components.exposure import Exposure, ExposureArgs
+from components.external_plugins import KNOWN, SECRETS_PATH, ExternalPlugin, describe_plugin, list_events
+from components.flows import JUDGEMENT, LOG_STORE, ROTATION, NetworkOptions, PodGroup, list_groups
+from components.ghproxy import GHProxy
+from components.github_account import SECRET as GITHUB_SECRET
 from components.github_account import GitHubAccount, derive_web_url
 from components.images import Images
 from components.inputs import get_known
+from components.job_objects import JobObjects, JobObjectsArgs
 from components.jobs import Jobs
 from components.log_store import LogStore, LogStoreArgs
+from components.login import Login
+from components.login_secrets import LoginSecrets, LoginSecretsArgs
 from components.namespaces import Namespaces, NamespacesArgs
+from components.network import Network, NetworkArgs
 from components.repository import Repository
 from components.rotation import Rotation, RotationArgs
 from components.services import Services, ServicesArgs
 from components.slack import Slack, make_reporter_configs, preview_reporter_configs
-from components.storage import KEY, Access, Storage, make_job_logs, preview_job_logs
-from components.workload import Workloads, WorkloadsArgs
+from components.storage import KEY, UPLOADER, Access, Storage, make_job_logs, preview_job_logs
+from components.workload import OwnSecrets, Workloads, WorkloadsArgs
 from prowconfig.checkconfig import CLUSTER, NONE
-from prowconfig.files import ProwFiles, load
+from prowconfig.external_plugins import Route
+from prowconfig.files import Enabled, ProwFiles, load
+from prowconfig.job_objects import CONFIG_MAP, SECRET, SERVICE_ACCOUNT, Object
 from prowconfig.problem import ProwFilesError
 from prowconfig.release import parse_release
 
@@ -46,6 +58,12 @@ class ProwOptions:
     """Names of the components to run; the catalog's REQUIRED must be among them."""
     replicas: int = 1
     """Pods of each component that may run more than once (hook, deck), from 1."""
+    addresses: Addresses = field(default_factory=Addresses)
+    """How people reach deck and GitHub reaches hook."""
+    webhook_url: str | None = None
+    """Where GitHub reaches hook; None: as the addresses say."""
+    login: Login | None = None
+    """How people log in to deck; None: nobody does, and deck starts no job. It needs deck's URL and storage."""
     storage: Storage | None = None
     """Where jobs' logs are kept; None: nowhere, and no job is decorated."""
     slack: Slack | None = None
@@ -54,11 +72,69 @@ class ProwOptions:
     """Kubeconfig of the build clusters; None: jobs run in this cluster only."""
     check_configuration: str = CLUSTER
     """Where Prow's checkconfig judges the configuration beside one that is on the path, of `checkconfig.PLACES`."""
+    network: NetworkOptions | None = None
+    """What NetworkPolicies allow beside what Prow uses; None: there are none, and everybody reaches everybody."""
     config_updater: Repository | None = None
     """Repository from which Prow's plugin config-updater writes plugins and jobs; None: only this program does."""
+    external_plugins: Mapping[str, ExternalPlugin] = field(default_factory=dict)
+    """External plugins to run, by name."""
+    ghproxy: GHProxy = field(default_factory=GHProxy)
+    """Size and pace of GitHub's cache."""
+    branch_protection: str | None = None
+    """When config.yaml's `branch-protection` is applied to GitHub, in cron's form; None: never."""
     install_crd: bool = True
     """Whether the ProwJob type is made. A cluster has it once: of several Prows one makes it, and the others depend on
     that one's `prowjob_crd`."""
+
+    def list_components(self) -> tuple[ProwComponent, ...]:
+        """Everything that runs in Prow's namespace."""
+        chosen = [CATALOG[name] for name in self.components]
+        chosen = [self.ghproxy.customize(one) if one is GHPROXY else one for one in chosen]
+        chosen += [describe_plugin(name, plugin) for name, plugin in self.external_plugins.items()]
+        if self.branch_protection is not None:
+            chosen.append(replace(BRANCHPROTECTOR, schedule=self.branch_protection))
+        return tuple(chosen)
+
+    def describe_enabled(self) -> Enabled:
+        """What the files of `prow/` may rely on."""
+        return Enabled(
+            branch_protection=self.branch_protection is not None,
+            external_plugins=self._list_routes(),
+            job_objects=self._list_job_objects(),
+            existing_objects=len(self.jobs.existing_objects),
+        )
+
+    def _list_job_objects(self) -> frozenset[Object]:
+        """Kinds and names of what jobs may name in their namespace."""
+        found = {tuple(name.split("/", 1)) for name in self.jobs.existing_objects}
+        found |= {(SECRET, name) for name in self.jobs.secrets or {}}
+        found |= {(CONFIG_MAP, name) for name in self.jobs.config_maps}
+        found |= {(SERVICE_ACCOUNT, name) for name in self.jobs.service_accounts}
+        if self.github.clone_with_token:
+            found.add((SECRET, GITHUB_SECRET))
+        if self.storage and self.storage.has_credentials:
+            found.add((SECRET, self.storage.secret_name))
+        if self.storage and self.storage.has_identities:
+            found.add((SERVICE_ACCOUNT, UPLOADER))
+        return frozenset((kind, name) for kind, name in found)
+
+    def _list_routes(self) -> dict[str, Route]:
+        """What hook forwards to each external plugin."""
+        return {
+            name: Route(
+                events=list_events(name, plugin),
+                repositories=plugin.repositories,
+                chosen=tuple(
+                    field_name
+                    for field_name, value in (
+                        ("events", plugin.events),
+                        ("repositories", plugin.repositories or None),
+                    )
+                    if value is not None
+                ),
+            )
+            for name, plugin in self.external_plugins.items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +186,7 @@ def read_files(
             clusters=clusters,
             pod_security=options.jobs.pod_security,
             slack=options.slack is not None,
+            enabled=options.describe_enabled(),
             release=parse_release(tag),
         )
     except ProwFilesError as error:
@@ -133,7 +210,7 @@ class Prow(pulumi.ComponentResource):
     """Namespaces, secrets, Services, configuration and components of Prow on one cluster.
 
     It does not tell GitHub: see `Webhooks`. Whoever depends on it comes after every component is available and hook
-    knows the newest webhook secret.
+    knows the newest webhook secret; whoever depends on `answering` does not wait for the other components.
     """
 
     namespace: pulumi.Output[str]
@@ -146,12 +223,15 @@ class Prow(pulumi.ComponentResource):
     """Where hook receives webhooks, as the cluster's node has it."""
     prowjob_crd: pulumi.Resource | None
     """The ProwJob type, on which another Prow of the cluster depends; None: another one makes it."""
+    answering: Sequence[pulumi.Resource]
+    """After these hook takes deliveries that are signed with the newest webhook secret."""
 
     def __init__(self, name: str, args: ProwArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Prow", name, None, opts)
         self._name, self._args, self._options = name, args, args.options
         self._child = pulumi.ResourceOptions(parent=self)
-        self._components = tuple(CATALOG[component] for component in args.options.components)
+        self._components = args.options.list_components()
+        self._storage = args.options.storage
         namespaces = Namespaces(
             f"{name}-namespaces",
             NamespacesArgs(
@@ -165,22 +245,47 @@ class Prow(pulumi.ComponentResource):
             self._child,
         )
         self.namespace, self.job_namespace = namespaces.namespace, namespaces.job_namespace
+        self._child = pulumi.ResourceOptions.merge(self._child, namespaces.options)
         self.prowjob_crd = namespaces.prowjob_crd
         credentials = self._make_credentials()
+        self._make_job_objects()
+        hook_url = self._options.addresses.find_hook_url(self._options.webhook_url)
         services = Services(
             f"{name}-services",
             ServicesArgs(
-                namespace=self.namespace, components=self._components, node_address=args.node_address
+                namespace=self.namespace,
+                components=self._components,
+                node_address=args.node_address,
+                addresses=self._options.addresses,
+                hook_url=hook_url,
             ),
             self._child,
         )
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
         workloads = self._make_workloads(credentials, self._make_configuration())
-        Rotation(
-            f"{name}-rotation",
-            RotationArgs(namespace=self.namespace, hmacs=args.hmacs, image=self._options.images.script),
-            pulumi.ResourceOptions(parent=self, depends_on=[workloads]),
+        hook = workloads.by_name[HOOK.name]
+        exposure = Exposure(
+            f"{name}-exposure",
+            ExposureArgs(addresses=self._options.addresses, hook_url=hook_url, namespace=self.namespace),
+            # Whoever is led to them finds them answering.
+            pulumi.ResourceOptions.merge(
+                self._child, pulumi.ResourceOptions(depends_on=[hook, workloads.by_name[DECK.name]])
+            ),
         )
+        plugins = sorted(KNOWN.keys() & self._options.external_plugins.keys())
+        rotation = Rotation(
+            f"{name}-rotation",
+            RotationArgs(
+                namespace=self.namespace,
+                hmacs=args.hmacs,
+                image=self._options.images.script,
+                # Another plugin may answer a ping as it likes.
+                plugins=plugins,
+                verifying=[hook, *(workloads.by_name[plugin] for plugin in plugins)],
+            ),
+            self._child,
+        )
+        self.answering = [hook, exposure, rotation]
         self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})
 
     def _make_credentials(self) -> Credentials:
@@ -194,10 +299,51 @@ class Prow(pulumi.ComponentResource):
                 github=options.github,
                 slack_token=options.slack.token if options.slack else None,
                 build_clusters=options.build_clusters,
-                storage=self._make_storage(options.storage) if options.storage else None,
+                storage=self._make_storage(options.storage)
+                if options.storage and options.storage.has_credentials
+                else None,
+                plugin_secrets={
+                    name: plugin.secrets
+                    for name, plugin in options.external_plugins.items()
+                    if plugin.secrets
+                },
             ),
             self._child,
         )
+
+    def _make_network(self, options: NetworkOptions, opts: pulumi.ResourceOptions) -> Network:
+        groups, servers = list_flows(self._options, options, self._storage)
+        return Network(
+            f"{self._name}-network",
+            NetworkArgs(
+                namespace=self.namespace,
+                job_namespace=self.job_namespace,
+                groups=groups,
+                servers=servers,
+                job_egress=options.job_egress,
+                job_cidrs=options.job_cidrs,
+                node_address=self._args.node_address,
+            ),
+            opts,
+        )
+
+    def _make_job_objects(self) -> None:
+        """What jobs use in their namespace, where there is something."""
+        jobs, storage = self._options.jobs, self._options.storage
+        accounts = dict(jobs.service_accounts)
+        if storage and storage.has_identities:
+            accounts[UPLOADER] = storage.make_annotations(Access.UPLOAD)
+        if jobs.secrets or jobs.config_maps or accounts:
+            JobObjects(
+                f"{self._name}-job-objects",
+                JobObjectsArgs(
+                    namespace=self.job_namespace,
+                    secrets=jobs.secrets or {},
+                    config_maps=jobs.config_maps,
+                    service_accounts=accounts,
+                ),
+                self._child,
+            )
 
     def _make_storage(self, storage: Storage) -> StorageCredentials:
         """The credentials of the jobs' log storage, which is made here where it is to be Prow's own."""
@@ -225,6 +371,7 @@ class Prow(pulumi.ComponentResource):
                 read_key=store.keys[Access.READ],
                 state_key=store.keys[Access.STATE],
             )
+            self._storage = storage
         contents = {access: storage.render_credentials(access) for access in Access}
         return StorageCredentials(name=storage.secret_name, key=KEY, contents=contents)
 
@@ -242,6 +389,7 @@ class Prow(pulumi.ComponentResource):
                 if options.storage
                 else None,
                 slack_reporter_configs=make_reporter_configs(options.slack) if options.slack else None,
+                has_login=options.login is not None,
                 config_updater=str(options.config_updater) if options.config_updater else None,
                 checkconfig_image=None
                 if options.check_configuration == NONE
@@ -262,6 +410,22 @@ class Prow(pulumi.ComponentResource):
             "kubeconfig": credentials.kubeconfig,
             **{f"storage-{access.value}": secret for access, secret in credentials.storage.items()},
         }
+        digests: dict[str, pulumi.Input[str]] = {
+            f"storage-{access.value}": digest for access, digest in credentials.storage_digests.items()
+        }
+        if options.login:
+            secrets = LoginSecrets(
+                f"{self._name}-login",
+                LoginSecretsArgs(login=options.login, deck_url=self.deck_url, namespace=self.namespace),
+                self._child,
+            )
+            volumes |= {"oauth": secrets.oauth, "cookie": secrets.cookie}
+            digests["oauth"] = secrets.digest
+        # All pods wait for the judgement, so its Job is to be ahead of these sixty objects.
+        opts = pulumi.ResourceOptions.merge(
+            self._child, pulumi.ResourceOptions(depends_on=[*config_maps.candidates])
+        )
+        network = [self._make_network(options.network, opts)] if options.network else []
         return Workloads(
             f"{self._name}-components",
             WorkloadsArgs(
@@ -272,17 +436,58 @@ class Prow(pulumi.ComponentResource):
                 github=options.github,
                 volumes={volume: source for volume, source in volumes.items() if source is not None},
                 storage=options.storage,
-                digests={
-                    f"storage-{access.value}": digest
-                    for access, digest in credentials.storage_digests.items()
-                },
+                digests=digests,
                 replicas=options.replicas,
-                features={Feature.CONFIG_UPDATER} if options.config_updater else frozenset(),
+                features=list_features(options),
+                # Every component watches ProwJobs from its start. And where the checkconfig of another release refuses
+                # the configuration, no component is updated to that release, ghproxy included, which reads none. And no job
+                # runs without its walls.
+                after=[
+                    config_maps,
+                    *network,
+                    *([self.prowjob_crd] if self.prowjob_crd is not None else []),
+                ],
+                secrets={
+                    plugin: OwnSecrets(name=secret, path=SECRETS_PATH, digest=digest)
+                    for plugin, (secret, digest) in credentials.plugin_secrets.items()
+                },
             ),
-            # Every component watches ProwJobs from its start. And where the checkconfig of another release refuses the
-            # configuration, no component is updated to that release, ghproxy included, which reads no configuration.
-            pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[config_maps, *([self.prowjob_crd] if self.prowjob_crd is not None else [])],
-            ),
+            opts,
         )
+
+
+def list_flows(
+    options: ProwOptions, network: NetworkOptions, storage: Storage | None
+) -> tuple[tuple[PodGroup, ...], dict[Outside, list[pulumi.Input[str]]]]:
+    """The pods of Prow's namespace with their flows, and the servers outside of it that they call, by their URLs.
+
+    :param storage: where logs are kept, with its endpoint; None: nowhere.
+    """
+    servers: dict[Outside, list[pulumi.Input[str]]] = {Outside.GITHUB: [options.github.endpoint]}
+    if storage is not None:
+        servers[Outside.STORAGE] = [storage.url, *storage.identity_servers]
+    if options.slack is not None:
+        servers[Outside.SLACK] = ["https://slack.com"]
+    for outside, urls in network.servers.items():
+        servers[outside] = [*servers.get(outside, ()), *urls]
+    servers = {outside: urls for outside, urls in servers.items() if urls}
+    others = [ROTATION, *network.groups]
+    if storage is not None and storage.kind == "in-cluster":
+        others.append(LOG_STORE)
+    if options.check_configuration != NONE:
+        others.append(JUDGEMENT)
+    components = [component.adapt(list_features(options)) for component in options.list_components()]
+    plugins = options.external_plugins.keys()
+    return list_groups(components, others, servers.keys() | {Outside.API_SERVER}, plugins), servers
+
+
+def list_features(options: ProwOptions) -> frozenset[Feature]:
+    """The features that are on."""
+    login = options.login
+    is_on = {
+        Feature.CONFIG_UPDATER: options.config_updater is not None,
+        Feature.LOGIN: login is not None,
+        Feature.PLAIN_LOGIN: login is not None and (options.addresses.deck_url or "").startswith("http:"),
+        Feature.RERUN: login is not None and login.rerun,
+    }
+    return frozenset(feature for feature, on in is_on.items() if on)

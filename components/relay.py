@@ -9,7 +9,8 @@ import pulumi_kubernetes as kubernetes
 import pulumi_random as random
 
 from components.catalog import HOOK
-from components.objects import USER, make_http_probe, make_labels, name_of, restricted_container
+from components.flows import RELAY
+from components.objects import USER, make_labels, make_probe, name_of, restricted_container
 from components.relay_catalog import RELAYS, Client, list_names
 from components.workload import READY_WITHIN
 
@@ -89,7 +90,7 @@ class Relay(pulumi.ComponentResource):
 
     @property
     def _labels(self) -> dict[str, str]:
-        return make_labels(self._object_name) | {"app.kubernetes.io/component": "relay"}
+        return make_labels(self._object_name) | RELAY.selector
 
     def _make_metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
         return {"name": self._object_name, "namespace": self._namespace, "labels": self._labels}
@@ -159,8 +160,8 @@ class Relay(pulumi.ComponentResource):
         }
         if client.health:
             container["ports"] = [{"name": "health", "container_port": client.health.port}]
-            container["readiness_probe"] = make_http_probe(client.health, period=3, failures=3)
-            container["liveness_probe"] = make_http_probe(client.health, period=10, failures=6)
+            container["readiness_probe"] = make_probe(client.health, period=3, failures=3)
+            container["liveness_probe"] = make_probe(client.health, period=10, failures=6)
         return container
 
     def _make_deployment(

@@ -1,16 +1,17 @@
 """The moment of a rotation at which GitHub may sign with the new secret: when hook has reread it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.catalog import HOOK, HOOK_PORT
+from components.flows import ROTATION
 from components.objects import KEPT_OF_A_JOB, make_labels, name_of, run_once
 from components.script import SECRET_PATH, Script, ScriptArgs
 
-NAME = "webhook-secret"
+NAME = ROTATION.name
 HOOK_PODS = "hook-pods"
 WITHIN_SECONDS = 300
 """kubelet writes a changed Secret to running pods within its sync period and its cache's age, a minute or two; hook then
@@ -27,10 +28,14 @@ class RotationArgs:
     """Secrets that hook knows or comes to know, by generation, the newest first."""
     image: pulumi.Input[str]
     """Image with Python for the waiting Job."""
+    verifying: Sequence[pulumi.Resource] = ()
+    """What makes hook, and these plugins, available; the Job comes after it."""
+    plugins: Sequence[str] = ()
+    """Services of external plugins that verify the secret as hook does."""
 
 
 class Rotation(pulumi.ComponentResource):
-    """A Job for each generation but number 1, done when every pod of hook has taken a delivery signed with it.
+    """A Job for each generation but number 1, done when every pod of hook, and of these plugins, has taken a delivery signed with it.
 
     The Job is awaited, so whoever depends on this comes after it. It stays until the next generation's replaces it: one
     that deleted itself would be missing at the next `pulumi up`. The first generation needs none, as hook starts with it.
@@ -41,7 +46,12 @@ class Rotation(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         pods = kubernetes.core.v1.Service(
             f"{name}-{HOOK_PODS}",
-            metadata={"name": HOOK_PODS, "namespace": args.namespace, "labels": make_labels(HOOK.name)},
+            metadata={
+                "name": HOOK_PODS,
+                "namespace": args.namespace,
+                "labels": make_labels(HOOK.name),
+                "annotations": {"pulumi.com/skipAwait": "true"},  # the Job waits for the pods
+            },
             # Without an address of its own: the name stands for each ready pod, not for one of them by chance.
             spec={
                 "cluster_ip": "None",
@@ -79,7 +89,13 @@ class Rotation(pulumi.ComponentResource):
             string_data={"hmac": pulumi.Output.secret(args.hmacs[generation])},
             opts=pulumi.ResourceOptions(parent=self),
         )
-        arguments = [f"{SECRET_PATH}/hmac", name_of(pods), str(HOOK_PORT.target), str(WITHIN_SECONDS)]
+        arguments = [
+            f"{SECRET_PATH}/hmac",
+            name_of(pods),
+            str(HOOK_PORT.target),
+            str(WITHIN_SECONDS),
+            *args.plugins,
+        ]
         job = kubernetes.batch.v1.Job(
             f"{name}-job",
             metadata={
@@ -92,6 +108,7 @@ class Rotation(pulumi.ComponentResource):
             spec=run_once(script.make_pod(arguments, name_of(secret))),
             opts=pulumi.ResourceOptions(
                 parent=self,
+                depends_on=list(args.verifying),
                 # The API server lets hardly any of it change, of which the provider knows a part (pkg/provider/diff.go).
                 replace_on_changes=["spec"],
                 # Other in earlier releases: a Job that has ended is not to be run again for their sake.

@@ -6,7 +6,8 @@ pkg/apis/prowjobs/v1/types.go of kubernetes-sigs/prow; credentials: pkg/io/provi
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -20,6 +21,16 @@ from prowconfig.render import JobLogs
 KINDS = ("none", "in-cluster", "s3", "gcs")
 UTILITIES = ("clonerefs", "entrypoint", "initupload", "sidecar")
 """Images of what decoration adds to the pod of a job."""
+CREDENTIALS = ("keys", "identities")
+"""How Prow and the jobs reach the bucket: with keys in Secrets, or as what the cloud takes their ServiceAccounts for."""
+IDENTITY_ANNOTATIONS = {"s3": "eks.amazonaws.com/role-arn", "gcs": "iam.gke.io/gcp-service-account"}
+"""Annotation of a ServiceAccount with its identity, by the kind of storage.
+
+https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html and
+https://cloud.google.com/kubernetes-engine/docs/how-to/workload-identity
+"""
+UPLOADER = "job-uploader"
+"""ServiceAccount of the jobs' pods where identities take the place of keys."""
 KEY = "service-account.json"
 """Key of the Secret with the credentials, for S3 too: Prow looks for this file in a job's pod."""
 
@@ -95,6 +106,13 @@ class Storage:
     """Key of tide and status-reconciler; None: the one above."""
     state_bucket: pulumi.Input[str] | None = None
     """Bucket of tide and status-reconciler; None: the jobs', or for the store of Prow's own another one beside it."""
+    credentials: str = "keys"
+    """One of CREDENTIALS; identities: with s3 and gcs."""
+    identities: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """With identities, an IAM role or a Google service account by the value of an Access.
+
+    Without one a ServiceAccount has no annotation, as EKS Pod Identity and GKE's principals need none.
+    """
     size: str = "10Gi"
     """Size of the volume of the store of Prow's own; 0: none, the logs go with the store's pod."""
 
@@ -109,6 +127,26 @@ class Storage:
         return "gs" if self.kind == "gcs" else "s3"
 
     @property
+    def url(self) -> pulumi.Input[str]:
+        """URL of the server, of which the host may be the region's or the bucket's."""
+        if self.kind == "gcs":
+            return "https://storage.googleapis.com"
+        return "https://s3.amazonaws.com" if self.endpoint is None else self.endpoint
+
+    @property
+    def identity_servers(self) -> tuple[str, ...]:
+        """URLs at which pods get the credentials of their ServiceAccounts on the nodes of a cloud.
+
+        https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html and
+        https://cloud.google.com/kubernetes-engine/docs/how-to/network-policy (Workload Identity)
+        """
+        if not self.has_identities:
+            return ()
+        if self.kind == "gcs":
+            return ("http://169.254.169.254", "http://169.254.169.252:988")
+        return ("http://169.254.170.23", "http://[fd00:ec2::23]")
+
+    @property
     def bucket_for_state(self) -> pulumi.Input[str]:
         """Name of the bucket of tide and status-reconciler."""
         if self.state_bucket is not None:
@@ -119,6 +157,24 @@ class Storage:
     def secret_name(self) -> str:
         """Name of the Secret with the credentials: in the jobs' namespace the upload key, in Prow's that of crier."""
         return f"{self.provider}-credentials"
+
+    @property
+    def has_identities(self) -> bool:
+        """Whether identities take the place of keys."""
+        return self.credentials == "identities"
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether Prow reads a file for the bucket. Without keys S3's still has the region; Google needs none.
+
+        Without keys in the file, or without a file, Prow takes what the client library finds (pkg/io/providers, pkg/io/opener.go).
+        """
+        return not (self.has_identities and self.kind == "gcs")
+
+    def make_annotations(self, access: Access) -> dict[str, pulumi.Input[str]]:
+        """Annotations of a ServiceAccount with this access."""
+        identity = self.identities.get(access.value) if self.has_identities else None
+        return {IDENTITY_ANNOTATIONS[self.kind]: identity} if identity else {}
 
     def find_key(self, access: Access) -> Key:
         """The key for an access."""
@@ -137,8 +193,8 @@ class Storage:
         parts = pulumi.Output.all(
             region=self.region,
             endpoint=self.endpoint,
-            access_key=key.access_key,
-            secret_key=key.secret_key,
+            access_key=None if self.has_identities else key.access_key,
+            secret_key=None if self.has_identities else key.secret_key,
         )
         return pulumi.Output.secret(parts.apply(lambda known: render_s3_credentials(**known)))
 
@@ -181,10 +237,13 @@ def render_job_logs(
     decoration: dict[str, Any] = {
         "utility_images": {name: f"{registry}/{name}:{tag}" for name in UTILITIES},
         "gcs_configuration": {"bucket": f"{storage.scheme}://{bucket}", "path_strategy": "explicit"},
-        f"{storage.provider}_credentials_secret": storage.secret_name,
         # Secrets that a job mounts itself are cut out of its log and of its artifacts. The upload key is not among them.
         "censor_secrets": True,
     }
+    if storage.has_credentials:
+        decoration[f"{storage.provider}_credentials_secret"] = storage.secret_name
+    if storage.has_identities:
+        decoration["default_service_account_name"] = UPLOADER
     if account.clone_with_token:
         decoration |= clone_decoration(github_endpoint, app_id=app_id)
     spyglass: dict[str, Any] = {"lenses": LENSES}
@@ -202,12 +261,16 @@ def render_job_logs(
     )
 
 
-def render_s3_credentials(*, region: str, endpoint: str | None, access_key: str, secret_key: str) -> str:
-    """The file with which Prow reaches an S3 server.
+def render_s3_credentials(
+    *, region: str, endpoint: str | None, access_key: str | None, secret_key: str | None
+) -> str:
+    """The file with which Prow reaches an S3 server. Without a key AWS' library looks for credentials itself.
 
     The endpoint has its scheme, which Prow's AWS SDK v2 (since November 2024) asks for and its v1 takes as well;
     `insecure`, which v1 needs for an endpoint without, is left out. Servers other than AWS rarely have a name for each
     bucket, hence the path style.
     """
-    found = {"region": region, "access_key": access_key, "secret_key": secret_key}
-    return json.dumps(found | ({"endpoint": endpoint, "s3_force_path_style": True} if endpoint else {}))
+    keys = {"access_key": access_key, "secret_key": secret_key} if access_key else {}
+    return json.dumps(
+        {"region": region} | keys | ({"endpoint": endpoint, "s3_force_path_style": True} if endpoint else {})
+    )

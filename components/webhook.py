@@ -34,6 +34,8 @@ class WebhooksArgs:
     """Address of an Enterprise Server, for the provider; None: the provider finds it itself."""
     github: GitHub
     """Where GitHub is asked before a webhook is made or changed; the provider has its own way there."""
+    after: Sequence[pulumi.Resource] = ()
+    """What takes the deliveries; the webhooks come after it, so that GitHub's first ping is answered."""
 
 
 class Webhooks(pulumi.ComponentResource):
@@ -106,6 +108,7 @@ class Webhooks(pulumi.ComponentResource):
         return pulumi.ResourceOptions(
             parent=self,
             provider=provider,
+            depends_on=list(self._args.after),
             import_=None if number is None else f"{place}{number}",
             hooks=self._preflight.bind_to_webhook(target),
         )

@@ -10,13 +10,35 @@ import pulumi_kubernetes as kubernetes
 from components.catalog import GHPROXY, METRICS_PORT, MOUNTS, Feature, Mount, Need, PolicyRule, ProwComponent
 from components.github_account import GitHubAccount, make_github_flags
 from components.images import Images
-from components.objects import make_http_probe, make_labels, name_of, restricted_container, restricted_pod
-from components.storage import Storage
+from components.objects import make_labels, make_probe, name_of, restricted_container, restricted_pod
+from components.storage import Access, Storage
 
 READY_WITHIN = "5m"
 """How long an update waits for a component's pods, the pull of its image included, before it fails."""
 STORAGE_CREDENTIALS = "prow-stack/storage-credentials"
 """Annotation of a pod that reads credentials of the log storage: their digest."""
+RUN_SECONDS = 3600
+"""Time limit of a run of a CronJob."""
+BUCKET_NEEDS = {Need.LOGS: Access.READ, Need.REPORTS: Access.WRITE, Need.STATE: Access.STATE}
+"""What a component does with the buckets."""
+OWN_SECRETS = "prow-stack/secrets"
+"""Annotation of a pod that reads secrets of its own: their digest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnSecrets:
+    """A Secret that one component alone reads."""
+
+    name: pulumi.Input[str]
+    """Name of the Secret."""
+    path: str
+    """The directory of its keys, as files."""
+    digest: pulumi.Input[str]
+    """Changes with the content, which a program may read only once."""
+
+
+ANNOTATIONS = {Need.LOGIN: "prow-stack/login"}
+"""Annotations for the digests of other volumes, likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +65,26 @@ class WorkloadsArgs:
     """Pods of each component that is no singleton; from two on a drained node may take one at a time."""
     features: AbstractSet[Feature] = field(default_factory=frozenset)
     """Features that are on, with the rights that they need."""
+    after: Sequence[pulumi.Resource] = ()
+    """What the pods need besides; the Deployments come after it."""
+    secrets: Mapping[str, OwnSecrets] = field(default_factory=dict)
+    """Secrets of one component alone, by its name."""
 
 
 class Workloads(pulumi.ComponentResource):
     """Prow's components, each a child `Workload`."""
 
+    by_name: "Mapping[str, Workload]"
+    """Each by its component's name. Whoever depends on one comes after its pods are available."""
+
     def __init__(self, name: str, args: WorkloadsArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:Workloads", name, None, opts)
-        for component in args.components:
-            Workload(f"{name}-{component.name}", component, args, pulumi.ResourceOptions(parent=self))
+        self.by_name = {
+            component.name: Workload(
+                f"{name}-{component.name}", component, args, pulumi.ResourceOptions(parent=self)
+            )
+            for component in args.components
+        }
         self.register_outputs({"components": [component.name for component in args.components]})
 
 
@@ -71,25 +104,27 @@ class Workload(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ):
         super().__init__("prow:index:Workload", name, None, opts)
+        component = component.adapt(args.features)
         self._name, self._component, self._args = name, component, args
         self._replicas = 1 if component.singleton else args.replicas
         account = kubernetes.core.v1.ServiceAccount(
             f"{name}-account",
-            metadata=self._make_metadata(args.namespace),
+            metadata=self._make_metadata(args.namespace, self._find_identity()),
             automount_service_account_token=False,  # mounted by those pods that have rights to use
             opts=pulumi.ResourceOptions(parent=self),
         )
-        rules = [*component.rules]
-        for feature in sorted(args.features, key=lambda feature: feature.name):
-            rules += component.rules_for.get(feature, ())
         bindings = [
             self._grant_rights(scope, namespace, granted, account)
             for scope, namespace, granted in (
-                ("role", args.namespace, rules),
+                ("role", args.namespace, component.rules),
                 ("job-role", args.job_namespace, component.job_rules),
             )
             if granted
         ]
+        if component.schedule is not None:
+            cron_job = self._make_cron_job(account, component.schedule)
+            self.register_outputs({"cronJob": name_of(cron_job)})
+            return
         self.deployment = self._make_deployment(account, bindings)
         if self._replicas > 1:
             kubernetes.policy.v1.PodDisruptionBudget(
@@ -104,10 +139,23 @@ class Workload(pulumi.ComponentResource):
     def _selector(self) -> kubernetes.meta.v1.LabelSelectorArgsDict:
         return {"match_labels": {"app": self._component.name}}
 
-    def _make_metadata(self, namespace: pulumi.Input[str]) -> kubernetes.meta.v1.ObjectMetaArgs:
+    def _make_metadata(
+        self, namespace: pulumi.Input[str], annotations: Mapping[str, pulumi.Input[str]] | None = None
+    ) -> kubernetes.meta.v1.ObjectMetaArgs:
         return kubernetes.meta.v1.ObjectMetaArgs(
-            name=self._component.name, namespace=namespace, labels=make_labels(self._component.name)
+            name=self._component.name,
+            namespace=namespace,
+            labels=make_labels(self._component.name),
+            annotations=annotations or None,
         )
+
+    def _find_identity(self) -> dict[str, pulumi.Input[str]]:
+        """Annotations of its ServiceAccount for the bucket."""
+        found: dict[str, pulumi.Input[str]] = {}
+        for need, access in BUCKET_NEEDS.items():
+            if self._args.storage and need in self._component.needs:
+                found |= self._args.storage.make_annotations(access)
+        return found
 
     def _grant_rights(
         self,
@@ -163,19 +211,47 @@ class Workload(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # Without its rights a component exits at its first call and is restarted ever more slowly.
-                depends_on=bindings,
+                depends_on=[*bindings, *self._args.after],
                 custom_timeouts=pulumi.CustomTimeouts(
                     create=READY_WITHIN, update=READY_WITHIN, delete=READY_WITHIN
                 ),
             ),
         )
 
+    def _make_cron_job(
+        self, account: kubernetes.core.v1.ServiceAccount, schedule: str
+    ) -> kubernetes.batch.v1.CronJob:
+        pod: kubernetes.core.v1.PodSpecArgsDict = {**self._make_pod(account), "restart_policy": "Never"}
+        return kubernetes.batch.v1.CronJob(
+            f"{self._name}-cron-job",
+            metadata=self._make_metadata(self._args.namespace),
+            spec={
+                "schedule": schedule,
+                "concurrency_policy": "Forbid",
+                "successful_jobs_history_limit": 1,
+                "failed_jobs_history_limit": 1,
+                "job_template": {
+                    "metadata": {"labels": make_labels(self._component.name)},
+                    "spec": {
+                        "backoff_limit": 0,  # the next run is the retry
+                        "active_deadline_seconds": RUN_SECONDS,
+                        "template": {"metadata": self._make_pod_metadata(), "spec": pod},
+                    },
+                },
+            },
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
     def _make_pod_metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
         metadata: kubernetes.meta.v1.ObjectMetaArgsDict = {"labels": make_labels(self._component.name)}
-        for mount in MOUNTS:
-            if mount.need in self._component.needs and mount.volume in self._args.digests:
-                metadata["annotations"] = {STORAGE_CREDENTIALS: self._args.digests[mount.volume]}
-        return metadata
+        annotations = {
+            ANNOTATIONS.get(mount.need, STORAGE_CREDENTIALS): self._args.digests[mount.volume]
+            for mount in MOUNTS
+            if mount.need in self._component.needs and mount.volume in self._args.digests
+        }
+        if own := self._args.secrets.get(self._component.name):
+            annotations[OWN_SECRETS] = own.digest
+        return metadata | {"annotations": annotations} if annotations else metadata
 
     def _make_pod(self, account: kubernetes.core.v1.ServiceAccount) -> kubernetes.core.v1.PodSpecArgsDict:
         component = self._component
@@ -187,6 +263,10 @@ class Workload(pulumi.ComponentResource):
             scratch["clones"] = "/var/tmp"
         if component.cache:
             scratch["cache"] = component.cache
+        volumes = [_make_volume(mount, self._args.volumes[mount.volume]) for mount in mounts]
+        if own := self._args.secrets.get(component.name):
+            mounts.append(Mount(need=Need.OWN_SECRETS, volume="secrets", path=own.path))
+            volumes.append(_make_volume(mounts[-1], own.name))
         pod: kubernetes.core.v1.PodSpecArgsDict = {
             "service_account_name": name_of(account),
             "automount_service_account_token": bool(component.rules or component.job_rules),
@@ -195,8 +275,8 @@ class Workload(pulumi.ComponentResource):
             "security_context": restricted_pod(),
             "containers": [self._make_container(mounts, scratch)],
             "volumes": [
-                *(_make_volume(mount, self._args.volumes[mount.volume]) for mount in mounts),
-                *(_make_scratch(name) for name in scratch),
+                *volumes,
+                *(self._make_scratch(name) for name in scratch),
             ],
         }
         if self._replicas > 1:
@@ -214,20 +294,16 @@ class Workload(pulumi.ComponentResource):
         self, mounts: Sequence[Mount], scratch: Mapping[str, str]
     ) -> kubernetes.core.v1.ContainerArgsDict:
         component = self._component
-        ports: list[kubernetes.core.v1.ContainerPortArgsDict] = [
-            {"name": "metrics", "container_port": METRICS_PORT}
-        ]
+        ports: list[kubernetes.core.v1.ContainerPortArgsDict] = []
+        if component.serves_metrics:
+            ports.append({"name": "metrics", "container_port": METRICS_PORT})
         if component.service:
             ports.insert(0, {"name": "http", "container_port": component.service.target})
-        return {
+        container: kubernetes.core.v1.ContainerArgsDict = {
             "name": component.name,
-            "image": self._args.images.make_reference(component.name),
+            "image": component.image or self._args.images.make_reference(component.name),
             "args": self._make_flags(mounts),
             "ports": ports,
-            "liveness_probe": make_http_probe(component.liveness, period=10, failures=6),
-            "readiness_probe": make_http_probe(component.readiness, period=3, failures=3),
-            # A slow start (a cold cache, an API server that is just up) is not a hang.
-            "startup_probe": make_http_probe(component.liveness, period=2, failures=60),
             "resources": {
                 "requests": {"cpu": component.cpu, "memory": component.memory},
                 "limits": {"memory": component.memory_limit},
@@ -238,10 +314,38 @@ class Workload(pulumi.ComponentResource):
                 *(_mount_writable(name, path) for name, path in scratch.items()),
             ],
         }
+        if component.liveness and component.readiness:
+            container["liveness_probe"] = make_probe(component.liveness, period=10, failures=6)
+            container["readiness_probe"] = make_probe(component.readiness, period=3, failures=3)
+            # A slow start (a cold cache, an API server that is just up) is not a hang. Asked is what makes the pod ready:
+            # kubelet then asks for readiness at once, else it would wait for the next period after a first refusal.
+            container["startup_probe"] = make_probe(component.readiness, period=1, failures=120)
+        return container
+
+    def _make_scratch(self, name: str) -> kubernetes.core.v1.VolumeArgsDict:
+        """A folder to write to; the cache may be on a volume."""
+        if name != "cache" or self._component.cache_volume is None:
+            return {"name": name, "empty_dir": {}}
+        metadata = self._make_metadata(
+            self._args.namespace,
+            # Many storage classes make the volume only once a pod asks for it.
+            {"pulumi.com/skipAwait": "true"},
+        )
+        claim = kubernetes.core.v1.PersistentVolumeClaim(
+            f"{self._name}-cache",
+            metadata=metadata,
+            spec={
+                "access_modes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": self._component.cache_volume}},
+            },
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return {"name": name, "persistent_volume_claim": {"claim_name": name_of(claim)}}
 
     def _make_flags(self, mounts: Sequence[Mount]) -> pulumi.Output[list[str]]:
         args, component = self._args, self._component
         running = frozenset(other.name for other in args.components)
+        satisfied = {mount.need for mount in mounts} | (BUCKET_NEEDS.keys() if args.storage else set())
         return pulumi.Output.all(
             github_endpoint=args.github.endpoint,
             app_id=args.github.app_id,
@@ -250,7 +354,9 @@ class Workload(pulumi.ComponentResource):
             lambda known: render_flags(
                 component,
                 mounts,
+                satisfied=satisfied & component.needs,
                 running=running,
+                features=args.features,
                 github_endpoint=known["github_endpoint"],
                 app_id=known["app_id"],
                 provider=args.storage.provider if args.storage else "",
@@ -263,7 +369,9 @@ def render_flags(
     component: ProwComponent,
     mounts: Sequence[Mount],
     *,
+    satisfied: AbstractSet[Need],
     running: AbstractSet[str],
+    features: AbstractSet[Feature] = frozenset(),
     github_endpoint: str,
     app_id: str | None,
     provider: str,
@@ -271,8 +379,10 @@ def render_flags(
 ) -> list[str]:
     """The flags of a component.
 
-    :param mounts: what of its needs there is.
+    :param mounts: what of its needs is mounted.
+    :param satisfied: what of its needs there is.
     :param running: names of the components that run.
+    :param features: features that are on.
     :param github_endpoint: REST endpoint of GitHub.
     :param app_id: the GitHub App that is Prow's account; None: a bot with a token is.
     :param provider: protocol of the bucket; "" without one.
@@ -281,19 +391,22 @@ def render_flags(
     values = {"github_endpoint": github_endpoint, "state_url": state_url, "provider": provider}
     cache_url = GHPROXY.make_url() if GHPROXY.name in running else None
     flags = [flag.format(**values) for flag in component.args]
-    for mount in mounts:
+    for mount in mounts if component.takes_flags else ():
         flags += [flag.format(path=mount.path, **values) for flag in mount.flags]
         if mount.need is Need.GITHUB:
             flags += make_github_flags(mount.path, github_endpoint, cache_url=cache_url, app_id=app_id)
-    return flags + [flag.format(**values) for flag in _list_extra_flags(component, mounts, running)]
+    flags += [flag.format(**values) for flag in _list_extra_flags(component, satisfied, running)]
+    flags += [
+        flag for feature in Feature if feature in features for flag in component.args_feature.get(feature, ())
+    ]
+    return [*flags, *component.last_args]
 
 
 def _list_extra_flags(
-    component: ProwComponent, mounts: Sequence[Mount], running: AbstractSet[str]
+    component: ProwComponent, satisfied: AbstractSet[Need], running: AbstractSet[str]
 ) -> list[str]:
     """Flags that depend on what else there is."""
-    needs = {mount.need for mount in mounts}
-    extra = [flags for need, flags in component.args_for.items() if need in needs]
+    extra = [flags for need, flags in component.args_for.items() if need in satisfied]
     extra += [flags for name, flags in component.args_with.items() if name in running]
     return [flag for flags in extra for flag in flags]
 
@@ -311,10 +424,6 @@ def _mount_read_only(name: str, path: str) -> kubernetes.core.v1.VolumeMountArgs
 
 def _mount_writable(name: str, path: str) -> kubernetes.core.v1.VolumeMountArgsDict:
     return {"name": name, "mount_path": path}
-
-
-def _make_scratch(name: str) -> kubernetes.core.v1.VolumeArgsDict:
-    return {"name": name, "empty_dir": {}}
 
 
 def _make_volume(mount: Mount, source: pulumi.Input[str]) -> kubernetes.core.v1.VolumeArgsDict:

@@ -11,7 +11,9 @@ from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any
 
-from prowconfig import rules, schema, scope, types, updater
+from prowconfig import external_plugins, rules, schema, scope, types, updater
+from prowconfig.external_plugins import Route, add_external_plugins, add_report_template
+from prowconfig.job_objects import Object, find_unknown_objects
 from prowconfig.jobs import JobContext, check_job, iterate_jobs
 from prowconfig.locate import locate
 from prowconfig.presets import select_presets
@@ -76,6 +78,20 @@ class ProwFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Enabled:
+    """What the settings bring beside Prow's own components. A part that is None is not known, and not checked."""
+
+    branch_protection: bool | None = None
+    """Whether config.yaml's is applied to GitHub."""
+    external_plugins: Mapping[str, Route] | None = None
+    """External plugins by name, which are added to plugins.yaml."""
+    job_objects: frozenset[Object] | None = None
+    """Kinds and names of the Secrets, ConfigMaps and ServiceAccounts that jobs may name."""
+    existing_objects: int = 0
+    """How many of them something else makes."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checks:
     """What the files are checked against."""
 
@@ -89,6 +105,7 @@ class Checks:
     clusters: Collection[str] | None = None
     pod_security: str | None = None
     slack: bool | None = None
+    enabled: Enabled = field(default_factory=Enabled)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +131,7 @@ def load(
     clusters: Collection[str] | None = None,
     pod_security: str | None = None,
     slack: bool | None = None,
+    enabled: Enabled | None = None,
     release: Release | None = None,
 ) -> ProwFiles:
     """Read and check config.yaml, plugins.yaml and jobs/**/*.yaml of the folder.
@@ -129,6 +147,7 @@ def load(
     :param clusters: build clusters that jobs may name beside this cluster; None: not checked.
     :param pod_security: Pod Security Standard that the jobs' namespace enforces; None: not checked.
     :param slack: whether the settings have Slack's token; None: not checked.
+    :param enabled: what else the settings bring; None: not known.
     :param release: Prow's release; by default the stack's.
     :raises ProwFilesError: with every problem of every file.
     """
@@ -142,6 +161,7 @@ def load(
         clusters=clusters,
         pod_security=pod_security,
         slack=slack,
+        enabled=enabled or Enabled(),
     )
     files = read_folder(folder)
     problems = [*files.problems, *_check_types(files, checks.release)]
@@ -160,7 +180,9 @@ def _check_types(files: FolderFiles, release: Release) -> Iterator[Problem]:
 def _expand_wildcards(files: FolderFiles, checks: Checks) -> _Expanded:
     where = checks.scope
     config = expand_config(files.config.data, where.repositories, where.organizations)
+    add_report_template(config, checks.enabled.external_plugins or {})
     plugins = expand_plugins(files.plugins.data, where.plugin_targets)
+    plugins = add_external_plugins(plugins, checks.enabled.external_plugins or {}, where)
     jobs = {
         key: add_clone_uri(expand_jobs(file.data, where.repositories), checks.clone_url)
         for key, file in files.jobs.items()
@@ -206,6 +228,7 @@ def _check_all(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Itera
         _check_jobs(files, checks),
         _check_config(files.config, checks),
         _check_plugins(files.plugins, checks),
+        _check_external_plugins(files.plugins, checks),
         updater.check_config_updater(files.plugins, files.jobs, checks.config_updater, checks.clone_url),
         _check_scope(files, checks.scope),
         _find_mistakes(files, expanded),
@@ -234,11 +257,17 @@ def _check_jobs(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
     for file in written:
         for job in iterate_jobs(file):
             yield from check_job(job, context)
+    if checks.enabled.job_objects is not None:
+        jobs = (job for file in written for job in iterate_jobs(file))
+        known, existing = checks.enabled.job_objects, checks.enabled.existing_objects
+        yield from find_unknown_objects(jobs, written, known, existing=existing)
 
 
 def _check_config(config: YamlFile, checks: Checks) -> Iterator[Problem]:
     yield from _report_findings(config, rules.check_config(config.data, checks.release))
-    useless = rules.find_sections_without_setting(config.data, slack=checks.slack)
+    useless = rules.find_sections_without_setting(
+        config.data, slack=checks.slack, branch_protection=checks.enabled.branch_protection
+    )
     yield from _report_findings(config, useless, warning=True)
 
 
@@ -246,6 +275,19 @@ def _check_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
     yield from _report_findings(plugins, rules.check_plugins(plugins.data, checks.release))
     known = schema.load_schema(checks.release)["plugin_names"]
     yield from _report_findings(plugins, rules.find_unknown_plugins(plugins.data, known), warning=True)
+
+
+def _check_external_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
+    if checks.enabled.external_plugins is None:
+        return
+    yield from _report_findings(
+        plugins, external_plugins.check_external_plugins(plugins.data, checks.enabled.external_plugins)
+    )
+    unreachable = external_plugins.find_unreachable(plugins.data, checks.enabled.external_plugins)
+    yield from _report_findings(plugins, unreachable, warning=True)
+    if checks.config_updater:
+        missing = external_plugins.find_missing(plugins.data, checks.enabled.external_plugins, checks.scope)
+        yield from _report_findings(plugins, missing)
 
 
 def _check_scope(files: FolderFiles, where: Scope) -> Iterator[Problem]:

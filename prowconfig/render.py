@@ -34,10 +34,12 @@ def render_config(
     github_link_url: str,
     job_logs: JobLogs | None = None,
     slack_reporter_configs: Mapping[str, Any] | None = None,
+    has_login: bool = False,
 ) -> str:
     """config.yaml as Prow gets it: the user's, with namespaces, addresses and what follows from settings filled in.
 
     :param deck_url: URL of deck, with a trailing slash.
+    :param has_login: whether people log in to deck, and so have its page of their pull requests.
     """
     filled = copy_value(dict(config))
     filled["prowjob_namespace"] = namespace
@@ -47,6 +49,9 @@ def render_config(
     # Prow puts the log's place in the bucket behind it (JobURL in pkg/pjutil): decorated jobs alone have this link.
     prefixes["*"] = deck_url + (VIEW_PATH if job_logs else "")
     plank["job_url_template"] = deck_url + LOG_PATH
+    # tide's status leads to the author's pull request, or to the page of all pools (targetURL in pkg/tide/status.go).
+    link = {"pr_status_base_url": f"{deck_url}pr"} if has_login else {"target_url": f"{deck_url}tide"}
+    filled["tide"] = {**(filled.get("tide") or {}), **link}
     if github_link_url != "https://github.com":
         filled["github"] = {"link_url": github_link_url, **(filled.get("github") or {})}
     if job_logs:

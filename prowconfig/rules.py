@@ -12,19 +12,17 @@ from prowconfig.scope import Findings
 from prowconfig.values import as_list, as_map, as_text, as_texts, get_in, list_plugins, shorten, suggest
 
 DERIVED: tuple[tuple[Path, str], ...] = (
-    (("plank", "job_url_prefix_config"), "from the deck Service"),
-    (("plank", "job_url_template"), "from the deck Service"),
+    (("plank", "job_url_prefix_config"), "from the setting prow:deckUrl or the deck Service"),
+    (("plank", "job_url_template"), "from the setting prow:deckUrl or the deck Service"),
+    *(
+        (("tide", name), "from the setting prow:deckUrl or the deck Service")
+        for name in ("target_url", "target_urls", "pr_status_base_url", "pr_status_base_urls")
+    ),
     (("prowjob_namespace",), "from the setting prow:namespace"),
     (("pod_namespace",), "from the setting prow:jobNamespace"),
 )
 """What the stack writes into config.yaml itself, and from what."""
 
-_ADDRESSES: tuple[Path, ...] = (
-    ("tide", "target_url"),
-    ("tide", "target_urls"),
-    ("tide", "pr_status_base_url"),
-    ("tide", "pr_status_base_urls"),
-)
 _MERGE_BLOCKS = ("ignore", "permit", "block")  # pkg/config/tide.go, GitHubMergeBlocksPolicy
 _COMMIT_CHECKS = ("fixupPrefix", "issueClosingKeywords")  # pkg/plugins/config.go, validInvalidCommitMsgChecks
 _REQUIRED_LABELS = {"lgtm": "lgtm", "approved": "approve"}  # checkconfig, validateTideRequirements
@@ -35,10 +33,6 @@ def check_config(config: Mapping[str, Any], release: Release) -> Findings:
     for path, source in DERIVED:
         if get_in(config, *map(str, path)) is not None:
             yield path, f"{'.'.join(map(str, path))} must be left out: the stack writes it, {source}"
-    for path in _ADDRESSES:
-        if get_in(config, *map(str, path)) is not None:
-            reason = "an address of Prow's own pages changes with the cluster; leave it out"
-            yield path, f"{'.'.join(map(str, path))}: {reason}"
     policies = as_map(get_in(config, "tide", "github_merge_blocks_policy"))
     for key, policy in policies.items() if release.has(releases.MERGE_BLOCKS) else ():
         if policy not in _MERGE_BLOCKS:
@@ -46,11 +40,19 @@ def check_config(config: Mapping[str, Any], release: Release) -> Findings:
             yield ("tide", "github_merge_blocks_policy", key), reason
 
 
-def find_sections_without_setting(config: Mapping[str, Any], *, slack: bool | None) -> Findings:
+def find_sections_without_setting(
+    config: Mapping[str, Any], *, slack: bool | None, branch_protection: bool | None
+) -> Findings:
     """Sections of config.yaml that do nothing without a setting.
 
     :param slack: whether the settings have Slack's token; None: not known.
+    :param branch_protection: whether the settings have it applied; None: not known.
     """
+    if config.get("branch-protection") and branch_protection is False:
+        reason = "nobody applies this to GitHub: pulumi config set branchProtection true"
+        yield ("branch-protection",), reason
+    if branch_protection and not config.get("branch-protection"):
+        yield (), "prow:branchProtection is on, and there is no `branch-protection` here that it could apply"
     if config.get("slack_reporter_configs") and slack is False:
         reason = "nothing is sent to Slack without its token: pulumi config set --secret slackToken"
         yield ("slack_reporter_configs",), reason

@@ -8,7 +8,7 @@ import binascii
 import json
 import re
 import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 
 # Letters and digits are those of ASCII; names of other scripts look the same and are others.
@@ -20,7 +20,23 @@ EVENT = re.compile(r"\*|[a-z][a-z_]{0,99}")  # https://docs.github.com/en/webhoo
 APP_ID = re.compile(r"[1-9][0-9]{0,18}|Iv[0-9A-Za-z.]{10,100}")
 DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, as Kubernetes names namespaces
 NODE_NAME = re.compile(r"(?=.{1,253}$)" + rf"{DNS_LABEL.pattern}(?:\.{DNS_LABEL.pattern})*")
+NAMESPACED_NAME = re.compile(rf"{DNS_LABEL.pattern}/(?:{NODE_NAME.pattern})")
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/
+ANNOTATION = re.compile(
+    r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+)
+OAUTH_CLIENT = re.compile(r"[A-Za-z0-9.]{10,100}")  # 20 hexadecimal digits, or Ov23… of newer Apps
 TOKEN = re.compile(r"[!-~]+")
+KEY = re.compile(r"(?!\.{1,2}$)[-._a-zA-Z0-9]{1,253}")  # k8s.io/apimachinery, IsConfigMapKey
+SERVICE_NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1035, as Kubernetes names Services
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/
+ANNOTATION = re.compile(
+    r"(?:[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-._A-Za-z0-9]{0,61}[A-Za-z0-9])?"
+)
+IAM_ROLE = re.compile(r"arn:aws[-a-z]*:iam::[0-9]{12}:role/[!-~]{1,512}")
+JOB_OBJECT = re.compile(rf"(?:Secret|ConfigMap|ServiceAccount)/{NODE_NAME.pattern}")
+# https://cloud.google.com/iam/docs/service-accounts-create
+GOOGLE_ACCOUNT = re.compile(r"[a-z0-9][-a-z0-9]{4,28}[a-z0-9]@[-a-z0-9.:]{6,60}\.iam\.gserviceaccount\.com")
 ULTRAHOOK = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")  # lib/ultrahook/client.rb of the gem
 QUANTITY = re.compile(
     r"0|[1-9][0-9]{0,11}(?:[KMGT]i|[kMGT])"
@@ -80,6 +96,14 @@ def is_loopback(host: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
+def is_cidr(text: str) -> bool:
+    """Whether it is a network's address with its length, as a NetworkPolicy has it."""
+    try:
+        return "/" in text and text.rpartition("/")[2].isdecimal() and bool(ip_network(text))
+    except ValueError:
+        return False
+
+
 def is_url(text: str) -> bool:
     """Whether it is an http(s) URL with a host, without a user's name or password."""
     return split_url(text) is not None
@@ -96,6 +120,12 @@ def split_url(text: str) -> SplitResult | None:
         return None
     valid = parts.scheme in ("http", "https") and parts.hostname and is_host(parts.hostname.removesuffix("."))
     return parts if valid and port != 0 and parts.username is None else None
+
+
+def is_origin(text: str) -> bool:
+    """Whether it is an http(s) URL with nothing behind the host and the port: deck's pages are at the root."""
+    parts = split_url(text)
+    return parts is not None and parts.path in ("", "/") and not parts.query and not parts.fragment
 
 
 def is_gosmee(text: str) -> bool:
@@ -162,6 +192,21 @@ def is_service_account(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(key, dict) and key.get("type") == "service_account" and bool(key.get("private_key"))
+
+
+_FACTORS = {"": 1, **{f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("KMGT", 1)}}
+_FACTORS |= {unit: 1000**power for power, unit in enumerate("kMGT", 1)}
+
+
+def count_bytes(quantity: str) -> int:
+    """The bytes of a QUANTITY."""
+    digits = quantity.rstrip("KMGTki")
+    return int(digits) * _FACTORS[quantity[len(digits) :]]
+
+
+def is_identity(text: str) -> bool:
+    """Whether it is the ARN of an IAM role or the address of a Google service account."""
+    return bool(IAM_ROLE.fullmatch(text) or GOOGLE_ACCOUNT.fullmatch(text))
 
 
 # Fields of a schedule, as github.com/robfig/cron's ParseStandard reads it for a CronJob.

@@ -8,19 +8,32 @@ A group may extend a component's argument class; `__main__.py` then passes it as
 
 # ruff: noqa: RUF009 - `setting` makes a dataclasses.field
 
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from functools import cache
 from typing import Any, get_type_hints
 
 import pulumi
 
-from components import github_account, images, jobs, slack, storage
-from components.catalog import CATALOG
+from components import (
+    addresses,
+    catalog,
+    external_plugins,
+    flows,
+    ghproxy,
+    github_account,
+    images,
+    jobs,
+    login,
+    slack,
+    storage,
+)
+from components.catalog import CATALOG, Outside
 from components.relay_catalog import RELAYS
 from components.repository import Repository
 from prowconfig.checkconfig import PLACES
 from prowconfig.release import DEFAULT_IMAGE_TAG
 from settings import checks
+from settings.external_plugins import EXTERNAL_PLUGINS
 from settings.kubeconfig import BUILD_CLUSTERS, Kubeconfig
 from settings.parsers import (
     EVENT,
@@ -39,12 +52,12 @@ from settings.parsers import (
     MapOf,
     Parser,
     Quantities,
-    Secret,
     choice,
     number,
     path_text,
     text,
 )
+from settings.structured import ANNOTATIONS, KEY, OBJECT_NAME, ByName, PlainText, SecretText
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +76,7 @@ class Setting:
     @property
     def is_secret(self) -> bool:
         """Whether it must be stored encrypted."""
-        return isinstance(self.parser, Secret)
+        return bool(self.parser.schema.get("secret"))
 
     @property
     def fix(self) -> str:
@@ -212,6 +225,99 @@ class Relay:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Addresses(addresses.Addresses):
+    """Addresses of deck and hook."""
+
+    kind: str = setting(
+        "expose",
+        choice(*addresses.KINDS),
+        addresses.NODE_PORT,
+        "How deck and hook are reached from outside of the cluster. `nodePort`, at ports of the node. `loadBalancer`, each at a load balancer of the cloud. `ingress` or `gateway` (Gateway API), at the hosts of deckUrl and webhookUrl.",
+    )
+    deck_url: str | None = setting(
+        "deckUrl",
+        path_text(checks.is_origin, "an http(s) URL without a path", "https://<host>"),
+        "",
+        "URL under which people reach deck. The links in statuses and comments begin with it. Required with `ingress`, `gateway` and a login. Default, the NodePort or the load balancer.",
+    )
+    ingress_class: str | None = setting(
+        "ingressClass",
+        text(checks.NODE_NAME, "the name of an IngressClass", "nginx"),
+        "",
+        "IngressClass, with `ingress`. Default, the cluster's default class.",
+    )
+    gateway_class: str | None = setting(
+        "gatewayClass",
+        text(checks.NODE_NAME, "the name of a GatewayClass", "<class>"),
+        "",
+        "GatewayClass of a Gateway that the stack makes, with `gateway`.",
+    )
+    gateway: str | None = setting(
+        "gateway",
+        text(checks.NAMESPACED_NAME, "namespace/name", "<namespace>/<name>"),
+        "",
+        "Gateway that is there already, as namespace/name, with `gateway`. Its listeners and its TLS are not the stack's.",
+    )
+    annotations: dict[str, str] = setting(
+        "exposeAnnotations",
+        MapOf(
+            value=text(str.isprintable, "a text of one line", "<value>"),
+            key="<prefix>/<name>",
+            names=checks.ANNOTATION,
+            expected="the name of an annotation",
+            example="<value>",
+        ),
+        {},
+        "Annotations of the load balancers' Services, of the Ingress, or of Gateway and HTTPRoutes, as your controller reads them.",
+    )
+    tls_secret: str | None = setting(
+        "tlsSecret",
+        text(checks.NODE_NAME, "the name of a Secret", "prow-tls"),
+        "",
+        "Secret of type kubernetes.io/tls in Prow's namespace with the certificate for the hosts. Default, with certManagerIssuer `prow-tls`, else none: TLS ends elsewhere.",
+    )
+    cert_manager_issuer: str | None = setting(
+        "certManagerIssuer",
+        text(checks.NODE_NAME, "the name of a ClusterIssuer", "letsencrypt"),
+        "",
+        "ClusterIssuer of cert-manager that makes the certificate. For an Issuer, use exposeAnnotations and tlsSecret.",
+    )
+    deck_node_port: int = setting(
+        "deckNodePort",
+        number(0, 65535),
+        0,
+        "NodePort of deck, from the cluster's range (30000 to 32767 by default). 0, the cluster picks one.",
+    )
+    hook_node_port: int = setting(
+        "hookNodePort",
+        number(0, 65535),
+        0,
+        "NodePort of hook, from the cluster's range. 0, the cluster picks one.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login(login.Login):
+    """Login to deck."""
+
+    client_id: str | None = setting(
+        "oauthClientId",
+        text(checks.OAUTH_CLIENT, "the client ID of an OAuth App", "<client ID>"),
+        "",
+        "Client ID of the GitHub OAuth App with which people log in to deck. Its callback URL is <deckUrl>/github-login/redirect. Needs deckUrl and storage.",
+    )
+    client_secret: pulumi.Output[str] | None = setting(
+        "oauthClientSecret", TOKEN, "", "Client secret of the OAuth App. Required with oauthClientId."
+    )
+    rerun: bool = setting(
+        "deckRerun",
+        SWITCH,
+        False,
+        "Deck starts jobs again and aborts them, for people who are logged in and whom `rerun_auth_configs` of config.yaml allow it, or who may `/test` the pull request. Needs oauthClientId.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Redelivery:
     """Missed deliveries."""
 
@@ -302,11 +408,56 @@ class Prow:
         False,
         "Let pull requests that are merged in configRepository change running Prow's jobs and plugins (Prow's plugin config-updater).",
     )
+    branch_protection: bool = setting(
+        "branchProtection",
+        SWITCH,
+        False,
+        "Apply config.yaml's `branch-protection` to GitHub (Prow's branchprotector). The bot or the App must be an admin of the repositories.",
+    )
+    branch_protection_schedule: str = setting(
+        "branchProtectionSchedule",
+        text(checks.is_schedule, "five fields of cron", "'54 * * * *'"),
+        catalog.BRANCHPROTECTOR.schedule,
+        "When branchProtection is applied, in cron's form.",
+    )
     config_repository: str | None = setting(
         "configRepository",
         REPOSITORY,
         "",
         "Repository, as owner/name, that has this project's prow/ folder, for configUpdater. Default, the only one of repositories.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalPlugins:
+    """External plugins."""
+
+    plugins: dict[str, external_plugins.ExternalPlugin] = setting(
+        "externalPlugins",
+        EXTERNAL_PLUGINS,
+        {},
+        "External plugins to run, by name. needs-rebase, cherrypicker and refresh are Prow's own and need no field; any other needs `image`. docs/how-to/use-external-plugins.md has the fields.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GHProxy(ghproxy.GHProxy):
+    """ghproxy."""
+
+    cache_size: int = setting(
+        "ghproxyCacheSize", number(1, 10**4), 1, "GB that ghproxy keeps of GitHub's answers, for each token."
+    )
+    volume_size: str | None = setting(
+        "ghproxyVolumeSize",
+        text(checks.QUANTITY, "a size such as 10Gi", "10Gi"),
+        "",
+        "Size of a volume for ghproxy's cache, of the cluster's default storage class. Default, none, the cache goes with its pod.",
+    )
+    throttling: dict[str, int] = setting(
+        "ghproxyThrottling",
+        ByName(name=choice(*ghproxy.THROTTLING), value=number(0, 10**6)),
+        {},
+        "Time between two requests of an organisation to GitHub, by ghproxy's flags, such as `throttling-time-ms` with `get-throttling-time-ms`. Default, none.",
     )
 
 
@@ -339,6 +490,59 @@ class Jobs(jobs.Jobs):
         ),
         {},
         "What all jobs together may take (a ResourceQuota), such as `pods` and `requests.memory`. A job beyond it ends with an error; `plank.max_concurrency` lets it wait. Default, no quota.",
+    )
+
+    secrets: dict[str, dict[str, pulumi.Output[str]]] | None = setting(
+        "jobSecrets",
+        ByName(name=OBJECT_NAME, value=ByName(name=KEY, value=SecretText())),
+        "",
+        "Secrets for jobs, in jobNamespace, as texts by key by name. Every job can mount each of them.",
+    )
+    config_maps: dict[str, dict[str, str]] = setting(
+        "jobConfigMaps",
+        ByName(name=OBJECT_NAME, value=ByName(name=KEY, value=PlainText())),
+        {},
+        "ConfigMaps for jobs, in jobNamespace, as texts by key by name.",
+    )
+    service_accounts: dict[str, dict[str, str]] = setting(
+        "jobServiceAccounts",
+        ByName(name=OBJECT_NAME, value=ANNOTATIONS),
+        {},
+        "ServiceAccounts for jobs, in jobNamespace, as annotations by name, such as the identity of a cloud. They have no right on the cluster.",
+    )
+    existing_objects: tuple[str, ...] = setting(
+        "existingJobObjects",
+        ListOf(
+            item=text(
+                checks.JOB_OBJECT, "Secret/<name>, ConfigMap/<name> or ServiceAccount/<name>", "Secret/<name>"
+            )
+        ),
+        [],
+        "Secrets, ConfigMaps and ServiceAccounts of jobNamespace that something else makes. Jobs that name one that is neither here nor of the stack's get a warning.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network(flows.NetworkOptions):
+    """Network of the pods."""
+
+    has_policies: bool = setting(
+        "networkPolicies",
+        SWITCH,
+        True,
+        "NetworkPolicies deny everything that Prow does not use, so a job reaches no component, no other job, not the API server, the node or the cloud's metadata. A network that does not enforce them ignores them.",
+    )
+    job_egress: str = setting(
+        "jobEgress",
+        choice(*flows.JOB_EGRESS),
+        flows.INTERNET,
+        "What jobs reach beside DNS, the log storage and GitHub. `internet`, public addresses. `none`, only jobEgressCidrs; jobs then clone and upload only if GitHub's addresses and the storage's are there, or in the cluster.",
+    )
+    job_cidrs: tuple[str, ...] = setting(
+        "jobEgressCidrs",
+        ListOf(item=text(checks.is_cidr, "a CIDR such as 10.20.0.0/16", "10.20.0.0/16")),
+        [],
+        "Further addresses that jobs reach, such as those of a registry, a mirror or a GitHub Enterprise Server in a private network.",
     )
 
 
@@ -394,16 +598,38 @@ class Storage(storage.Storage):
         "Region of the bucket, with `s3`.",
     )
     access_key: pulumi.Output[str] | None = setting(
-        "storageAccessKey", TOKEN, "", "Access key to the bucket. Required with `s3`."
+        "storageAccessKey", TOKEN, "", "Access key to the bucket. Required with `s3` and keys."
     )
     secret_key: pulumi.Output[str] | None = setting(
-        "storageSecretKey", TOKEN, "", "Secret key that belongs to storageAccessKey. Required with `s3`."
+        "storageSecretKey",
+        TOKEN,
+        "",
+        "Secret key that belongs to storageAccessKey. Required with `s3` and keys.",
     )
     service_account: pulumi.Output[str] | None = setting(
         "storageServiceAccount",
         SERVICE_ACCOUNT,
         "",
-        "JSON key of a Google service account that may write to the bucket. Required with `gcs`.",
+        "JSON key of a Google service account that may write to the bucket. Required with `gcs` and keys.",
+    )
+    credentials: str = setting(
+        "storageCredentials",
+        choice(*storage.CREDENTIALS),
+        "keys",
+        "How Prow and the jobs reach the bucket of `s3` or `gcs`. `keys`, with those of the settings. `identities`, as what the cloud takes their ServiceAccounts for (IRSA, EKS Pod Identity, GKE's workload identity).",
+    )
+    identities: dict[str, str] = setting(
+        "storageIdentities",
+        ByName(
+            name=choice(*(access.value for access in storage.Access)),
+            value=text(
+                checks.is_identity,
+                "the ARN of an IAM role or the address of a Google service account",
+                "arn:aws:iam::<account>:role/<name>",
+            ),
+        ),
+        {},
+        "With `identities`, IAM roles or Google service accounts by use: `upload` (pods of jobs), `read` (deck), `write` (crier), `state` (tide, status-reconciler). Default, none, the cloud knows the ServiceAccounts by name.",
     )
     upload_key: storage.Key | None = setting(
         "storageUploadKey",
@@ -466,8 +692,13 @@ class Settings:
     github: GitHub
     cluster: Cluster
     prow: Prow
+    external_plugins: ExternalPlugins
+    ghproxy: GHProxy
     jobs: Jobs
+    network: Network
     images: Images
+    addresses: Addresses
+    login: Login
     relay: Relay
     redelivery: Redelivery
     storage: Storage
@@ -496,6 +727,21 @@ class Settings:
     def job_folder(self) -> str:
         """Where jobs are written, for people."""
         return f"prow/jobs/ of {self.followed_repository}" if self.followed_repository else "prow/jobs/"
+
+    def find_network(self, base_url: str | None) -> flows.NetworkOptions | None:
+        """What the NetworkPolicies allow; None: there are none.
+
+        :param base_url: REST endpoint of the GitHub whose webhooks these are; None: github.com's.
+        """
+        relay, builds = RELAYS[self.relay.kind], self.cluster.build_clusters
+        groups = [flows.RELAY] if relay.client else []
+        groups += [flows.REDELIVERY] if self.redelivery.enabled else []
+        servers = {
+            Outside.GITHUB: [base_url or github_account.GITHUB_API],
+            Outside.RELAY: relay.list_servers(self.relay.values),
+            Outside.BUILD_CLUSTERS: builds.servers if builds else (),
+        }
+        return replace(self.network, groups=groups, servers=servers) if self.network.has_policies else None
 
     @property
     def followed_repository(self) -> Repository | None:

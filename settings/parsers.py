@@ -168,11 +168,17 @@ class ListOf(Parser[tuple[T, ...]]):
 
 @dataclass(frozen=True, kw_only=True)
 class MapOf(Parser[dict[str, T]]):
-    """Values by repository or organisation. Which of these there are is a rule between settings."""
+    """Values by name: by repository or organisation, of which there are those that a rule between settings says."""
 
     value: Parser[T]
     example: str
     """A value that is right, for the command."""
+    key: str = "<owner>/<name>"
+    """A name that is right, for the command."""
+    names: re.Pattern[str] | None = None
+    """Names that there may be; None: any."""
+    expected: str = ""
+    """Which these are, for `is not …`."""
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -184,12 +190,18 @@ class MapOf(Parser[dict[str, T]]):
         if not isinstance(value, dict):
             report(at, f"is {show_value(value)}, not a map", self.fix(at))
             return None
-        found = {key: self.value.parse(name_entry(at, key), entry, report) for key, entry in value.items()}
+        found: dict[str, T | None] = {}
+        for key, entry in value.items():
+            where = name_entry(at, key)
+            if self.names is not None and not self.names.fullmatch(key):
+                report(where, f"is not {self.expected}", remove_command(where))
+            else:
+                found[key] = self.value.parse(where, entry, report)
         return {key: parsed for key, parsed in found.items() if parsed is not None}
 
     def fix(self, at: str) -> str:
         """See Parser."""
-        return set_command(f'{at}["<owner>/<name>"]', self.example)
+        return set_command(f'{at}["{self.key}"]', self.example)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from settings.checked import Checked
 from settings.groups import GROUPS, TABLE, Setting, Settings, list_settings
 from settings.parsers import Parser, Scalar
 from settings.rules import RULES
+from settings.structured import ByName
 
 G = TypeVar("G")
 MOST_PROBLEMS = 10
@@ -93,9 +94,10 @@ class _Reader:
         return _parse_default(entry) if value is None else value
 
     def _report_secret(self, at: str, reason: str, fix: str) -> None:
-        """Report a problem of a setting that need not be secret, but is: its value is not shown."""
+        """Report a problem of a setting that need not be secret, but is, as a whole or in a part: its value is not shown."""
         name = at.partition("[")[0]
-        self.report(name, "has a value that is not right; it is stored as a secret, so it is not shown", fix)
+        where = at if isinstance(TABLE[name].parser, ByName) else name
+        self.report(where, "has a value that is not right; it is stored as a secret, so it is not shown", fix)
 
 
 def _parse_default(entry: Setting) -> Any:
@@ -112,7 +114,7 @@ def _parse_default(entry: Setting) -> Any:
 
 def _parse_structure(parser: Parser[Any], text: str) -> Any:
     """The value of a setting as its parser takes it: lists and maps are JSON in Pulumi's configuration."""
-    if parser.schema.get("type") not in ("array", "object"):
+    if parser.schema.get("type") not in ("array", "object") and not isinstance(parser, ByName):
         return text
     try:
         return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 20 else digits)

@@ -4,13 +4,18 @@ from collections.abc import Callable, Iterator
 
 import pulumi
 
+from components import github_account
 from components.catalog import REQUIRED
+from components.storage import UPLOADER
 from prowconfig.release import UNKNOWN_DATE, parse_release
+from settings.address_rules import check_expose, check_hosts, check_login, check_tls
 from settings.checked import Checked, Problem
+from settings.checks import count_bytes
 from settings.groups import TABLE
 from settings.parsers import name_entry, remove_command, set_command
+from settings.plugin_rules import check_external_plugins
 from settings.relay_rules import check_redelivery, check_relay
-from settings.storage_rules import check_state_bucket, check_storage, check_storage_keys
+from settings.storage_rules import check_identities, check_state_bucket, check_storage, check_storage_keys
 
 Rule = Callable[[Checked], Iterator[Problem]]
 OLDEST_RELEASE = "2024-08-02"
@@ -69,7 +74,11 @@ def check_namespaces(checked: Checked) -> Iterator[Problem]:
         fix = TABLE["jobNamespace"].fix
         if prow.namespace == TABLE["jobNamespace"].default:  # which that command would set
             fix = set_command("jobNamespace", "prow-jobs")
-        yield "jobNamespace", f"is {checked.show('namespace')} as well as namespace", fix
+        reason = (
+            f"is {checked.show('namespace')} as well as namespace, where a job, and so the author of a pull request, could "
+            "mount the bot's token and the webhook secret, and where Pod Security `restricted` refuses most jobs"
+        )
+        yield "jobNamespace", reason, fix
 
 
 def check_job_security(checked: Checked) -> Iterator[Problem]:
@@ -143,6 +152,42 @@ def check_slack(checked: Checked) -> Iterator[Problem]:
         yield "slackChannel", "is empty: with slackToken it says where crier writes to", fix
 
 
+def check_ghproxy(checked: Checked) -> Iterator[Problem]:
+    """ghproxy throttles only with both of its flags, and its volume holds its cache."""
+    ghproxy = checked.settings.ghproxy
+    both = ("throttling-time-ms", "get-throttling-time-ms")  # cmd/ghproxy/ghproxy.go, main
+    missing = [flag for flag in both if not ghproxy.throttling.get(flag)]
+    if missing and any(ghproxy.throttling.values()) and checked.are_right("ghproxyThrottling"):
+        reason = f"needs {missing[0]} as well: without {' and '.join(both)} ghproxy does not throttle"
+        yield "ghproxyThrottling", reason, set_command(name_entry("ghproxyThrottling", missing[0]), "<ms>")
+    size = ghproxy.volume_size
+    right = checked.are_right("ghproxyVolumeSize", "ghproxyCacheSize")
+    if right and size and count_bytes(size) < ghproxy.cache_size * 10**9:
+        reason = (
+            f"is {checked.show('ghproxyVolumeSize')}, less than ghproxyCacheSize, {ghproxy.cache_size} GB"
+        )
+        yield "ghproxyVolumeSize", reason, set_command("ghproxyVolumeSize", f"{2 * ghproxy.cache_size}Gi")
+
+
+def check_job_objects(checked: Checked) -> Iterator[Problem]:
+    """The objects for jobs have names of their own."""
+    settings = checked.settings
+    taken = {"jobServiceAccounts": {"default": "Kubernetes makes itself"}, "jobSecrets": {}}
+    if settings.github.clone_with_token:
+        taken["jobSecrets"][github_account.SECRET] = "cloneWithToken makes"
+    if settings.storage.kind != "none":
+        taken["jobSecrets"][settings.storage.secret_name] = "storage makes"
+        taken["jobServiceAccounts"][UPLOADER] = "storageCredentials makes"
+    for setting, names in (
+        ("jobSecrets", settings.jobs.secrets or {}),
+        ("jobServiceAccounts", settings.jobs.service_accounts),
+    ):
+        for name in names if checked.are_right(setting) else ():
+            if maker := taken[setting].get(name):
+                at = name_entry(setting, name)
+                yield at, f"is one that {maker}", remove_command(at)
+
+
 RULES: tuple[Rule, ...] = (
     check_targets,
     check_account,
@@ -153,8 +198,16 @@ RULES: tuple[Rule, ...] = (
     check_components,
     check_image_tag,
     check_config_repository,
+    check_external_plugins,
+    check_ghproxy,
+    check_job_objects,
     check_relay,
+    check_expose,
+    check_hosts,
+    check_tls,
+    check_login,
     check_storage,
+    check_identities,
     check_storage_keys,
     check_state_bucket,
     check_slack,

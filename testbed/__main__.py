@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from testbed import browser, cluster, docker_engine, images, sample, tools
+from testbed import browser, cluster, docker_engine, environment, images, sample, tools
 from testbed.cli import PulumiError
 from testbed.processes import Processes
 from testbed.standins import stage
@@ -22,13 +22,7 @@ CHECKOUT = Path(__file__).parent.parent
 def up(folder: Path) -> int:
     """Start a Kubernetes node with the images of Prow and its jobs."""
     began = time.monotonic()
-    cluster.check_machine()
-    node = cluster.up(folder, say)
-    if not node.external:
-        made = images.everything(report=say)
-        loading = time.monotonic()
-        cluster.load_images(node, made)
-        say(f"{len(made)} images of Prow and its jobs … {time.monotonic() - loading:.1f} s")
+    node = environment.up_with_images(folder, say)
     say(
         f"up after {time.monotonic() - began:.0f} s: export KUBECONFIG={node.kubeconfig}, context {node.context}"
     )
@@ -73,7 +67,13 @@ def build_tools(folder: Path) -> int:
         needs = images.PACKAGES | images.BUILDKIT_PACKAGES | docker_engine.PACKAGES | browser.PACKAGES
         tools.ensure_packages(needs, say)
     installed = set(stage.BUILT.values()) - set(stage.programs())
-    names = [binary for tool in tools.TOOLS for binary in tool.binaries if binary not in installed]
+    names = [
+        binary
+        for tool in tools.TOOLS
+        if not tool.on_demand
+        for binary in tool.binaries
+        if binary not in installed
+    ]
     for name, path in tools.ensure(names, say).items():
         say(f"{name}: {path}")
     say(f"deck's pages: {deck.files(say)}")
@@ -107,8 +107,6 @@ def demo_down(folder: Path) -> int:
 
 def preview(folder: Path) -> int:
     """Preview the stack as it comes, on a new stack of this cluster, and end what was started for it."""
-    from testbed import environment
-
     try:
         running = environment.up(folder, say)
         pulumi = running.pulumi(report=say)

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 
 from playwright.sync_api import Browser, Playwright
 
@@ -21,13 +21,19 @@ QUIET = (
 
 
 @contextlib.contextmanager
-def chromium(playwright: Playwright) -> Generator[Browser]:
-    """Debian's Chromium, installed where it is missing and this is root. Raises ToolError where it cannot be had."""
+def chromium(playwright: Playwright, hosts: Mapping[str, str] | None = None) -> Generator[Browser]:
+    """Debian's Chromium, installed where it is missing and this is root. Raises ToolError where it cannot be had.
+
+    :param hosts: addresses by host, in place of those that DNS has.
+    """
     if not shutil.which("chromium"):
         tools.ensure_packages(PACKAGES, print)
+    rules = ",".join(f"MAP {host} {address}" for host, address in (hosts or {}).items())
     # As root Chromium refuses to start with its sandbox; the pages shown are our own.
     browser = playwright.chromium.launch(
-        executable_path=shutil.which("chromium"), args=[*QUIET, "--no-sandbox"], headless=True
+        executable_path=shutil.which("chromium"),
+        args=[*QUIET, "--no-sandbox", *([f"--host-resolver-rules={rules}"] if rules else [])],
+        headless=True,
     )
     try:
         yield browser

@@ -214,9 +214,9 @@ class Pulumi:
     # -- configuration ---------------------------------------------------------------------------------------
 
     def config_set(self, key: str, value: str, *, secret: bool = False) -> None:
-        """Set one setting; its value goes in by stdin, so that no process list shows it."""
-        flag = "--secret" if secret else "--plaintext"
-        self.run("config", "set", flag, key, *self._config, *self._stack, stdin=value, quiet=True)
+        """Set one setting; its value goes in by stdin, so that no process list shows it. A key may be a path, `a["b"].c`."""
+        flags = ["--secret" if secret else "--plaintext", *(["--path"] if "[" in key else [])]
+        self.run("config", "set", *flags, key, *self._config, *self._stack, stdin=value, quiet=True)
 
     def config_set_all(
         self, plain: Mapping[str, str] | None = None, secret: Mapping[str, str] | None = None
@@ -229,8 +229,9 @@ class Pulumi:
             self.config_set(key, value, secret=True)
 
     def config_remove(self, key: str) -> None:
-        """Take one setting out."""
-        self.run("config", "rm", key, *self._config, *self._stack, quiet=True)
+        """Take one setting out. The key may be a path, `a["b"].c`."""
+        path = ["--path"] if "[" in key else []
+        self.run("config", "rm", *path, key, *self._config, *self._stack, quiet=True)
 
     # -- operations ------------------------------------------------------------------------------------------
 
@@ -312,6 +313,9 @@ class Pulumi:
                 "PULUMI_CONFIG_PASSPHRASE": self._passphrase,
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
                 "PULUMI_SKIP_UPDATE_CHECK": "true",
+                # The default is four for each core. A Deployment that is waited for is one of them: of nine the last
+                # would start when the first is available.
+                "PULUMI_PARALLEL": "32",
                 "PULUMI_DEBUG_COMMANDS": "true",  # else the CLI knows no --event-log
             }
         )

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed import audit, images, tools
+from testbed import audit, image_store, images, tools
 from testbed.processes import Processes
 from testbed.tools import Report
 
@@ -39,6 +39,7 @@ PROGRAMS = (
     "kube-scheduler",
     "kubelet",
     "kube-proxy",
+    "kube-router",
     "coredns",
 )
 """What a node runs of the testbed's tools."""
@@ -52,6 +53,7 @@ _NEEDS = {
     "nsenter": "util-linux",
     "nft": "nftables",
     "iptables": "iptables",
+    "ipset": "ipset",
     "containerd": "containerd",
     "ctr": "containerd",
     "runc": "runc",
@@ -106,13 +108,15 @@ class _State:
         return f"10.200.{self.number}.1"
 
 
-def up(folder: Path, report: Report = print) -> Cluster:
+def up(folder: Path, report: Report = print, *, store: Path | None = None) -> Cluster:
     """Start a node whose state is in folder, and return when it is ready and its DNS answers.
 
     One that runs already is left as it is; the rest of one that did not end well is removed first. When something
     fails or the user interrupts, all that was started is ended again, but folder/node/logs stays.
     Raises ClusterError or ProcessError, with the end of the log of what failed, or ToolError for what is missing on
     the machine.
+
+    :param store: images that the node has from its start, of image_store.py.
     """
     if context := os.environ.get("PROW_TESTBED_CONTEXT"):
         cluster = external(context)
@@ -137,7 +141,7 @@ def up(folder: Path, report: Report = print) -> Cluster:
                 "end what watches (another testbed?), or allow more: sysctl -w fs.inotify.max_user_instances=1024"
             )
         try:
-            return _Node(folder, _Steps(report, total=8)).up()
+            return _Node(folder, _Steps(report, total=8), store).up()
         except BaseException:
             with _uninterrupted():
                 report("ending what was started")
@@ -286,27 +290,44 @@ def load_images(cluster: Cluster, wanted: Iterable[images.Image]) -> None:
 
     Layers are unpacked when a container first needs them. Raises ClusterError if the runtime refuses.
     """
-    if cluster.external:
+    wanted = list(wanted)
+    if cluster.external or not wanted:
         return
     command = make_node_command(
         cluster, ["ctr", "--namespace=k8s.io", "images", "import", "--no-unpack", "-"]
     )
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as ctr:
-        assert ctr.stdin is not None
-        assert ctr.stdout is not None
-        try:
-            with contextlib.suppress(BrokenPipeError):  # its own message is more to the point
-                for chunk in images.archive(wanted):
-                    ctr.stdin.write(chunk)
-                ctr.stdin.close()
-        except BaseException:
-            ctr.kill()
-            raise
-        output = ctr.stdout.read().decode(errors="replace")
-    if ctr.returncode != 0:
-        raise ClusterError(f"the node refused images ({ctr.returncode}): {output[-1000:]}")
+    try:
+        images.feed(command, wanted)
+    except images.ImageError as error:
+        raise ClusterError(str(error)) from None
+
+
+def make_own_images() -> list[images.Image]:
+    """The images of the node's own pods."""
+    binaries = tools.ensure(["pause", "coredns"])
+    return [images.pause(binaries["pause"]), images.coredns(binaries["coredns"])]
+
+
+def list_images(cluster: Cluster) -> set[str]:
+    """Names of the images that the node's container runtime has."""
+    command = make_node_command(cluster, ["ctr", "--namespace=k8s.io", "images", "list", "--quiet"])
+    return set(_run(command).split())
+
+
+def authority() -> Path:
+    """The folder with `ca.crt` and `ca.key`, by which the machine's nodes are signed; made if it is not there.
+
+    Images trust it, so they are the same for each node.
+    """
+
+    def make(out: Path) -> None:
+        out.chmod(0o700)
+        (out / "openssl.cnf").write_text("[req]\ndistinguished_name = name\n[name]\n")
+        _openssl(out, "ca", "/CN=prow-testbed", "basicConstraints=critical,CA:TRUE", signed_by=None)
+
+    return tools.built(
+        tools.cache_dir() / "authority", "making the testbed's authority", make, lambda line: None
+    )
 
 
 def pki(cluster: Cluster) -> Path:
@@ -317,9 +338,10 @@ def pki(cluster: Cluster) -> Path:
 def certificate(cluster: Cluster, host: str, *addresses: str) -> tuple[Path, Path]:
     """Certificate and key for a server that has this host's name, signed by the cluster's authority.
 
-    :param addresses: IP addresses at which the server answers as well.
+    :param addresses: IP addresses and other hosts at which the server answers as well.
     """
-    names = ",".join([f"DNS:{host}", *(f"IP:{address}" for address in addresses)])
+    kinds = {address: "IP" if set(address) <= set("0123456789.") else "DNS" for address in addresses}
+    names = ",".join([f"DNS:{host}", *(f"{kind}:{address}" for address, kind in kinds.items())])
     _openssl(pki(cluster), host, f"/CN={host}", f"subjectAltName={names}", "extendedKeyUsage=serverAuth")
     return pki(cluster) / f"{host}.crt", pki(cluster) / f"{host}.key"
 
@@ -361,8 +383,9 @@ class _Steps:
 class _Node:
     """Brings a node up, step by step."""
 
-    def __init__(self, folder: Path, steps: _Steps) -> None:
+    def __init__(self, folder: Path, steps: _Steps, store: Path | None = None) -> None:
         self.folder = folder
+        self.store = store
         self.node = folder / "node"
         self.steps = steps
         self.processes = Processes(self.node)
@@ -398,10 +421,11 @@ class _Node:
             self.start_kubelet()
         with step("images of the node's own pods"):
             self.wait("containerd", self.containerd_ready, ["containerd"], seconds=30)
-            own = [images.pause(self.binaries["pause"]), images.coredns(self.binaries["coredns"])]
-            load_images(cluster, own)
+            present = list_images(cluster)
+            load_images(cluster, [image for image in make_own_images() if image.name not in present])
         with step("node ready"):
             self.wait("the node", self.node_ready, ["kubelet", "containerd", "kube-apiserver"], seconds=120)
+            self.start_network_policies()
         with step("cluster DNS"):
             self.start_dns()
             self.wait("CoreDNS", self.dns_ready, ["kubelet", "containerd"], seconds=60)
@@ -443,11 +467,13 @@ class _Node:
     def make_certificates(self) -> None:
         self.pki.mkdir(mode=0o700)
         (self.pki / "openssl.cnf").write_text("[req]\ndistinguished_name = name\n[name]\n")
-        self.openssl("ca", "/CN=prow-testbed", "basicConstraints=critical,CA:TRUE", signed_by=None)
+        for file in ("ca.crt", "ca.key"):
+            shutil.copy2(authority() / file, self.pki / file)
         for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy"):
             self.client(name, f"/CN=system:{name}")
         self.client("kubelet", f"/O=system:nodes/CN=system:node:{NODE_NAME}")
         self.client("admin", "/O=system:masters/CN=admin")
+        self.client("kube-router", "/O=system:masters/CN=kube-router")
         self.client("kube-apiserver-kubelet-client", "/O=system:masters/CN=kube-apiserver-kubelet-client")
         self.client("front-proxy-client", "/CN=front-proxy-client")
         node = f"IP:{self.state.node_ip},IP:127.0.0.1,DNS:{NODE_NAME},DNS:localhost"
@@ -462,7 +488,13 @@ class _Node:
         )
         key = ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]
         _run([*key, "-out", str(self.pki / "service-accounts.key")])
-        for user in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"):
+        for user in (
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kube-proxy",
+            "kube-router",
+            "kubelet",
+        ):
             self.write_kubeconfig(self.pki / f"{user}.kubeconfig", user)
         self.write_kubeconfig(self.folder / "kubeconfig", "admin")
 
@@ -612,6 +644,8 @@ class _Node:
     def start_containerd(self) -> None:
         root = self.node / "containerd"
         root.mkdir()
+        if self.store is not None:
+            image_store.link_store(self.store, root / "root")
         cni = self.node / "cni"
         cni.mkdir()
         # ptp and not bridge, as in kind: between pods of one node too, answers pass the kernel's routing and so the
@@ -679,6 +713,15 @@ class _Node:
             f"--kubeconfig={self.pki / 'kubelet.kubeconfig'}",
             f"--hostname-override={NODE_NAME}",
             f"--node-ip={self.state.node_ip}",
+        )
+
+    def start_network_policies(self) -> None:
+        """It looks for its node when it starts, so the node must be there."""
+        self.start(
+            "kube-router",
+            f"--kubeconfig={self.pki / 'kube-router.kubeconfig'}",
+            f"--hostname-override={NODE_NAME}",
+            f"--service-cluster-ip-range={_SERVICES}",
         )
 
     def start_dns(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from testbed import cluster, images, tools
+from testbed import cluster, image_store, images, tools
 from testbed.cli import Pulumi
 from testbed.cluster import Cluster
 from testbed.github.client import Person
@@ -24,6 +24,8 @@ REPOSITORY = "acme/go-with-prow"
 """The repository of the stand-in's seed."""
 OWNER, BOT, OUTSIDER = "alice", "prow-bot", "mallory"
 """The repository's admin, Prow's account, and someone without any right."""
+PUBLIC_HOSTS = ("prow.testbed", "hooks.testbed")
+"""Hosts that GitHub and the browser find at the node, as public DNS would have them."""
 IMAGE_TAG = images.PROW_TAG
 STACK_FILES = (
     "Pulumi.yaml",
@@ -113,12 +115,25 @@ def up(folder: Path, report: Report = print) -> Environment:
     own = () if os.environ.get("PROW_TESTBED_CONTEXT") else (*cluster.PROGRAMS, "versitygw")
     prow = images.PROW_COMPONENTS if own else ()
     tools.ensure([*own, "pulumi", *stage.programs(), *prow], report)
-    running = cluster.up(folder, report)
-    with timed("images of Prow and of the jobs onto the node", report):
-        _images(running, folder, report)
+    running = up_with_images(folder, report)
     with timed("GitHub stand-in", report):
         address = _github(folder, running)
     return Environment(folder=folder, cluster=running, github=address)
+
+
+def up_with_images(folder: Path, report: Report) -> Cluster:
+    """Start a node with the images of Prow and of its jobs, or return the one that runs."""
+    if os.environ.get("PROW_TESTBED_CONTEXT"):
+        return cluster.up(folder, report)
+    cluster.check_machine()
+    cluster.ensure_packages(report)
+    with timed("images of Prow and of the jobs", report):
+        wanted = images.everything(IMAGE_TAG, report, trusted=cluster.authority() / "ca.crt")
+        store = image_store.prepare_store([*cluster.make_own_images(), *wanted], report)
+    running = cluster.up(folder, report, store=store)
+    present = cluster.list_images(running)
+    cluster.load_images(running, [image for image in wanted if image.name not in present])
+    return running
 
 
 def load(folder: Path) -> Environment:
@@ -147,14 +162,12 @@ def timed(what: str, report: Report) -> Generator[None]:
     report(f"{what}: {time.monotonic() - started:.1f} s")
 
 
-def _images(running: Cluster, folder: Path, report: Report) -> None:
-    """Put the images on the node once."""
-    done = folder / "images"
-    if running.external or done.exists():
-        return
-    authority = cluster.pki(running) / "ca.crt"
-    cluster.load_images(running, images.everything(IMAGE_TAG, report, trusted=authority))
-    done.touch()
+def _make_bundle(running: Cluster, folder: Path) -> Path:
+    """Whom GitHub trusts when it delivers: the authorities of this machine, and the cluster's."""
+    bundle = folder / "authorities.pem"
+    known = [Path("/etc/ssl/certs/ca-certificates.crt"), cluster.pki(running) / "ca.crt"]
+    bundle.write_text("".join(path.read_text() for path in known if path.exists()))
+    return bundle
 
 
 def _github(folder: Path, running: Cluster) -> str:
@@ -168,10 +181,13 @@ def _github(folder: Path, running: Cluster) -> str:
     if not processes.alive("github"):
         address.unlink(missing_ok=True)
         argv = [sys.executable, "-m", "testbed.github", "--host", running.host_ip, "--state", str(state)]
+        env = dict(os.environ)
         if not running.external:
             certificate, key = cluster.certificate(running, "github.testbed", running.host_ip)
             argv += ["--certificate", str(certificate), "--key", str(key)]
-        processes.start("github", argv, cwd=PROJECT)
+            argv += [f"--resolve={host}={running.node_ip}" for host in PUBLIC_HOSTS]
+            env["SSL_CERT_FILE"] = str(_make_bundle(running, folder))
+        processes.start("github", argv, cwd=PROJECT, env=env)
     deadline = time.monotonic() + 30
     while not (address.exists() and address.read_text().strip()):  # it is made before it is written
         if not processes.alive("github") or time.monotonic() > deadline:

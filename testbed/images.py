@@ -4,6 +4,7 @@ The Prow images follow upstream's .ko.yaml (kubernetes-sigs/prow): the binary is
 where upstream has git, data files under KO_DATA_PATH. Their base is this machine's busybox and git.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -33,10 +34,13 @@ GOLANG = "docker.io/library/golang:1.26-bookworm"
 BUILDKIT = "docker.io/moby/buildkit:v0.34.2-rootless"
 LOG_STORE = "ghcr.io/versity/versitygw:v1.8.0"
 PYTHON = "docker.io/library/python:3.13-alpine"
+TRAEFIK = "docker.io/library/traefik:v3.7.13"
 
 # Upstream's base image by component (.ko.yaml baseImageOverrides): True where it has git.
 PROW_COMPONENTS = {
+    "branchprotector": False,
     "checkconfig": True,
+    "cherrypicker": True,
     "clonerefs": True,
     "crier": True,
     "deck": True,
@@ -45,7 +49,9 @@ PROW_COMPONENTS = {
     "hook": True,
     "horologium": False,
     "initupload": True,
+    "needs-rebase": False,
     "prow-controller-manager": True,
+    "refresh": False,
     "sidecar": True,
     "sinker": True,
     "status-reconciler": False,
@@ -199,6 +205,29 @@ def archive(images: Iterable[Image]) -> Iterator[bytes]:
     yield b"\0" * (2 * _BLOCK)
 
 
+def feed(command: list[str], wanted: Iterable[Image]) -> None:
+    """Stream the images into a command's standard input.
+
+    :raises ImageError: if it fails, with the end of its output.
+    """
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            with contextlib.suppress(BrokenPipeError):  # its own message is more to the point
+                for chunk in archive(wanted):
+                    child.stdin.write(chunk)
+                child.stdin.close()
+        except BaseException:
+            child.kill()
+            raise
+        output = child.stdout.read().decode(errors="replace")
+    if child.returncode != 0:
+        raise ImageError(f"the container runtime refused images ({child.returncode}): {output[-1000:]}")
+
+
 def pause(binary: Path) -> Image:
     """The first process of each pod's sandbox."""
     layer = Layer((Entry(path="pause", source=binary),))
@@ -263,6 +292,19 @@ def log_store(binary: Path) -> Image:
     return Image(
         name=LOG_STORE, layers=(_system_files(), _shell(), layer), entrypoint=("/usr/local/bin/versitygw",)
     )
+
+
+def traefik(report: Report = print) -> Image:
+    """An Ingress controller that implements the Gateway API as well; see ingress.py."""
+    binary = tools.ensure(["traefik"], report)["traefik"]
+    layer = Layer(
+        (
+            Entry(path="usr/local"),
+            Entry(path="usr/local/bin"),
+            Entry(path="usr/local/bin/traefik", source=binary),
+        )
+    )
+    return Image(name=TRAEFIK, layers=(_system_files(), layer), entrypoint=("/usr/local/bin/traefik",))
 
 
 def jobs() -> list[Image]:

@@ -1,6 +1,7 @@
 """The environment that the stack's and the end-to-end tests share: one in each process, ended whatever happens."""
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -20,6 +21,8 @@ from tests.trouble import Trouble
 
 INSTANCES = PROJECT / ".testbed"
 
+gc.disable()  # until everything is imported, all of which stays
+
 
 _config: list[pytest.Config] = []
 
@@ -32,6 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
     _config.append(config)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, terminated)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of every further search for garbage: a quarter of the unit tests' time."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,8 +1,9 @@
-"""Wait until every pod of hook takes deliveries that are signed with a secret.
+"""Wait until every pod of hook, and of its plugins, takes deliveries that are signed with a secret.
 
-    python await_hook.py SECRET_FILE HOST PORT SECONDS
+    python await_hook.py SECRET_FILE HOST PORT SECONDS [PLUGIN …]
 
-HOST is a name that resolves to the address of each pod. Each pod gets a ping, as GitHub would send it, until all of them
+HOST is a name that resolves to the address of each pod; a PLUGIN is an external plugin, which listens at port 80 and
+verifies what hook passes on to it as hook does. Each pod gets a ping, as GitHub would send it, until all of them
 answer 200; hook answers 403 while it does not know the secret (ValidateWebhook in pkg/github/webhooks.go of
 kubernetes-sigs/prow). A ping makes hook do nothing else. Exits with 1 when that takes longer than SECONDS; the last line
 says which pod did not answer, and why.
@@ -87,11 +88,14 @@ def wait(secret: bytes, host: str, port: int, seconds: float) -> str:
 
 def main(arguments: list[str]) -> int:
     """See the file's own text."""
-    file, host, port, seconds = arguments
-    reason = wait(Path(file).read_bytes(), host, int(port), float(seconds))
-    if reason:
-        print(f"hook does not know the new webhook secret after {seconds} s: {reason}", flush=True)
-    return 1 if reason else 0
+    file, host, port, seconds, *plugins = arguments
+    end = time.monotonic() + float(seconds)
+    for name, server, at in (("hook", host, int(port)), *((plugin, plugin, 80) for plugin in plugins)):
+        reason = wait(Path(file).read_bytes(), server, at, end - time.monotonic())
+        if reason:
+            print(f"{name} does not know the new webhook secret after {seconds} s: {reason}", flush=True)
+            return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -39,6 +39,13 @@ def main() -> None:
         help="speak TLS too, on the same port, with this certificate",
     )
     parser.add_argument("--key", type=Path, metavar="FILE", help="the certificate's key")
+    parser.add_argument(
+        "--resolve",
+        action="append",
+        default=[],
+        metavar="HOST=ADDRESS",
+        help="call the receivers of webhooks at this host there, whatever DNS says",
+    )
     options = parser.parse_args()
     if bool(options.certificate) != bool(options.key):
         parser.error("--certificate and --key go together")
@@ -70,6 +77,7 @@ def main() -> None:
             seed_file=options.seed,
             base=options.base_url.rstrip("/") if options.base_url else None,
             context=context,
+            resolve=dict(entry.split("=", 1) for entry in options.resolve),
             report=lambda address: print(address, flush=True),
         )
 

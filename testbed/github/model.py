@@ -123,6 +123,15 @@ class Repository(Base):
         return f"{self.owner.login}/{self.name}"
 
 
+class BranchProtection(Base):
+    """What a protected branch demands, in the words of the API."""
+
+    __tablename__ = "branch_protection"
+    repository_id: Mapped[int] = mapped_column(ForeignKey("repository.id"))
+    branch: Mapped[str]
+    rule: Mapped[dict[str, Any]]
+
+
 class FormerName(Base):
     """A name that a repository had, in lower case: requests for it are redirected until another takes the name."""
 

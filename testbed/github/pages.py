@@ -68,7 +68,8 @@ _templates.filters["markdown"] = lambda text: Markup(
 _templates.filters["pretty"] = lambda text: json.dumps(json.loads(text), indent=2, ensure_ascii=False)
 
 
-def _render(name: str, **values: Any) -> str:
+def render(name: str, **values: Any) -> str:
+    """A page of the folder `templates` with these values."""
     defaults: dict[str, Any] = {"repo": None, "tab": "", "refresh": False}
     return _templates.get_template(name).render(defaults | values)
 
@@ -85,7 +86,7 @@ def _result(github: GitHub, repo: Repository, sha: str) -> str | None:
 
 def home(github: GitHub, _: Mapping[str, str]) -> str | None:
     """All repositories."""
-    return _render(
+    return render(
         "home.html", repositories=github.session.scalars(select(Repository).filter_by(private=False)).all()
     )
 
@@ -105,7 +106,7 @@ def repository(github: GitHub, path: Mapping[str, str]) -> str | None:
     heads = git.refs("refs/heads/")
     tip = heads.get(f"refs/heads/{repo.default_branch}")
     readme: Any = None if tip is None else git.entry(tip, "README.md")
-    return _render(
+    return render(
         "repository.html",
         repo=repo,
         tab="code",
@@ -134,7 +135,7 @@ def conversation(github: GitHub, path: Mapping[str, str]) -> str | None:
             commits.append(
                 (commit, shapes.latest_statuses(repo, commit.sha), _result(github, repo, commit.sha))
             )
-    return _render(
+    return render(
         "conversation.html",
         repo=repo,
         tab="pull",
@@ -165,7 +166,7 @@ def commit(github: GitHub, path: Mapping[str, str]) -> str | None:
     info = github.git(repo).commit(sha)
     changes = github.git(repo).diff(info.parents[0] if info.parents else None, sha)
     statuses = github.shapes.latest_statuses(repo, sha)
-    return _render("commit.html", repo=repo, tab="commit", commit=info, statuses=statuses, diff=changes)
+    return render("commit.html", repo=repo, tab="commit", commit=info, statuses=statuses, diff=changes)
 
 
 def hooks(github: GitHub, path: Mapping[str, str]) -> str | None:
@@ -179,7 +180,7 @@ def hooks(github: GitHub, path: Mapping[str, str]) -> str | None:
             select(Delivery).filter_by(hook_id=hook.id).order_by(Delivery.id.desc()).limit(_SHOWN_DELIVERIES)
         )
         found.append((hook, github.session.scalars(query).all()))
-    return _render("hooks.html", repo=repo, tab="hooks", hooks=found)
+    return render("hooks.html", repo=repo, tab="hooks", hooks=found)
 
 
 PAGES: list[tuple[str, Page]] = [

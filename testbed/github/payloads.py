@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from .git import ZERO, CommitInfo, FileChange, GitRepository, Person
 from .model import (
     Account,
+    BranchProtection,
     Collaborator,
     Comment,
     Delivery,
@@ -543,7 +544,18 @@ class Shapes:
         if pull.draft:
             return "draft"
         latest = self.latest_statuses(pull.repository, str(pull.head_sha))
+        passed = {status.context for status in latest if status.state == "success"}
+        if not self._required_contexts(pull) <= passed:
+            return "blocked"
         return "unstable" if latest and combined_state(latest) != "success" else "clean"
+
+    def _required_contexts(self, pull: Issue) -> set[str]:
+        """Statuses that the protection of the base branch demands."""
+        query = select(BranchProtection.rule).where(
+            BranchProtection.repository_id == pull.repository_id, BranchProtection.branch == pull.base_ref
+        )
+        rule = self.session.scalar(query) or {}
+        return set((rule.get("required_status_checks") or {}).get("contexts") or ())
 
     def pull(self, pull: Issue, *, full: bool = True) -> Json:
         """A pull request; `full` adds what lists leave out."""

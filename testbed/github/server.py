@@ -22,6 +22,7 @@ from .api import Call, Reply, Route, load
 from .control import Faults
 from .deliveries import Deliverer
 from .model import Account, App
+from .oauth import OAuth
 from .payloads import dumps
 from .service import GitHub, Refusal, implied, token_hash
 
@@ -72,10 +73,12 @@ class Budget:
 class Server:
     """The stand-in on one port."""
 
-    def __init__(self, github: GitHub) -> None:
+    def __init__(self, github: GitHub, resolve: Mapping[str, str] | None = None) -> None:
+        """:param resolve: addresses of receivers by host, in place of those that DNS has."""
         self.github = github
         self.faults = Faults()
-        self.deliverer = Deliverer(github)
+        self.oauth = OAuth(github)
+        self.deliverer = Deliverer(github, resolve)
         self._budgets: dict[tuple[int | None, str], Budget] = {}
 
     # --- the application --------------------------------------------------------------------------------------
@@ -85,6 +88,8 @@ class Server:
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._trouble])
         router = app.router
         router.add_route("*", "/_standin/faults", self._control)
+        router.add_post("/_standin/oauth-apps", self._register_oauth_app)
+        self.oauth.add_routes(router)
         for prefix in ("", "/api/v3"):
             router.add_get(f"{prefix}/rate_limit", self._rate_limit)
             for route in load():
@@ -322,6 +327,14 @@ class Server:
             self.faults.waiting.clear()
         return web.json_response([vars(fault) for fault in self.faults.waiting])
 
+    async def _register_oauth_app(self, request: web.Request) -> web.Response:
+        """See oauth.py."""
+        reader = self._reader(request)
+        if reader.user is None or not reader.user.site_admin:
+            return self._error(404, "Not Found")
+        wanted = await request.json()
+        return web.json_response(vars(self.oauth.register(wanted["name"], wanted["callback_url"])))
+
     async def _unknown(self, request: web.Request) -> web.Response:
         log.warning("not implemented by the stand-in: %s %s", request.method, request.path_qs)
         return self._error(404, "Not Found")
@@ -335,13 +348,14 @@ async def run(
     seed_file: Path,
     base: str | None,
     context: ssl.SSLContext | None = None,
+    resolve: Mapping[str, str] | None = None,
     report: Callable[[str], None],
 ) -> None:
     """Serve until the task is cancelled.
 
     `folder` is made and seeded when it is empty. `port` 0 picks a free one. The address is reported, and written to
     `address` in the folder, when the server answers; `base` is the address to tell others if it is not that one.
-    With `context` the same port also speaks TLS.
+    With `context` the same port also speaks TLS. `resolve` has addresses of receivers of webhooks by host.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "address").unlink(missing_ok=True)  # a killed server leaves it
@@ -355,7 +369,7 @@ async def run(
             seed.write_tokens(folder / "tokens.json", seed.apply(github, seed.read(seed_file)))
             github.commit()
         runner = web.AppRunner(
-            Server(github).application(),
+            Server(github, resolve).application(),
             shutdown_timeout=5,
             access_log_format='%a "%r" %s %b %Dus "%{User-Agent}i"',
         )

@@ -60,7 +60,7 @@ class Refusal(Exception):  # noqa: N818
 
     status: int
     message: str
-    errors: tuple[Json, ...] = ()
+    errors: tuple[Json | str, ...] = ()
 
 
 def invalid(resource: str, message: str = "", *, field: str = "", code: str = "custom") -> Refusal:

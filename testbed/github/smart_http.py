@@ -4,10 +4,12 @@ import asyncio
 import logging
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from aiohttp import web
 
+from . import protection
 from .model import Account, Repository
 from .service import GitHub, at_least
 
@@ -15,6 +17,28 @@ log = logging.getLogger(__name__)
 
 # Pushes tell what they moved by a hook of git's own, so that pushes at the same time are not mixed up.
 _POST_RECEIVE = '#!/bin/sh\ncat >"$STANDIN_PUSHED"\n'
+# In GitHub's words for a protected branch (GH006).
+_PRE_RECEIVE = """#!/bin/sh
+zero=0000000000000000000000000000000000000000
+while read -r old new ref; do
+    while IFS='|' read -r name deletion force closed passed; do
+        [ "$name" = "$ref" ] || continue
+        why=
+        if [ "$new" = $zero ]; then
+            why=$deletion
+        elif [ "$old" != $zero ] && ! git merge-base --is-ancestor "$old" "$new"; then
+            why=$force
+        elif [ -n "$closed" ]; then
+            case " $passed " in *" $new "*) ;; *) why=$closed ;; esac
+        fi
+        if [ -n "$why" ]; then
+            echo "error: GH006: Protected branch update failed for $ref." >&2
+            echo "error: $why" >&2
+            exit 1
+        fi
+    done <"$STANDIN_RULES"
+done
+"""
 _SETTINGS = {
     "safe.directory": "*",
     "http.receivepack": "true",
@@ -30,9 +54,10 @@ def install_hooks(folder: Path) -> Path:
     """Write the hooks that all repositories share; the folder for `core.hooksPath`."""
     hooks = folder / "git-hooks"
     hooks.mkdir(exist_ok=True)
-    hook = hooks / "post-receive"
-    hook.write_text(_POST_RECEIVE)
-    hook.chmod(0o755)
+    for name, text in (("pre-receive", _PRE_RECEIVE), ("post-receive", _POST_RECEIVE)):
+        hook = hooks / name
+        hook.write_text(text)
+        hook.chmod(0o755)
     return hooks
 
 
@@ -57,9 +82,16 @@ async def serve(
     if pushing and (not at_least(level, "push") or repo.archived):
         text = f"Permission to {repo.full_name}.git denied to {user.login if user else ''}.\n"
         return web.Response(status=403, text=text)
-    with tempfile.NamedTemporaryFile(prefix="pushed-", dir=github.folder) as pushed:
+    with (
+        tempfile.NamedTemporaryFile(prefix="pushed-", dir=github.folder) as pushed,
+        tempfile.NamedTemporaryFile("w", prefix="rules-", dir=github.folder) as rules,
+    ):
+        if pushing and user is not None:
+            rules.write(protection.describe_push_rules(github, repo, user))
+            rules.flush()
+        files = {"STANDIN_PUSHED": pushed.name, "STANDIN_RULES": rules.name}
         try:
-            response = await _backend(request, github, repo, tail, user, Path(pushed.name))
+            response = await _backend(request, github, repo, tail, user, files)
         finally:  # also when the client went away before it heard of its success
             if pushing and user is not None:
                 for line in Path(pushed.name).read_text().splitlines():
@@ -71,7 +103,12 @@ async def serve(
 
 
 async def _backend(
-    request: web.Request, github: GitHub, repo: Repository, tail: str, user: Account | None, pushed: Path
+    request: web.Request,
+    github: GitHub,
+    repo: Repository,
+    tail: str,
+    user: Account | None,
+    files: Mapping[str, str],
 ) -> web.StreamResponse:
     settings = _SETTINGS | {"core.hooksPath": str(github.folder / "git-hooks")}
     environment = {
@@ -88,7 +125,7 @@ async def _backend(
         "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
         "REMOTE_USER": user.login if user else "",
         "REMOTE_ADDR": request.remote or "",
-        "STANDIN_PUSHED": str(pushed.resolve()),
+        **{name: str(Path(path).resolve()) for name, path in files.items()},
     }
     for number, (key, value) in enumerate(settings.items()):
         environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}

@@ -17,20 +17,24 @@ from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2, struct_pb2
-from pulumi.runtime import rpc
-from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import (
     plugin_pb2,
     provider_pb2,
     provider_pb2_grpc,
 )
 
-UNKNOWN = rpc.UNKNOWN
+# pulumi/runtime/rpc.py of the SDK, which is not imported: see __main__.py.
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """A value that only `up` will know: a plain string on the wire, which the engine turns into "computed"."""
 
-_SIGNATURE = rpc._special_sig_key
-_SECRET = rpc._special_secret_sig
-_OUTPUT = rpc._special_output_value_sig
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"
+_OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+# pulumi/runtime/_grpc_settings.py
+_CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", 400 << 20),
+    ("grpc.server_max_unrequested_time_in_server", 30 * 60),
+)
 
 DiffKind = provider_pb2.PropertyDiff.Kind.ValueType
 ADD = provider_pb2.PropertyDiff.ADD
@@ -281,7 +285,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
 def serve(add_to_server: Callable, servicer: Any, workers: int = 64) -> None:
     """Serve on a free port of loopback, print it (one line, the first on stdout), and end with the engine."""
-    server = grpc.server(ThreadPoolExecutor(workers), options=_GRPC_CHANNEL_OPTIONS)
+    server = grpc.server(ThreadPoolExecutor(workers), options=_CHANNEL_OPTIONS)
     add_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

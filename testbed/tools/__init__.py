@@ -62,6 +62,8 @@ class Tool:
     edited: str = ""
     edits: tuple[Edit, ...] = ()
     embedded: tuple[tuple[str, str], ...] = ()
+    on_demand: bool = False
+    """Built when something asks for it, and not with the others: tests and demo do without."""
     # An installed program serves as well if its version, got by version_args, is in [at_least, below).
     version_args: tuple[str, ...] = ()
     at_least: tuple[int, ...] = ()
@@ -69,6 +71,11 @@ class Tool:
 
 
 FLAGS = ("-trimpath",)  # the same binary wherever it is built, and log lines without this machine's folders
+
+
+def _edit_traefik(file: str, old: str, new: str = "") -> Edit:
+    return Edit(file=f"pkg/{file}", old=old, new=new)
+
 
 _KUBERNETES_PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 _PROVIDER_MAIN = "cmd/pulumi-resource-kubernetes"
@@ -105,7 +112,9 @@ TOOLS = (
     Tool(
         name="prow",
         binaries=(
+            "branchprotector",
             "checkconfig",
+            "cherrypicker",
             "clonerefs",
             "crier",
             "deck",
@@ -114,7 +123,9 @@ TOOLS = (
             "hook",
             "horologium",
             "initupload",
+            "needs-rebase",
             "prow-controller-manager",
+            "refresh",
             "sidecar",
             "sinker",
             "status-reconciler",
@@ -151,6 +162,8 @@ TOOLS = (
         at_least=(1, 36),
         below=(1, 37),
     ),
+    # After kubernetes, with which it shares nearly all.
+    Tool(name="kube-router", binaries=("kube-router",), seconds=20, package="."),
     Tool(
         name="pulumi",
         binaries=("pulumi",),
@@ -168,6 +181,35 @@ TOOLS = (
         ldflags="-s -w -X github.com/moby/buildkit/version.Version=v0.34.2",
     ),
     Tool(
+        name="traefik",
+        binaries=("traefik",),
+        seconds=220,
+        ldflags="-s -w -X github.com/traefik/traefik/v3/pkg/version.Version=v3.7.13",
+        edited="github.com/traefik/traefik/v3",
+        # For the compiler alone, without what takes it long and no test needs: the clients of 150 DNS providers (certificates
+        # by DNS challenges), AWS's SDK (the provider ECS), and Go's standard library for plugins in source form.
+        edits=(
+            _edit_traefik("provider/acme/provider.go", '"github.com/go-acme/lego/v5/providers/dns"'),
+            _edit_traefik(
+                "provider/acme/provider.go",
+                "dns.NewDNSChallengeProviderByName(p.DNSChallenge.Provider)",
+                'nil, errors.New("built without DNS providers")',
+            ),
+            _edit_traefik(
+                "config/static/static_config.go", '"github.com/traefik/traefik/v3/pkg/provider/ecs"'
+            ),
+            _edit_traefik("config/static/static_config.go", "ecs.ProviderName,"),
+            _edit_traefik("config/static/static_config.go", "*ecs.Provider ", "*struct{} "),
+            _edit_traefik("provider/aggregator/aggregator.go", "p.quietAddProvider(conf.Ecs)"),
+            _edit_traefik("plugins/middlewareyaegi.go", '"github.com/traefik/yaegi/stdlib"'),
+            _edit_traefik("plugins/middlewareyaegi.go", '"github.com/traefik/yaegi/stdlib/syscall"'),
+            _edit_traefik("plugins/middlewareyaegi.go", '"github.com/traefik/yaegi/stdlib/unsafe"'),
+            _edit_traefik("plugins/middlewareyaegi.go", "stdlib.Symbols", "nil"),
+            _edit_traefik("plugins/middlewareyaegi.go", "unsafe.Symbols", "nil"),
+            _edit_traefik("plugins/middlewareyaegi.go", "syscall.Symbols", "nil"),
+        ),
+    ),
+    Tool(
         name="actionlint",
         binaries=("actionlint",),
         seconds=10,
@@ -176,6 +218,14 @@ TOOLS = (
         below=(2,),
     ),
     Tool(name="crane", binaries=("crane",), seconds=10),
+    # What `python -m bench` compares with. Not taken from PATH: it is to be of the node's release.
+    Tool(
+        name="kubectl",
+        binaries=("kubectl",),
+        seconds=40,
+        package=".",
+        on_demand=True,
+    ),
 )
 
 

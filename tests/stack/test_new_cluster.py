@@ -46,7 +46,6 @@ def old_uid(environment: Environment, pulumi: Pulumi) -> str:
     """Identity of the cluster on which the stack was made, and which is gone then."""
     uid = identity(environment)
     cluster.down(environment.folder, report)
-    (environment.folder / "images").unlink()
     assert environments.up(environment.folder, report) == environment
     return uid
 

@@ -1,8 +1,11 @@
 """The literal CLI on the unchanged program, against a real API server. The tests are one story, in this order."""
 
 import base64
+import contextlib
 import json
 import os
+import re
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -60,9 +63,24 @@ def assert_no_secret(text: str, secrets: dict[str, str]) -> None:
             assert base64.urlsafe_b64encode(raw).decode().rstrip("=") not in text, f"{what} in base64"
 
 
+@contextlib.contextmanager
+def github_requests(environment: Environment) -> Generator[list[str]]:
+    """What the CLI, that is the program and the provider, asks of GitHub meanwhile; filled in at the end."""
+    log = environment.folder / "logs" / "github.log"
+    found: list[str] = []
+    with log.open() as file:
+        file.seek(0, os.SEEK_END)
+        yield found
+        found += re.findall(r'"(\S+ \S+) HTTP/1.1" .*"(?:prow-stack|pulumi-github)', file.read())
+
+
 def test_a_preview_on_an_empty_cluster_creates_everything_and_changes_nothing(environment, pulumi, view):
     before = view.namespaces()
-    run = pulumi.preview()
+    with github_requests(environment) as requests:
+        run = pulumi.preview()
+    # GitHub allows 5,000 an hour: the program asks for the owner (an organisation first, then a user), the provider as well,
+    # and for each webhook that would be made whether the repository is there and has room for it.
+    assert 1 <= len(requests) <= 6, requests
     assert set(run.counts) == {"create"}
     assert run.counts["create"] > 60
     assert view.namespaces() == before
@@ -72,7 +90,9 @@ def test_a_preview_on_an_empty_cluster_creates_everything_and_changes_nothing(en
 
 def test_up_creates_what_the_preview_said(environment, pulumi, view):
     previewed = {change.urn for change in pulumi.preview().changes}
-    run = pulumi.up()
+    with github_requests(environment) as requests:
+        run = pulumi.up()
+    assert 1 <= len(requests) <= 8, requests
     assert {change.urn for change in run.changes} == previewed
     assert {"prow", "test-pods"} <= view.namespaces()
     (hook,) = hooks(environment)
@@ -88,9 +108,12 @@ def test_the_links_that_prow_writes_come_from_the_services_real_port(environment
     assert f"job_url_template: {deck}log?job={{{{.Spec.Job}}}}&id={{{{.Status.BuildID}}}}" in config
 
 
-def test_a_second_up_changes_nothing(pulumi):
-    run = pulumi.up("--expect-no-changes")
+def test_a_second_up_changes_nothing_and_asks_github_for_the_owner_alone(environment, pulumi):
+    with github_requests(environment) as requests:
+        run = pulumi.up("--expect-no-changes")
     assert changed(run) == []
+    assert not [request for request in requests if "/hooks" in request]
+    assert 1 <= len(requests) <= 4, requests
 
 
 def test_no_secret_is_in_plain_text_anywhere(environment, pulumi, view):

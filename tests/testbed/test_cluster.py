@@ -270,6 +270,36 @@ class TestNode:
         )
         assert output == "self\n"
 
+    def test_network_policies_are_enforced(self, node: Cluster, api: Any, namespace: str) -> None:
+        command = ["sh", "-c", "echo open > /work/index.html; exec busybox httpd -f -p 8080 -h /work"]
+        probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
+        api.create_namespaced_pod(
+            namespace, pod("server", images.BUSYBOX, command=command, readinessProbe=probe)
+        )
+
+        def ready() -> bool:
+            status: Any = api.read_namespaced_pod("server", namespace).status
+            return bool(status.container_statuses and status.container_statuses[0].ready)
+
+        until(ready)
+        address = api.read_namespaced_pod("server", namespace).status.pod_ip
+        # The node's firewall hears of a new pod within a second.
+        script = f"""
+            sleep 2
+            for address in {address}:8080 10.96.0.1:443 {node.node_ip}:6443 {node.node_ip}:10250; do
+                nc -w 2 ${{address%:*}} ${{address#*:}} </dev/null >/dev/null 2>&1 && echo $address
+            done
+            nslookup kubernetes.default.svc.cluster.local | grep -q 10.96.0.1 && echo DNS
+        """
+        doors = [f"{address}:8080", "10.96.0.1:443", f"{node.node_ip}:6443", f"{node.node_ip}:10250"]
+        assert run(api, namespace, script, images.BUSYBOX).splitlines() == [*doors, "DNS"]
+        dns = {"ports": [{"protocol": "UDP", "port": 53}]}
+        spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "egress": [dns]}
+        networking: Any = kubernetes.client.NetworkingV1Api(api.api_client)
+        networking.create_namespaced_network_policy(namespace, {"metadata": {"name": "deny"}, "spec": spec})
+        assert run(api, namespace, script, images.BUSYBOX).splitlines() == ["DNS"]
+        assert ready()  # kubelet's probes come from the node
+
     def test_a_changed_configmap_reaches_a_running_pod(self, api: Any, namespace: str) -> None:
         api.create_namespaced_config_map(
             namespace, {"metadata": {"name": "config"}, "data": {"value": "one"}}

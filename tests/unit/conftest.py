@@ -1,6 +1,7 @@
 """Pulumi's mocks, fresh for each test, and a view of what a program registered."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,7 +56,7 @@ class Recorder(pulumi.runtime.Mocks):
     """Answers as the providers would, and records what was asked."""
 
     node_port: int | None = 30080
-    monitor: MockMonitor | None = None
+    monitor: "Monitor | None" = None
     resources: list[Registered] = field(default_factory=list)
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
@@ -88,6 +89,25 @@ class Recorder(pulumi.runtime.Mocks):
         return found
 
 
+class Monitor(MockMonitor):
+    """Records what each resource waits for."""
+
+    def __init__(self, mocks: pulumi.runtime.Mocks):
+        super().__init__(mocks)
+        self.dependencies: dict[str, set[str]] = {}
+        """Names of the resources that a resource comes after, by its name."""
+        self.deleted_with: dict[str, str] = {}
+        """Name of the resource whose deletion deletes a resource as well, by its name."""
+
+    def RegisterResource(self, request: Any) -> Any:
+        """As the mocks answer."""
+        names = {urn.rsplit("::", 1)[-1] for urn in request.dependencies}
+        self.dependencies.setdefault(request.name, set()).update(names)
+        if request.deletedWith:
+            self.deleted_with[request.name] = request.deletedWith.rsplit("::", 1)[-1]
+        return super().RegisterResource(request)
+
+
 class Hooks:
     """Takes hooks of resources, as the server does through which the engine would call them."""
 
@@ -107,7 +127,7 @@ class Hooks:
 def prepare() -> Recorder:
     """Set mocks of a project `prow`, stack `test`, before the components are made."""
     made = Recorder()
-    made.monitor = MockMonitor(made)
+    made.monitor = Monitor(made)
     ROOT.set(None)  # the stack of another test belongs to that test's loop
     pulumi.runtime.set_mocks(made, project="prow", stack="test", preview=False, monitor=made.monitor)
     # Pulumi keeps these for the process; what one test left pending is not another's.
@@ -123,7 +143,10 @@ def run_program(loop: asyncio.AbstractEventLoop, program: Callable[[], Any]) -> 
     async def main() -> None:
         await run_pulumi_func(program)
 
-    loop.run_until_complete(main())
+    try:
+        loop.run_until_complete(main())
+    finally:
+        gc.enable()  # __main__.py ends before there is anything to collect; the tests do not
 
 
 @pytest.fixture

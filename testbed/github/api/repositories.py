@@ -12,7 +12,8 @@ import pygit2
 from pygit2.enums import FileMode
 from sqlalchemy import func, select
 
-from ..model import Label, Repository, Status
+from .. import protection
+from ..model import Collaborator, Label, Repository, Status
 from ..payloads import combined_state
 from ..service import Refusal, at_least, invalid
 from . import NOT_FOUND, Call, Reply, route
@@ -57,21 +58,51 @@ def branches(call: Call, repo: Repository) -> Any:
     ]
     if call.query.get("protected") == "true":
         shapes = [shape for shape in shapes if shape["protected"]]
-    return call.page(shapes)
+    return [shape | _link_protection(call, repo, shape["name"]) for shape in call.page(shapes)]
 
 
-@route("GET", REPO + "/branches/{branch:.+}/protection", level="admin", refused=404)
-def protection(call: Call, repo: Repository) -> Any:
-    if call.args["branch"] not in repo.protected_branches:
-        raise Refusal(status=404, message="Branch not protected")
-    off = {"enabled": False}
-    return {
-        "url": f"{call.github.shapes.api}/repos/{repo.full_name}/branches/{call.args['branch']}/protection",
-        "enforce_admins": off,
-        "required_linear_history": off,
-        "allow_force_pushes": off,
-        "allow_deletions": off,
-    }
+def _link_protection(call: Call, repo: Repository, branch: str) -> dict[str, Any]:
+    """What the branches of this part of the API have besides; a webhook's have not."""
+    url = f"{call.github.shapes.api}/repos/{repo.full_name}/branches/{branch}/protection"
+    return {"protection_url": url}
+
+
+PROTECTION = REPO + "/branches/{branch:.+}/protection"
+_NOT_PROTECTED = Refusal(status=404, message="Branch not protected")
+
+
+def _check_branch(call: Call, repo: Repository) -> str:
+    branch = call.args["branch"]
+    if call.github.git(repo).ref(f"refs/heads/{branch}") is None and branch not in repo.protected_branches:
+        raise Refusal(status=404, message="Branch not found")
+    return branch
+
+
+@route("GET", PROTECTION, level="admin", refused=404)
+def protection_of(call: Call, repo: Repository) -> Any:
+    branch = _check_branch(call, repo)
+    rule = protection.find(call.github, repo, branch)
+    if rule is None:
+        raise _NOT_PROTECTED
+    return protection.show(call.github, repo, branch, rule)
+
+
+@route("PUT", PROTECTION, level="admin", refused=404)
+def protect(call: Call, repo: Repository) -> Any:
+    branch = _check_branch(call, repo)
+    body = call.body if isinstance(call.body, dict) else {}
+    rule = protection.check(call.github, repo, body)
+    protection.store(call.github, repo, branch, rule)
+    return protection.show(call.github, repo, branch, rule)
+
+
+@route("DELETE", PROTECTION, level="admin", refused=404)
+def unprotect(call: Call, repo: Repository) -> Any:
+    branch = _check_branch(call, repo)
+    if protection.find(call.github, repo, branch) is None:
+        raise _NOT_PROTECTED
+    protection.store(call.github, repo, branch, None)
+    return Reply(status=204)
 
 
 @route("GET", REPO + "/branches/{branch:.+}", level="pull")
@@ -81,6 +112,7 @@ def branch(call: Call, repo: Repository) -> Any:
     if sha is None:
         raise Refusal(status=404, message="Branch not found")
     shape = call.github.shapes.branch(repo, name, sha)
+    shape |= _link_protection(call, repo, name)
     return shape | {"commit": call.github.shapes.commit(repo, git.commit(sha))}
 
 
@@ -302,6 +334,26 @@ def permission(call: Call, repo: Repository) -> Any:
     # The old four levels: triage counts as read, maintain as write.
     legacy = {"triage": "read", "maintain": "write"}.get(user["role_name"], user["role_name"])
     return {"permission": legacy, "role_name": user["role_name"], "user": user}
+
+
+@route("PUT", REPO + "/collaborators/{login}", level="admin", refused=404)
+def change_collaborator(call: Call, repo: Repository) -> Any:
+    """Change what a collaborator may do. Whoever is none would be invited, which is not served.
+
+    https://docs.github.com/en/rest/collaborators/collaborators#add-a-repository-collaborator
+    """
+    account, permission = call.github.account(call.args["login"]), call.field("permission", str) or "push"
+    if account is None:
+        raise NOT_FOUND
+    if permission not in ("pull", "triage", "push", "maintain", "admin"):
+        raise invalid("Repository", "permission is invalid", field="permission")
+    query = select(Collaborator).where(
+        Collaborator.repository_id == repo.id, Collaborator.account_id == account.id
+    )
+    found = call.github.session.scalar(query)
+    if found is None:
+        raise Refusal(status=422, message="The stand-in does not invite collaborators.")
+    found.permission = permission
 
 
 # --- labels -------------------------------------------------------------------------------------------------------

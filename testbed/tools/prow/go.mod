@@ -4,11 +4,15 @@ module prow-stack/testbed/tools/prow
 go 1.26
 
 tool (
+	sigs.k8s.io/prow/cmd/branchprotector
 	sigs.k8s.io/prow/cmd/checkconfig
 	sigs.k8s.io/prow/cmd/clonerefs
 	sigs.k8s.io/prow/cmd/crier
 	sigs.k8s.io/prow/cmd/deck
 	sigs.k8s.io/prow/cmd/entrypoint
+	sigs.k8s.io/prow/cmd/external-plugins/cherrypicker
+	sigs.k8s.io/prow/cmd/external-plugins/needs-rebase
+	sigs.k8s.io/prow/cmd/external-plugins/refresh
 	sigs.k8s.io/prow/cmd/ghproxy
 	sigs.k8s.io/prow/cmd/hook
 	sigs.k8s.io/prow/cmd/horologium

@@ -321,7 +321,7 @@ BROKEN = [
         "tide's address",
         {"config.yaml": "tide:\n  target_url: http://x/tide\n"},
         f"{C}:2",
-        "changes with the cluster",
+        "prow:deckUrl",
     ),
     # plugins.yaml
     doubtful(

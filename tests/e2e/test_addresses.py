@@ -1,0 +1,361 @@
+"""Deck and hook at hosts of their own, over TLS: behind an Ingress, then a Gateway, then at the node's ports again.
+
+Traefik serves both, and the certificate is one that the test makes. Behind the Ingress people log in to deck.
+"""
+
+import base64
+import contextlib
+import shutil
+import threading
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+import urllib3
+import yaml
+from kubernetes import client
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+
+from testbed import browser, cluster, ingress
+from testbed.cli import Pulumi
+from testbed.cluster_view import View, wait_for
+from testbed.environment import OUTSIDER, OWNER, PUBLIC_HOSTS, REPOSITORY, Environment
+from tests.conftest import report
+from tests.e2e.stacks import deployed
+from tests.e2e.test_storage import finished, job_of, open_pull_request
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+HOST, HOOK_HOST = PUBLIC_HOSTS
+DECK, HOOK = f"https://{HOST}", f"https://{HOOK_HOST}/hook"
+SECRET = "prow-cert"
+INGRESS = {
+    "prow:expose": "ingress",
+    "prow:ingressClass": ingress.INGRESS_CLASS,
+    "prow:deckUrl": DECK,
+    "prow:webhookUrl": HOOK,
+    "prow:tlsSecret": SECRET,
+    "prow:storage": "in-cluster",
+    "prow:storageSize": "0",
+    "prow:deckRerun": "true",
+}
+GATEWAY = {"prow:expose": "gateway", "prow:gatewayClass": ingress.GATEWAY_CLASS, "prow:ingressClass": ""}
+LOAD_BALANCER = {
+    "prow:expose": "loadBalancer",
+    **dict.fromkeys(("prow:gatewayClass", "prow:deckUrl", "prow:webhookUrl", "prow:tlsSecret"), ""),
+    "prow:oauthClientId": "",
+    "prow:deckRerun": "false",
+}
+NODE_PORT = {"prow:expose": "nodePort", "prow:deckNodePort": "30081"}
+
+
+@contextlib.contextmanager
+def doing(work: Callable[[], bool]) -> Generator[None]:
+    """Try this every half second, in a thread, until it is done or the block ends."""
+    done = threading.Event()
+
+    def run() -> None:
+        while not done.wait(0.5):
+            if work():
+                return
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def certificate(environment: Environment, view: View) -> Generator[None]:
+    """Put a certificate into Prow's namespace as soon as that is there, as cert-manager would."""
+    crt, key = cluster.certificate(environment.cluster, HOST, HOOK_HOST)
+    data = {
+        name: base64.b64encode(path.read_bytes()).decode()
+        for name, path in (("tls.crt", crt), ("tls.key", key))
+    }
+    secret = client.V1Secret(metadata=client.V1ObjectMeta(name=SECRET), type="kubernetes.io/tls", data=data)
+
+    def work() -> bool:
+        if "prow" not in view.namespaces():
+            return False
+        view.core.create_namespaced_secret("prow", secret)
+        return True
+
+    with doing(work):
+        yield
+
+
+def give_addresses(environment: Environment, view: View) -> bool:
+    """Do what the controller of a cloud's load balancers does: the node's address is that of each, as k3s has it."""
+    listed: Any = view.core.list_namespaced_service("prow").items
+    found = [one.metadata.name for one in listed if one.spec.type == "LoadBalancer"]
+    status = {"status": {"loadBalancer": {"ingress": [{"ip": environment.cluster.node_ip}]}}}
+    for name in found:
+        view.core.patch_namespaced_service_status(name, "prow", status)
+    return set(found) == {"hook", "deck"}
+
+
+@pytest.fixture(scope="module")
+def pulumi(environment: Environment, project: Path, view: View) -> Iterator[Pulumi]:
+    """The stack, up behind an Ingress, with a login; destroyed after the module's tests."""
+    if environment.cluster.external:
+        pytest.skip("the controller takes ports of the testbed's own node")
+    shutil.copy(Path(__file__).parent / "address_jobs.yaml", project / "prow" / "jobs")
+    config = project / "prow" / "config.yaml"
+    rerun = {"deck": {"rerun_auth_configs": {"*": {"github_users": [OWNER]}}}}
+    config.write_text(config.read_text() + yaml.safe_dump(rerun))
+    made = requests.post(
+        f"{environment.github}/_standin/oauth-apps",
+        json={"name": "deck", "callback_url": f"{DECK}/github-login/redirect"},
+        headers={"Authorization": f"Bearer {environment.person(OWNER).token}"},
+        timeout=10,
+    ).json()
+    with (
+        ingress.running(environment.cluster, view, report),
+        certificate(environment, view),
+        deployed(
+            environment,
+            project,
+            INGRESS | {"prow:oauthClientId": made["client_id"]},
+            {"prow:oauthClientSecret": made["client_secret"]},
+        ) as stack,
+    ):
+        yield stack
+
+
+def fetch(
+    environment: Environment, url: str, method: str = "GET", **options: Any
+) -> urllib3.BaseHTTPResponse:
+    """A request to one of the hosts, whose certificate must be good."""
+    parts = urlsplit(url)
+    authority = cluster.pki(environment.cluster) / "ca.crt"
+    host = parts.hostname or ""
+    with urllib3.HTTPSConnectionPool(
+        environment.cluster.node_ip, 443, ca_certs=str(authority), server_hostname=host, assert_hostname=host
+    ) as pool:
+        path = f"{parts.path or '/'}?{parts.query}"
+        return pool.request(method, path, headers={"Host": host}, retries=False, redirect=False, **options)
+
+
+@pytest.fixture(scope="module")
+def context(environment: Environment, pulumi: Pulumi) -> Iterator[BrowserContext]:
+    """A browser in which nobody is logged in. It knows neither of the testbed's authorities; `fetch` and GitHub do."""
+    hosts = dict.fromkeys(PUBLIC_HOSTS, environment.cluster.node_ip)
+    with sync_playwright() as playwright, browser.chromium(playwright, hosts) as chromium:
+        yield chromium.new_context(ignore_https_errors=True, viewport={"width": 1280, "height": 900})
+
+
+@pytest.fixture(scope="module")
+def pull(environment: Environment, pulumi: Pulumi):
+    """A pull request, whose job prints a page with a script."""
+    return open_pull_request(environment, {})
+
+
+def log_in(context: BrowserContext, environment: Environment, login: str) -> Page:
+    """Go to the page of one's pull requests, through GitHub's pages."""
+    context.clear_cookies()
+    page = context.new_page()
+    page.goto(f"{DECK}/github-login?dest=pr")
+    page.get_by_label("Username").fill(login)
+    page.get_by_label("Token").fill(environment.person(login).token)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Authorize deck").click()
+    page.wait_for_url(f"{DECK}/pr**")
+    return page
+
+
+def post(page: Page, path: str) -> tuple[int, str]:
+    """What deck answers to a request of its own page."""
+    answer = page.evaluate(
+        """async path => {
+            const answer = await fetch(path, {method: 'post', headers: {'X-CSRF-Token': csrfToken}});
+            return [answer.status, await answer.text()];
+        }""",
+        path,
+    )
+    return answer[0], answer[1]
+
+
+def hacked(page: Page) -> bool:
+    """Whether the script of the job has run."""
+    return any(frame.evaluate("window.hacked === 1") for frame in page.frames)
+
+
+def deliveries(environment: Environment, event: str) -> list[Any]:
+    owner = environment.person(OWNER)
+    (hook,) = owner.repository(REPOSITORY).get_hooks()
+    return [found for found in owner.deliveries(REPOSITORY, hook.id) if found.event == event]
+
+
+def exposing(view: View) -> set[str]:
+    """What leads to hook and deck from outside of the cluster."""
+    kinds = ("Ingress", "Gateway", "HTTPRoute")
+    return {entry for entry in view.labelled("app.kubernetes.io/part-of=prow") if entry.split()[0] in kinds}
+
+
+def test_github_delivers_over_tls_to_hooks_host_and_the_status_links_to_decks(
+    environment, pulumi, view, pull
+):
+    (hook,) = environment.person(OWNER).repository(REPOSITORY).get_hooks()
+    assert (hook.config["url"], hook.config["insecure_ssl"]) == (HOOK, "0")
+    found = finished(environment, pull, "page")
+    assert found.state == "success"
+    assert found.target_url.startswith(f"{DECK}/view/s3/prow-logs/pr-logs/pull/")
+    assert [delivery.status_code for delivery in deliveries(environment, "pull_request")] == [200]
+    assert exposing(view) == {"Ingress prow/prow"}
+    services: Any = view.core.list_namespaced_service("prow").items
+    assert {one.spec.type for one in services if one.metadata.name in ("hook", "deck")} == {"ClusterIP"}
+
+
+def test_hooks_host_has_one_path_and_a_body_has_a_limit(environment, pulumi):
+    assert fetch(environment, f"https://{HOOK_HOST}/").status == 404
+    assert fetch(environment, f"https://{HOOK_HOST}/plugin-help").status == 404
+    assert (
+        fetch(environment, HOOK, "POST", body=b"x" * (24 * 2**20)).status == 403
+    )  # hook's: it is not signed
+    assert fetch(environment, HOOK, "POST", body=b"x" * (26 * 2**20)).status == 413
+
+
+def test_tides_status_links_to_the_page_of_the_authors_pull_requests(environment, pulumi, pull):
+    def link():
+        return environment.person(OWNER).statuses(REPOSITORY, pull.head.sha).get("tide")
+
+    assert wait_for("tide's status", link, 150).target_url.startswith(f"{DECK}/pr?query=")
+
+
+def test_whoever_logs_in_sees_their_pull_requests_and_runs_a_job_again(
+    environment, pulumi, view, context, pull
+):
+    finished(environment, pull, "page")
+    page = log_in(context, environment, OWNER)
+    page.get_by_text(f"#{pull.number}").first.wait_for()
+    before = len(view.prowjobs(job="page"))
+    page.goto(f"{DECK}/?job=page")
+    row = page.locator("#builds tr", has_text=f"#{pull.number}").first
+    # deck lists the ProwJobs every 30 s (pkg/deck/jobs, period)
+    wait_for("row of the job", lambda: (page.reload(), page.wait_for_timeout(2000), row.count())[2], 60)
+    row.get_by_title("Show instructions for rerunning").click()
+    page.locator("#rerun").get_by_role("button", name="Rerun").click()
+    wait_for("the job's second run", lambda: len(view.prowjobs(job="page")) > before, 30)
+    page.close()
+
+
+def test_whoever_may_not_runs_nothing_again_and_aborts_nothing(environment, pulumi, view, context, pull):
+    finished(environment, pull, "page")
+    pull.create_issue_comment("/test waits")
+    name = wait_for("job to abort", lambda: view.prowjobs(job="waits"), 60)[0]["metadata"]["name"]
+    page = log_in(context, environment, OUTSIDER)
+    count = len(view.prowjobs())
+    assert post(page, f"/rerun?prowjob={name}")[1] == "You don't have permission to rerun that job."
+    status, text = post(page, f"/abort?prowjob={name}")
+    assert (status, text.strip()) == (401, "You don't have permission to abort this job.")
+    assert len(view.prowjobs()) == count
+    page.close()
+    allowed = log_in(context, environment, OWNER)
+    assert post(allowed, f"/abort?prowjob={name}") == (200, "Job successfully aborted.")
+    wait_for("end of the job", lambda: view.prowjobs(job="waits")[0]["status"]["state"] == "aborted", 30)
+    allowed.close()
+
+
+def test_a_request_without_decks_own_token_does_nothing(environment, pulumi, view, context, pull):
+    finished(environment, pull, "page")
+    name = job_of_page(view)
+    page = log_in(context, environment, OWNER)
+    forged = page.evaluate(
+        "async path => (await fetch(path, {method: 'post'})).status", f"/rerun?prowjob={name}"
+    )
+    assert forged == 403
+    assert fetch(environment, f"{DECK}/rerun?prowjob={name}", "POST").status == 403
+    page.close()
+
+
+def job_of_page(view: View) -> str:
+    return view.prowjobs(job="page")[0]["metadata"]["name"]
+
+
+def test_a_script_in_a_jobs_output_runs_on_no_page_that_a_link_leads_to(
+    environment, pulumi, view, context, pull
+):
+    link = finished(environment, pull, "page").target_url
+    page = context.new_page()
+    page.goto(link)
+    frame = page.frame_locator("iframe[src*='/spyglass/lens/buildlog/']")
+    frame.get_by_text("window.hacked = 1").first.wait_for()
+    assert not hacked(page)
+    raw = frame.get_by_role("link", name="Raw build-log.txt").get_attribute("href")
+    assert raw is not None
+    page.goto(raw)
+    assert not hacked(page)
+    # Deck may not even read it: whoever is logged in opens links of others.
+    job = view.prowjobs(job="page")[0]
+    answer = fetch(environment, f"{DECK}/log?job=page&id={job['status']['build_id']}")
+    assert (answer.status, b"hacked" in answer.data) == (404, False)
+    page.close()
+
+
+def test_secrets_of_the_login_are_nowhere_in_plain_text(pulumi, view):
+    run = pulumi.up("--expect-no-changes")
+    found: Any = view.core.read_namespaced_secret("github-oauth-config", "prow")
+    secret = base64.b64decode(found.data["secret"]).decode()
+    cookie: Any = view.core.read_namespaced_secret("cookie", "prow")
+    key = base64.b64decode(base64.b64decode(cookie.data["secret"])).decode()
+    state = str(pulumi.stack_export())
+    for text in (yaml.safe_load(secret)["client_secret"], key):
+        assert text not in state
+        assert text not in run.output
+
+
+def test_a_gateway_takes_the_ingresss_place(environment, pulumi, view):
+    pulumi.config_set_all(GATEWAY)
+    pulumi.up()
+    assert exposing(view) == {"Gateway prow/prow", "HTTPRoute prow/deck", "HTTPRoute prow/hook"}
+    pull = open_pull_request(environment, {})
+    assert finished(environment, pull, "page").state == "success"
+    assert fetch(environment, f"{DECK}/config").status == 200
+    assert fetch(environment, f"https://{HOOK_HOST}/plugin-help").status == 404
+    assert deliveries(environment, "pull_request")[0].status_code == 200
+
+
+def test_load_balancers_are_awaited_and_nothing_is_left_of_the_gateway_and_of_the_login(
+    environment, pulumi, view
+):
+    pulumi.config_set_all(LOAD_BALANCER)
+    pulumi.config_remove("prow:oauthClientSecret")
+    with doing(lambda: give_addresses(environment, view)):
+        pulumi.up()
+    assert exposing(view) == set()
+    node = environment.cluster.node_ip
+    assert (pulumi.output("deckUrl"), pulumi.output("hookUrl")) == (
+        f"http://{node}/",
+        f"http://{node}:8888/hook",
+    )
+    pull = open_pull_request(environment, {})
+    assert finished(environment, pull, "page").target_url.startswith(f"http://{node}/view/")
+    assert requests.get(f"http://{node}/config", timeout=10).status_code == 200
+    secrets: Any = view.core.list_namespaced_secret("prow").items
+    assert not {"github-oauth-config", "cookie"} & {secret.metadata.name for secret in secrets}
+
+
+def test_at_a_node_port_without_a_login_the_script_runs_on_the_page_of_the_pods_log(
+    environment, pulumi, view, context
+):
+    pulumi.config_set_all(NODE_PORT)
+    pulumi.up()
+    deck = pulumi.output("deckUrl")
+    assert deck == f"http://{environment.cluster.node_ip}:30081/"
+    pull = open_pull_request(environment, {})
+    assert finished(environment, pull, "page").target_url.startswith(f"{deck}view/")
+
+    # Nobody is logged in here, so deck reads pods' logs, and the script that the other pages kept from running runs.
+    job = job_of(view, pull, "page")
+    log = f"{deck}log?job=page&id={job['status']['build_id']}"
+    wait_for("log at deck", lambda: requests.get(log, timeout=10).status_code == 200, 60)
+    page = context.new_page()
+    page.goto(log)
+    assert hacked(page)
+    page.close()

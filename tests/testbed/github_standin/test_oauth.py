@@ -1,0 +1,115 @@
+"""Logging in to another site, as GitHub documents it (see testbed/github/oauth.py)."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+CALLBACK = "https://deck.example/github-login/redirect"
+
+
+@pytest.fixture
+def app(standin):
+    made = standin.request(
+        "POST", "/_standin/oauth-apps", "alice", json={"name": "deck", "callback_url": CALLBACK}
+    )
+    return made.json()
+
+
+@pytest.fixture
+def browser(standin):
+    """Alice's browser, in which she is logged in."""
+    session = requests.Session()
+    form = {"login": "alice", "password": standin.person("alice").token, "return_to": "/"}
+    answer = session.post(f"{standin.address}/session", data=form, allow_redirects=False)
+    assert answer.status_code == 302
+    return session
+
+
+def ask(standin, browser, app, **changes):
+    query = {"client_id": app["client_id"], "redirect_uri": f"{CALLBACK}?dest=pr", "state": "s1"} | changes
+    return browser.get(f"{standin.address}/login/oauth/authorize", params=query, allow_redirects=False)
+
+
+def grant(standin, browser, app, answer="1", **changes):
+    """Press a button on the page that asks; the values of the page to which it sends."""
+    page = ask(standin, browser, app).text
+    form = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page))
+    sent = browser.post(
+        f"{standin.address}/login/oauth/authorize",
+        data=form | {"authorize": answer} | changes,
+        allow_redirects=False,
+    )
+    if sent.status_code != 302:
+        return sent.status_code
+    assert sent.headers["Location"].startswith(f"{CALLBACK}?dest=pr&")
+    return {key: value for key, (value,) in parse_qs(urlsplit(sent.headers["Location"]).query).items()}
+
+
+def exchange(standin, app, code, **changes):
+    form = {"client_id": app["client_id"], "client_secret": app["client_secret"], "code": code} | changes
+    headers = {"Accept": "application/json"}
+    return requests.post(
+        f"{standin.address}/login/oauth/access_token", data=form, headers=headers, timeout=10
+    )
+
+
+def test_whoever_grants_it_sends_a_code_that_becomes_a_token_of_theirs_once(standin, browser, app):
+    sent = grant(standin, browser, app)
+    assert sent["state"] == "s1"
+    found = exchange(standin, app, sent["code"], redirect_uri=f"{CALLBACK}?dest=pr").json()
+    assert found["token_type"] == "bearer"
+    headers = {"Authorization": f"Bearer {found['access_token']}"}
+    assert (
+        requests.get(f"{standin.address}/api/v3/user", headers=headers, timeout=10).json()["login"] == "alice"
+    )
+    assert exchange(standin, app, sent["code"]).json()["error"] == "bad_verification_code"
+
+
+def test_nobody_logs_in_with_anothers_token(standin):
+    form = {"login": "alice", "password": standin.person("mallory").token}
+    assert requests.post(f"{standin.address}/session", data=form, timeout=10).status_code == 401
+
+
+def test_who_is_not_logged_in_is_asked_to(standin, app):
+    answer = ask(standin, requests.Session(), app)
+    assert answer.headers["Location"].startswith("/login?return_to=%2Flogin%2Foauth%2Fauthorize")
+
+
+def test_a_refusal_is_sent_back_as_one(standin, browser, app):
+    assert grant(standin, browser, app, "0")["error"] == "access_denied"
+
+
+def test_a_form_of_another_site_grants_nothing(standin, browser, app):
+    assert grant(standin, browser, app, authenticity_token="x") == 422
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/github-login/redirect",
+        "http://deck.example/github-login/redirect",
+        "https://deck.example:8443/github-login/redirect",
+        "https://deck.example/elsewhere",
+        "https://deck.example/github-login/redirect/../../x",
+    ],
+)
+def test_people_are_sent_to_the_registered_place_alone(standin, browser, app, url):
+    answer = ask(standin, browser, app, redirect_uri=url)
+    assert answer.headers["Location"].startswith(f"{CALLBACK}?error=redirect_uri_mismatch")
+
+
+def test_a_code_needs_the_apps_secret_and_its_own_redirect_uri(standin, browser, app):
+    code = grant(standin, browser, app)["code"]
+    assert exchange(standin, app, code, client_secret="x").json()["error"] == "incorrect_client_credentials"
+    assert exchange(standin, app, code, redirect_uri=CALLBACK).json()["error"] == "redirect_uri_mismatch"
+    assert exchange(standin, app, code, client_id="").status_code == 404
+    assert "access_token" in exchange(standin, app, code).json()
+
+
+def test_only_an_admin_of_the_stand_in_makes_apps(standin):
+    made = standin.request(
+        "POST", "/_standin/oauth-apps", "mallory", json={"name": "x", "callback_url": CALLBACK}
+    )
+    assert made.status_code == 404
