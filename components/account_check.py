@@ -143,8 +143,12 @@ def find_problem(github: GitHub, login: str, name: str) -> str | None:
     if answer is None:
         return None
     invite = f"invite {login} with the role Write at {github.web}/{name}/settings/access, or {SET_TOKEN}"
+    correct = "correct its name in `repositories` (pulumi config get repositories)"
     if answer.status == 404:
-        return f"{login}, the account of prow:botToken, cannot see {name}\n    fix: {invite}"
+        return (
+            f"GitHub has no repository {name}, or {login}, the account of prow:botToken, cannot see it\n"
+            f"    fix: {correct}, or {invite}"
+        )
     if answer.status == 200 and not _may_write(answer):
         return f"{login}, the account of prow:botToken, may not write to {name}: it could set no status\n    fix: {invite}"
     return None

@@ -74,7 +74,9 @@ def test_a_token_that_can_set_no_status_is_told_the_scope(standin):
 def test_a_repository_that_the_bot_may_only_read_or_cannot_see_is_named_with_what_to_do(standin):
     found = problem(github(standin), "acme/one", "acme/read", "acme/hidden")
     assert "bot, the account of prow:botToken, may not write to acme/read" in found
-    assert "bot, the account of prow:botToken, cannot see acme/hidden" in found
+    assert (
+        "GitHub has no repository acme/hidden, or bot, the account of prow:botToken, cannot see it" in found
+    )
     assert f"invite bot with the role Write at {standin.address}/acme/read/settings/access" in found
     assert "acme/one" not in found
 
