@@ -44,7 +44,6 @@ RESERVED = {
     ),
     "::/0": (
         "::/96",
-        "::ffff:0:0/96",
         "64:ff9b:1::/48",
         "fc00::/7",  # unique local; AWS has its metadata server at fd00:ec2::254
         "fe80::/10",
