@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pulumi
 
-from components.account_check import check_bot
+from components.account_check import PlainAccount, check_account
 from components.cluster import Cluster, ClusterArgs
 from components.prow import Prow, ProwArgs, ProwOptions, read_files
 from components.redelivery import Redelivery, RedeliveryArgs
@@ -18,7 +18,7 @@ from components.repository import Repository
 from components.webhook import Webhooks, WebhooksArgs
 from components.webhook_check import GitHub, check_owners
 from components.webhook_secret import WebhookSecret, WebhookSecretArgs
-from settings import find_kubeconfig, load, read_bot_token, read_contexts, read_github_provider
+from settings import find_kubeconfig, load, read_account_secrets, read_contexts, read_github_provider
 
 # All that the user wrote is checked before anything is registered.
 settings = load(contexts=read_contexts())
@@ -54,7 +54,8 @@ files = read_files(
 )
 github = GitHub(provider.found_base_url, provider.found_token)
 check_owners(github, settings.webhooks.repositories, settings.webhooks.organizations)
-check_bot(GitHub(settings.github.endpoint, read_bot_token()), settings.webhooks.repositories)
+account = PlainAccount(endpoint=settings.github.endpoint, **read_account_secrets())
+check_account(account, settings.webhooks.repositories, settings.webhooks.organizations)
 
 cluster = Cluster(
     "cluster",

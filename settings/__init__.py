@@ -8,7 +8,7 @@
 - `__main__.py`: writes Pulumi.yaml's `config:` and docs/reference/settings.md from the table (`make settings`)
 """
 
-from settings.github_provider import read_bot_token, read_github_provider
+from settings.github_provider import read_account_secrets, read_github_provider
 from settings.groups import Settings
 from settings.kubeconfig import find_kubeconfig, read_contexts
 from settings.reader import SettingsError, load
@@ -18,7 +18,7 @@ __all__ = [
     "SettingsError",
     "find_kubeconfig",
     "load",
-    "read_bot_token",
+    "read_account_secrets",
     "read_contexts",
     "read_github_provider",
 ]

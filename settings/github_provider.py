@@ -31,6 +31,8 @@ def read_github_provider() -> GitHubProvider:
     )
 
 
-def read_bot_token() -> str | None:
-    """The bot's token in plain text, to ask GitHub about it; None: Prow's account is a GitHub App."""
-    return pulumi.Config("prow").get("botToken")
+def read_account_secrets() -> dict[str, str | None]:
+    """Who Prow's account is, in plain text, to ask GitHub about it: `bot_token`, or `app_id` and `app_private_key`."""
+    config = pulumi.Config("prow")
+    names = {"bot_token": "botToken", "app_id": "githubAppId", "app_private_key": "githubAppPrivateKey"}
+    return {field: config.get(name) for field, name in names.items()}

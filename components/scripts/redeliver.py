@@ -22,7 +22,6 @@ Exits with 1 if GitHub refuses the token or a webhook. The other webhooks are st
 import argparse
 import itertools
 import json
-import os
 import re
 import ssl
 import sys
@@ -58,6 +57,7 @@ SETTLED_SECONDS = 120.0
 """How long hook has to start the jobs of a delivery that it has answered."""
 LOOKED_AT = 100
 """Answered deliveries without a ProwJob that one run reads, the oldest first."""
+API_SERVER = "https://kubernetes.default.svc"
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes mounts the pod's token for its API."""
 
@@ -404,14 +404,12 @@ def list_prow_jobs(namespace: str) -> Iterator[dict[str, Any]]:
 
     :raises Stop: when the API server does not answer or refuses.
     """
-    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
-    server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
     context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
     headers = {"Authorization": f"Bearer {(ACCOUNT / 'token').read_text(encoding='utf-8')}"}
     query = {"limit": "200"}
     while True:
         path = f"/apis/prow.k8s.io/v1/namespaces/{namespace}/prowjobs?{urlencode(query)}"
-        request = urllib.request.Request(server + path, headers=headers)
+        request = urllib.request.Request(API_SERVER + path, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=context) as response:
                 page = json.load(response)

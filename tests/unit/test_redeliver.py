@@ -428,3 +428,41 @@ def test_without_the_clusters_prowjobs_nothing_is_sent_again(lost, monkeypatch):
     monkeypatch.setattr(redeliver, "list_prow_jobs", refuse)
     assert lost.run() == []
     assert "the next run goes on" in lost.said
+
+
+def test_prowjobs_are_read_page_by_page_with_the_pods_token(hook, tmp_path, monkeypatch):
+    pages = {
+        "limit=200": {"metadata": {"continue": "more"}, "items": [started("a")]},
+        "limit=200&continue=more": {"metadata": {}, "items": [started("b")]},
+    }
+    asked: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers["Authorization"])
+            path, _, query = self.path.partition("?")
+            assert path == "/apis/prow.k8s.io/v1/namespaces/ns/prowjobs"
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(pages[query]).encode())
+
+        def log_message(self, format, *args):
+            pass
+
+    (tmp_path / "token").write_text("pods-token")
+    monkeypatch.setattr(redeliver, "ACCOUNT", tmp_path)
+    monkeypatch.setattr(redeliver.ssl, "create_default_context", lambda cafile: None)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    monkeypatch.setattr(redeliver, "API_SERVER", f"http://127.0.0.1:{server.server_port}")
+    try:
+        found = redeliver.ProwJobs(redeliver.list_prow_jobs("ns"))
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert found.guids == {"a", "b"}
+    assert asked == ["Bearer pods-token"] * 2
+    with pytest.raises(redeliver.Stop, match="cannot be listed"):
+        list(redeliver.list_prow_jobs("ns"))
