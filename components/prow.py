@@ -29,6 +29,7 @@ from components.services import Services, ServicesArgs
 from components.slack import Slack, make_reporter_configs, preview_reporter_configs
 from components.storage import KEY, UPLOADER, Access, Storage, make_job_logs, preview_job_logs
 from components.workload import OwnSecrets, Workloads, WorkloadsArgs
+from prowconfig import unused
 from prowconfig.checkconfig import CLUSTER, NONE
 from prowconfig.external_plugins import Route
 from prowconfig.files import ProwFiles, load
@@ -89,6 +90,15 @@ class ProwOptions:
         if self.branch_protection is not None:
             chosen.append(replace(BRANCHPROTECTOR, schedule=self.branch_protection))
         return tuple(chosen)
+
+    def list_running(self) -> frozenset[str]:
+        """What runs, as `prowconfig.unused` calls it."""
+        features = {
+            unused.SLACK: self.slack is not None,
+            unused.BRANCH_PROTECTION: self.branch_protection is not None,
+            unused.RERUN: self.login is not None and self.login.rerun,
+        }
+        return frozenset([*self.components, *(name for name, is_on in features.items() if is_on)])
 
     def list_job_objects(self) -> frozenset[Object]:
         """Kinds and names of what jobs may name in their namespace."""
@@ -171,8 +181,7 @@ def read_files(
             config_updater=str(options.config_updater) if options.config_updater else "",
             clusters=clusters,
             pod_security=options.jobs.pod_security,
-            slack=options.slack is not None,
-            branch_protection=options.branch_protection is not None,
+            runs=options.list_running(),
             external_plugins=options.list_routes(),
             job_objects=options.list_job_objects(),
             release=parse_release(tag),

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any
 
-from prowconfig import external_plugins, rules, schema, scope, types, updater
+from prowconfig import external_plugins, rules, schema, scope, types, unused, updater
 from prowconfig.external_plugins import Route, add_external_plugins, add_report_template
 from prowconfig.job_objects import Object, find_unknown_objects
 from prowconfig.jobs import JobContext, check_job, iterate_jobs
@@ -90,8 +90,7 @@ class Checks:
     config_updater: str | None = None
     clusters: Collection[str] | None = None
     pod_security: str | None = None
-    slack: bool | None = None
-    branch_protection: bool | None = None
+    runs: Collection[str] | None = None
     routes: Mapping[str, Route] | None = None
     job_objects: frozenset[Object] | None = None
 
@@ -118,8 +117,7 @@ def load(
     config_updater: str | None = None,
     clusters: Collection[str] | None = None,
     pod_security: str | None = None,
-    slack: bool | None = None,
-    branch_protection: bool | None = None,
+    runs: Collection[str] | None = None,
     external_plugins: Mapping[str, Route] | None = None,
     job_objects: frozenset[Object] | None = None,
     release: Release | None = None,
@@ -136,8 +134,7 @@ def load(
         the stack does; None: not known, and not checked. With it, Prow gets these files word for word, without `*`.
     :param clusters: build clusters that jobs may name beside this cluster; None: not checked.
     :param pod_security: Pod Security Standard that the jobs' namespace enforces; None: not checked.
-    :param slack: whether the settings have Slack's token; None: not checked.
-    :param branch_protection: whether the settings have config.yaml's applied; None: not checked.
+    :param runs: components and features (`prowconfig.unused`) that run; None: not known, and not checked.
     :param external_plugins: external plugins of the settings by name, which are added to plugins.yaml; None: not checked.
     :param job_objects: kinds and names of the Secrets, ConfigMaps and ServiceAccounts that jobs may name; None: not checked.
     :param release: Prow's release; by default the stack's.
@@ -152,8 +149,7 @@ def load(
         config_updater=config_updater,
         clusters=clusters,
         pod_security=pod_security,
-        slack=slack,
-        branch_protection=branch_protection,
+        runs=runs,
         routes=external_plugins,
         job_objects=job_objects,
     )
@@ -223,6 +219,7 @@ def _check_all(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Itera
         _check_config(files.config, checks),
         _check_plugins(files.plugins, checks),
         _check_external_plugins(files.plugins, checks),
+        _find_unused(files, checks),
         updater.check_config_updater(files.plugins, files.jobs, checks.config_updater, checks.clone_url),
         _check_scope(files, checks.scope),
         _find_mistakes(files, expanded),
@@ -258,16 +255,28 @@ def _check_jobs(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
 
 def _check_config(config: YamlFile, checks: Checks) -> Iterator[Problem]:
     yield from _report_findings(config, rules.check_config(config.data, checks.release))
-    useless = rules.find_sections_without_setting(
-        config.data, slack=checks.slack, branch_protection=checks.branch_protection
-    )
-    yield from _report_findings(config, useless, warning=True)
+    yield from _report_findings(config, rules.find_missing_sections(config.data, checks.runs), warning=True)
 
 
 def _check_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
     yield from _report_findings(plugins, rules.check_plugins(plugins.data, checks.release))
+    yield from _report_findings(plugins, unused.check_unreachable_plugins(plugins.data))
     known = schema.load_schema(checks.release)["plugin_names"]
     yield from _report_findings(plugins, rules.find_unknown_plugins(plugins.data, known), warning=True)
+
+
+def _find_unused(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
+    """What does nothing here."""
+    config, plugins, runs = files.config, files.plugins, checks.runs
+    found = unused.find_unused(config.data, unused.CONFIG_SECTIONS, runs)
+    yield from _report_findings(config, found, warning=True)
+    yield from _report_findings(config, unused.find_push_gateway(config.data), warning=True)
+    yield from _report_findings(config, unused.find_podinfo_lenses(config.data), warning=True)
+    found = unused.find_unused(plugins.data, unused.PLUGIN_SECTIONS, runs)
+    yield from _report_findings(plugins, found, warning=True)
+    yield from _report_findings(plugins, unused.find_unread_options(plugins.data), warning=True)
+    jobs = (job for file in (config, *files.jobs.values()) for job in iterate_jobs(file))
+    yield from unused.find_unused_in_jobs(jobs, runs)
 
 
 def _check_external_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
