@@ -381,7 +381,7 @@ class Prow(pulumi.ComponentResource):
         options = self._options
         volumes = {
             "config": config_maps.config,
-            "job-config": config_maps.job_config,
+            "job-config": config_maps.job_configs,
             "plugins": config_maps.plugins,
             "hmac": credentials.hmac_token,
             "github": credentials.github_token,

@@ -20,7 +20,7 @@ from prowconfig.presets import select_presets
 from prowconfig.problem import Problem, ProwFilesError
 from prowconfig.reading import FolderFiles, read_folder
 from prowconfig.release import Release, parse_release
-from prowconfig.render import LARGE_CONFIG_MAP, LARGEST_CONFIG_MAP, pack_files
+from prowconfig.render import LARGE_CONFIG_MAP, LARGEST_CONFIG_MAP, SHARD_COUNTS, pack_files, shard_files
 from prowconfig.scope import Scope
 from prowconfig.values import as_map, shorten
 from prowconfig.wildcard import WILDCARD, add_clone_uri, expand_config, expand_jobs, expand_plugins
@@ -324,18 +324,45 @@ def _find_mistakes(files: FolderFiles, expanded: _Expanded) -> Iterator[Problem]
 
 
 def _check_sizes(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Iterator[Problem]:
-    followed = bool(checks.config_updater)  # writes files as they are
-    plain = sum(len(text.encode()) for text in expanded.texts.values())
-    packed = plain <= LARGE_CONFIG_MAP or followed
+    yield from _check_job_sizes(files, expanded, checks)
     sizes = (
-        (f"{files.folder}/jobs", plain if packed else pack_files(expanded.texts).size),
         (files.config.name, len(to_yaml(expanded.config).encode()) if files.config.text else 0),
         (files.plugins.name, len(expanded.plugins_text.encode())),
     )
     for name, size in sizes:
         if size > LARGE_CONFIG_MAP:
-            large = (
-                f"{size / 1024:.0f} KiB{' compressed' if name == sizes[0][0] and not packed else ' of text'}"
-            )
-            reason = f"{large}; a ConfigMap holds {LARGEST_CONFIG_MAP // 1024} KiB, and this is kept in one"
+            reason = f"{size / 1024:.0f} KiB of text; {_LIMIT}, and this is kept in one"
             yield Problem(file=name, reason=reason, warning=size <= LARGEST_CONFIG_MAP)
+
+
+_LIMIT = f"a ConfigMap holds {LARGEST_CONFIG_MAP // 1024} KiB"
+
+
+def _check_job_sizes(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Iterator[Problem]:
+    folder = f"{files.folder}/jobs"
+    plain = sum(len(text.encode()) for text in expanded.texts.values())
+    if plain <= LARGE_CONFIG_MAP:
+        return
+    if checks.config_updater:
+        packs = updater.packs_jobs(files.plugins.data)
+        size = pack_files(expanded.texts, always=True).size if packs else plain
+        if size > LARGE_CONFIG_MAP:
+            fix = "without it the stack uses several: pulumi config set configUpdater false"
+            fix = fix if packs else f"write `gzip: true` into the map of {updater.JOBS}"
+            reason = f"{size / 1024:.0f} KiB{' compressed' if packs else ' of text'}; {_LIMIT}"
+            reason = f"{reason}, and config-updater has one for all jobs; {fix}"
+            yield Problem(file=folder, reason=reason, warning=size <= LARGEST_CONFIG_MAP)
+        return
+    packed = pack_files(expanded.texts)
+    too_large = False
+    for key, content in packed.binary_data.items():
+        if (size := len(content) // 4 * 3) > LARGEST_CONFIG_MAP:
+            too_large = True
+            reason = f"{size / 1024:.0f} KiB compressed; {_LIMIT}, and a file is kept in one: split it"
+            yield Problem(file=files.jobs[key].name, reason=reason)
+    if not too_large and shard_files(expanded.texts, "job-config") is None:
+        most = SHARD_COUNTS[-1]
+        reason = (
+            f"{packed.size / 1024:.0f} KiB compressed; {_LIMIT}, and the files are kept in {most} at most"
+        )
+        yield Problem(file=folder, reason=reason)
