@@ -95,7 +95,7 @@ class Configuration(pulumi.ComponentResource):
             github_link_url=args.github_link_url,
             job_logs=args.job_logs,
             slack_reporter_configs=args.slack_reporter_configs,
-        ).apply(lambda known: render_config(args.files.config, has_login=args.has_login, **known))
+        ).apply(lambda known: self._render(args, known))
         jobs = self._make_job_files(args)
         self.job_configs = tuple(jobs)
         files: dict[str, dict[str, pulumi.Input[str]]] = {
@@ -133,6 +133,11 @@ class Configuration(pulumi.ComponentResource):
         for job_config in self.job_configs:
             make_config_map(job_config, args.config_updater)
         self.register_outputs({})
+
+    @staticmethod
+    def _render(args: ConfigurationArgs, known: Mapping[str, Any]) -> str:
+        buckets = bool(args.files.buckets)
+        return render_config(args.files.config, has_login=args.has_login, has_buckets=buckets, **known)
 
     def _make_job_files(self, args: ConfigurationArgs) -> Mapping[str, ConfigMapContent]:
         """The content of the ConfigMaps with the job files, by name."""

@@ -97,6 +97,7 @@ class ProwOptions:
             unused.SLACK: self.slack is not None,
             unused.BRANCH_PROTECTION: self.branch_protection is not None,
             unused.RERUN: self.login is not None and self.login.rerun,
+            unused.STORAGE: self.storage is not None,
         }
         return frozenset([*self.components, *(name for name, is_on in features.items() if is_on)])
 
@@ -412,7 +413,7 @@ class Prow(pulumi.ComponentResource):
                 storage=options.storage,
                 digests=digests,
                 replicas=options.replicas,
-                features=list_features(options),
+                features=list_features(options, self._args.files),
                 # Every component watches ProwJobs from its start. And where the checkconfig of another release refuses
                 # the configuration, no component is updated to that release, ghproxy included, which reads none.
                 after=[config_maps, *([self.prowjob_crd] if self.prowjob_crd is not None else [])],
@@ -428,7 +429,7 @@ class Prow(pulumi.ComponentResource):
         )
 
 
-def list_features(options: ProwOptions) -> frozenset[Feature]:
+def list_features(options: ProwOptions, files: ProwFiles) -> frozenset[Feature]:
     """The features that are on."""
     login = options.login
     is_on = {
@@ -436,5 +437,6 @@ def list_features(options: ProwOptions) -> frozenset[Feature]:
         Feature.LOGIN: login is not None,
         Feature.PLAIN_LOGIN: login is not None and (options.addresses.deck_url or "").startswith("http:"),
         Feature.RERUN: login is not None and login.rerun,
+        Feature.OWN_BUCKETS: options.storage is None and bool(files.buckets),
     }
     return frozenset(feature for feature, on in is_on.items() if on)

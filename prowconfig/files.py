@@ -12,6 +12,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from prowconfig import external_plugins, rules, schema, scope, types, unused, updater
+from prowconfig.buckets import find_buckets
 from prowconfig.external_plugins import Route, add_external_plugins, add_report_template
 from prowconfig.job_objects import Object, find_unknown_objects
 from prowconfig.jobs import JobContext, check_job, iterate_jobs
@@ -58,6 +59,8 @@ class ProwFiles:
     """The files as the user wrote them."""
     plugin_names: tuple[str, ...] = ()
     """Names of the plugins of Prow's release."""
+    buckets: tuple[str, ...] = ()
+    """Buckets that the user's own decoration configs name, such as `gs://logs`."""
 
     def find_targets(self) -> dict[str, list[str]] | None:
         """Repositories and owners that have jobs, by section of SECTIONS; None if they may have jobs of their own."""
@@ -207,6 +210,7 @@ def _build_result(
         sources={key: file.name for key, file in files.jobs.items()},
         written=(files.config, files.plugins, *files.jobs.values()),
         plugin_names=tuple(plugin_names),
+        buckets=tuple(_find_buckets(files)),
     )
 
 
@@ -277,6 +281,13 @@ def _find_unused(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
     yield from _report_findings(plugins, unused.find_unread_options(plugins.data), warning=True)
     jobs = (job for file in (config, *files.jobs.values()) for job in iterate_jobs(file))
     yield from unused.find_unused_in_jobs(jobs, runs)
+    if runs is not None and unused.STORAGE not in runs:
+        yield from _find_buckets(files).values()
+
+
+def _find_buckets(files: FolderFiles) -> dict[str, Problem]:
+    written = (files.config, *files.jobs.values())
+    return find_buckets(files.config, (job for file in written for job in iterate_jobs(file)))
 
 
 def _check_external_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:

@@ -37,11 +37,13 @@ def render_config(
     job_logs: JobLogs | None = None,
     slack_reporter_configs: Mapping[str, Any] | None = None,
     has_login: bool = False,
+    has_buckets: bool = False,
 ) -> str:
     """config.yaml as Prow gets it: the user's, with namespaces, addresses and what follows from settings filled in.
 
     :param deck_url: URL of deck, with a trailing slash.
     :param has_login: whether people log in to deck, and so have its page of their pull requests.
+    :param has_buckets: whether the user's own decoration configs name buckets, whose content deck then shows.
     """
     filled = copy_value(dict(config))
     filled["prowjob_namespace"] = namespace
@@ -49,7 +51,7 @@ def render_config(
     plank = filled["plank"] = filled.get("plank") or {}  # `plank:` without anything is valid
     prefixes = plank["job_url_prefix_config"] = plank.get("job_url_prefix_config") or {}
     # Prow puts the log's place in the bucket behind it (JobURL in pkg/pjutil): decorated jobs alone have this link.
-    prefixes["*"] = deck_url + (VIEW_PATH if job_logs else "")
+    prefixes["*"] = deck_url + (VIEW_PATH if job_logs or has_buckets else "")
     plank["job_url_template"] = deck_url + LOG_PATH
     # tide's status leads to the author's pull request, or to the page of all pools (targetURL in pkg/tide/status.go).
     link = {"pr_status_base_url": f"{deck_url}pr"} if has_login else {"target_url": f"{deck_url}tide"}

@@ -14,7 +14,7 @@ from prowconfig.scope import Findings
 from prowconfig.values import as_list, as_map, as_text, get_in, list_plugins, shorten
 
 # What runs beside components, which are called by their names.
-SLACK, BRANCH_PROTECTION, RERUN = "slack", "branch-protection", "rerun"
+SLACK, BRANCH_PROTECTION, RERUN, STORAGE = "slack", "branch-protection", "rerun", "storage"
 
 _NOTHING = "nothing of this stack reads it"
 _COMPONENT = (

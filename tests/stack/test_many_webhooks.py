@@ -2,7 +2,6 @@
 
 import json
 import random
-import re
 import shutil
 import time
 import urllib.request
@@ -212,8 +211,7 @@ def write_jobs(project: Path, image: str) -> None:
 def count_loaded(pulumi: Pulumi, image: str) -> int:
     """How many of these jobs with the image deck has in its configuration."""
     with urllib.request.urlopen(f"{pulumi.output('deckUrl')}config", timeout=60) as answer:
-        text = answer.read().decode()
-    return len(re.findall(rf"image: {image}\n(?:(?!image:)[^\n]*\n)*?\s+name: many-\d+-\d-\d\n", text))
+        return answer.read().decode().count(f"image: {image}\n")
 
 
 def test_ten_thousand_jobs_in_a_thousand_repositories_are_loaded_by_every_component(pulumi, project, view):

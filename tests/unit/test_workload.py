@@ -112,6 +112,11 @@ def test_job_files_in_several_config_maps_are_one_directory(run):
             assert pod["containers"][0]["name"] == "ghproxy"
 
 
+def test_deck_shows_what_jobs_store_in_buckets_of_the_users_own(run):
+    assert "--spyglass=true" not in args_of(make(run), "deck")
+    assert "--spyglass=true" in args_of(make(run, features={Feature.OWN_BUCKETS}), "deck")
+
+
 def test_components_run_one_release_under_their_own_account(run):
     for name, pod in pods(make(run)).items():
         assert pod["containers"][0]["image"] == f"registry.example/prow/{name}:v1"
