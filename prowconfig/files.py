@@ -365,6 +365,8 @@ def _check_job_sizes(files: FolderFiles, expanded: _Expanded, checks: Checks) ->
             yield Problem(file=folder, reason=reason, warning=size <= LARGEST_CONFIG_MAP)
         return
     packed = pack_files(expanded.texts)
+    if packed.size <= LARGE_CONFIG_MAP:
+        return
     too_large = False
     for key, content in packed.binary_data.items():
         if (size := len(content) // 4 * 3) > LARGEST_CONFIG_MAP:

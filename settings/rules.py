@@ -74,7 +74,11 @@ def check_namespaces(checked: Checked) -> Iterator[Problem]:
         fix = TABLE["jobNamespace"].fix
         if prow.namespace == TABLE["jobNamespace"].default:  # which that command would set
             fix = set_command("jobNamespace", "prow-jobs")
-        yield "jobNamespace", f"is {checked.show('namespace')} as well as namespace", fix
+        reason = (
+            f"is {checked.show('namespace')} as well as namespace: a pod may mount every Secret of its namespace, so whoever "
+            "writes a job would have the bot's token and the webhooks' secret"
+        )
+        yield "jobNamespace", reason, fix
 
 
 def check_job_security(checked: Checked) -> Iterator[Problem]:
