@@ -54,13 +54,13 @@ bench: $(INSTALLED) ## Measure what the stack costs, beside kubectl, a flat prog
 	@$(VENV) -m bench --json bench/results/results.json
 
 minikube: ## Start the minikube profile that the stack `dev` runs on
-	minikube start --memory 4096 --cpus 4 --profile prow-cluster
+	minikube start --cni=calico --memory 4096 --cpus 4 --profile prow-cluster
 
 schema: ## Generate prowconfig/schema.json from Prow's own types
 	cd testbed/tools/prow-schema && CGO_ENABLED=0 go run . > ../../../prowconfig/schema.json.new
 	mv prowconfig/schema.json.new prowconfig/schema.json
 
-settings: $(INSTALLED) ## Write Pulumi.yaml's settings and docs/reference/settings.md from settings/groups.py
+settings: $(INSTALLED) ## Write Pulumi.yaml's settings, docs/reference/settings.md and network.md from their tables
 	@$(VENV) -m settings
 
 clean: ## Remove the virtual environment and what tests left in the checkout

@@ -23,6 +23,7 @@ from settings import find_kubeconfig, load, read_bot_token, read_contexts, read_
 # All that the user wrote is checked before anything is registered.
 settings = load(contexts=read_contexts())
 build_clusters = settings.cluster.build_clusters
+provider = read_github_provider()
 prow_options = ProwOptions(
     github=settings.github,
     images=settings.images,
@@ -41,6 +42,7 @@ prow_options = ProwOptions(
     slack=settings.slack if settings.slack.token is not None else None,
     build_clusters=build_clusters.content if build_clusters else None,
     check_configuration=settings.prow.check_configuration,
+    network=settings.find_network(provider.found_base_url),
     config_updater=settings.followed_repository,
 )
 files = read_files(
@@ -50,7 +52,6 @@ files = read_files(
     organizations=settings.webhooks.organizations,
     clusters=build_clusters.contexts if build_clusters else (),
 )
-provider = read_github_provider()
 github = GitHub(provider.found_base_url, provider.found_token)
 check_owners(github, settings.webhooks.repositories, settings.webhooks.organizations)
 check_bot(GitHub(settings.github.endpoint, read_bot_token()), settings.webhooks.repositories)
@@ -62,6 +63,7 @@ cluster = Cluster(
         context=settings.cluster.context,
         node=settings.cluster.node or settings.cluster.context,
         node_address=settings.cluster.node_address,
+        has_policies=settings.network.has_policies,
     ),
 )
 webhook_secret = WebhookSecret(

@@ -44,13 +44,24 @@ class Need(Enum):
     """The OAuth App with which people log in to deck, where there is one."""
 
 
+class Outside(Enum):
+    """Whom Prow's pods call beside one another."""
+
+    API_SERVER = "API server"
+    GITHUB = "GitHub"
+    STORAGE = "log storage"
+    SLACK = "Slack"
+    BUILD_CLUSTERS = "build clusters"
+    RELAY = "the relay's server"
+
+
 class Feature(Enum):
     """What Prow can do besides, with rights of its own."""
 
     CONFIG_UPDATER = auto()
     """Prow's plugin config-updater writes the configuration: components/config_updater.py."""
     LOGIN = auto()
-    """People log in to deck: components/login.py."""
+    """People log in to deck: components/login_secrets.py."""
     PLAIN_LOGIN = auto()
     """They do so over http."""
     RERUN = auto()
@@ -227,6 +238,10 @@ class ProwComponent:
     """What it does not get for a feature that is on."""
     service: ServicePort | None = None
     """Where others reach it; None: nobody does."""
+    calls: frozenset[str] = frozenset()
+    """Names of the components whose Service it calls, beside ghproxy, which all that need GitHub call."""
+    reaches: frozenset[Outside] = frozenset()
+    """Whom else it calls, beside what follows from its needs and its rights."""
     liveness: Probe | None = None
     """None: it runs to its end."""
     readiness: Probe | None = None
@@ -355,6 +370,7 @@ GHPROXY = ProwComponent(
         "--upstream={github_endpoint}",
     ),
     service=ServicePort(port=80, target=8888),
+    reaches=frozenset({Outside.GITHUB}),
     liveness=HEALTHZ,
     readiness=READY,
     cache="/cache",
@@ -379,6 +395,7 @@ DECK = ProwComponent(
     # it would run as whoever is logged in. So deck then cannot read the pods' logs, here or in another cluster.
     without={Feature.LOGIN: Withheld(needs=frozenset({Need.BUILD_CLUSTERS}), job_rules=True)},
     service=ServicePort(port=80, target=8080, node_port=True),
+    calls=frozenset({HOOK.name, TIDE.name}),
     liveness=HEALTHZ,
     readiness=READY,
     singleton=False,

@@ -26,6 +26,8 @@ class ClusterArgs:
     """Node whose InternalIP is the NodePorts' address."""
     node_address: str | None = None
     """Address of the NodePorts, in place of the node's InternalIP; the node is then not read."""
+    has_policies: bool = False
+    """Whether NetworkPolicies are made: a network that is known to ignore them is warned of."""
 
 
 class Cluster(pulumi.ComponentResource):
@@ -65,6 +67,12 @@ class Cluster(pulumi.ComponentResource):
         )
         self.options = pulumi.ResourceOptions(providers=[self.provider], transformations=[force_ownership])
         self.uid = facts.uid
+        if args.has_policies and facts.ignores_policies:
+            pulumi.log.warn(
+                f"the network of the cluster of the context {args.context} ignores NetworkPolicies: a job reaches Prow, the API "
+                "server and the node (docs/explanation/security.md). fix: a cluster whose network enforces them, as `make minikube` "
+                "makes one  (or: pulumi config set networkPolicies false)"
+            )
         address = args.node_address or facts.node_address
         assert address is not None
         self.node_address = address

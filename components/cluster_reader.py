@@ -19,6 +19,8 @@ from kubernetes.config.config_exception import ConfigException
 
 IDENTITY = "kube-system"
 """The namespace whose uid is a cluster's identity: every cluster has it, nobody can delete it, a new cluster has another."""
+WITHOUT_POLICIES = frozenset({"kube-proxy", "kube-flannel-ds"})
+"""DaemonSets of networks that ignore NetworkPolicies: none for the network (minikube's default, a bridge), and flannel."""
 TIMEOUT_SECONDS = (5, 20)
 """For a connection, and for an answer."""
 
@@ -31,6 +33,8 @@ class ClusterFacts:
     """Identity of the cluster; None: it could not be read."""
     node_address: str | None
     """InternalIP of the node; None: it was not asked for."""
+    ignores_policies: bool = False
+    """Whether the network is one that ignores NetworkPolicies; False: it enforces them, or that cannot be seen."""
 
 
 class ClusterError(pulumi.RunError):
@@ -50,7 +54,9 @@ def read_cluster(kubeconfig: str, context: str, *, node: str | None) -> ClusterF
         config.load_kube_config(kubeconfig, context, client_configuration=settings, persist_config=False)
         with client.ApiClient(settings) as api:
             address = None if node is None else _read_node_address(api, context, node)
-            return ClusterFacts(uid=_read_uid(api), node_address=address)
+            return ClusterFacts(
+                uid=_read_uid(api), node_address=address, ignores_policies=_ignores_policies(api)
+            )
     except (ConfigException, ApiException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         reason = " ".join(str(getattr(error, "reason", None) or error).split())
         raise ClusterError(
@@ -70,11 +76,15 @@ def _read(api: client.ApiClient, path: str, name: str) -> dict[str, Any]:
     :param path: of its kind, without a slash at its end.
     :raises ApiException: the API server refuses.
     """
+    return _get(api, f"{path}/{{name}}", {"name": name})
+
+
+def _get(api: client.ApiClient, path: str, names: dict[str, str], accept: str = "") -> dict[str, Any]:
     request = api.param_serialize(
         "GET",
-        f"{path}/{{name}}",
-        {"name": name},
-        header_params={"Accept": "application/json"},
+        path,
+        names,
+        header_params={"Accept": f"{accept}application/json"},
         auth_settings=["BearerToken"],  # what the client's own methods name: all that a kubeconfig may bring
     )
     response = api.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
@@ -91,6 +101,17 @@ def _read_uid(api: client.ApiClient) -> str | None:
         if error.status == 403:  # an account with the least rights; the provider can still do what it may
             return None
         raise
+
+
+def _ignores_policies(api: client.ApiClient) -> bool:
+    """Whether the cluster has a network of those that ignore NetworkPolicies, and nothing that may enforce them."""
+    names_alone = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,"
+    try:
+        found = _get(api, "/apis/apps/v1/daemonsets", {}, names_alone)
+        names = {entry["metadata"]["name"] for entry in found.get("items") or ()}
+    except (ApiException, urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError):
+        return False  # what cannot be seen is no reason to stop
+    return bool(names) and names <= WITHOUT_POLICIES
 
 
 def _read_node_address(api: client.ApiClient, context: str, node: str) -> str:

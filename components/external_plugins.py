@@ -36,13 +36,20 @@ class KnownPlugin:
     """Events of GitHub that it asks for."""
 
 
-def _describe_own(name: str, *needs: Need, args: tuple[str, ...] = (), clones: bool = False) -> ProwComponent:
+def _describe_own(
+    name: str,
+    *needs: Need,
+    args: tuple[str, ...] = (),
+    clones: bool = False,
+    calls: frozenset[str] = frozenset(),
+) -> ProwComponent:
     return ProwComponent(
         name=name,
         needs=frozenset({Need.WEBHOOK_SECRET, Need.GITHUB, *needs}),
         args=("--dry-run=false", *args),
         clones=clones,
         service=_SERVICE,
+        calls=calls,
         liveness=HEALTHZ,
         readiness=READY,
         serves_metrics=False,
@@ -63,7 +70,9 @@ KNOWN: dict[str, KnownPlugin] = {
             events=("issue_comment", "pull_request"),
         ),
         KnownPlugin(
-            component=_describe_own("refresh", Need.CONFIG, args=(f"--prow-url={DECK.make_url()}",)),
+            component=_describe_own(
+                "refresh", Need.CONFIG, args=(f"--prow-url={DECK.make_url()}",), calls=frozenset({DECK.name})
+            ),
             events=("issue_comment",),
         ),
     )

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import catalog
+from components.flows import JUDGEMENT
 from components.objects import (
     KEPT_OF_A_JOB,
     make_config_volume,
@@ -30,7 +31,7 @@ from prowconfig.checkconfig import (
     make_arguments,
 )
 
-NAME = "checkconfig"
+NAME = JUDGEMENT.name
 """Name of the Job, of its container and of Prow's program and image."""
 
 MOUNTS = {mount.volume: mount.path for mount in catalog.MOUNTS if not mount.is_secret}

@@ -10,13 +10,14 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import pulumi_random as random
 
+from components.flows import LOG_STORE, LOG_STORE_PORT
 from components.objects import make_labels, name_of, restricted_container, restricted_pod
 from components.services import make_node_port_url
 from components.storage import Access, S3Key
 
-NAME = "log-store"
+NAME = LOG_STORE.name
 IMAGE = "ghcr.io/versity/versitygw:v1.8.0"
-PORT = 7070
+PORT = LOG_STORE_PORT
 READY_WITHIN = "5m"
 ROOT = "root"
 """Access key of the store's administrator, whom no component of Prow needs."""

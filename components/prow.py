@@ -8,11 +8,12 @@ import pulumi
 
 from components import configuration, judgement
 from components.addresses import Addresses
-from components.catalog import BRANCHPROTECTOR, CATALOG, DECK, GHPROXY, HOOK, Feature, ProwComponent
+from components.catalog import BRANCHPROTECTOR, CATALOG, DECK, GHPROXY, HOOK, Feature, Outside, ProwComponent
 from components.configuration import Configuration, ConfigurationArgs, ConfigurationError
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
 from components.exposure import Exposure, ExposureArgs
 from components.external_plugins import KNOWN, SECRETS_PATH, ExternalPlugin, describe_plugin, list_events
+from components.flows import JUDGEMENT, LOG_STORE, ROTATION, NetworkOptions, PodGroup, list_groups
 from components.ghproxy import GHProxy
 from components.github_account import SECRET as GITHUB_SECRET
 from components.github_account import GitHubAccount, derive_web_url
@@ -21,8 +22,10 @@ from components.inputs import get_known
 from components.job_objects import JobObjects, JobObjectsArgs
 from components.jobs import Jobs
 from components.log_store import LogStore, LogStoreArgs
-from components.login import Login, LoginSecrets, LoginSecretsArgs
+from components.login import Login
+from components.login_secrets import LoginSecrets, LoginSecretsArgs
 from components.namespaces import Namespaces, NamespacesArgs
+from components.network import Network, NetworkArgs
 from components.repository import Repository
 from components.rotation import Rotation, RotationArgs
 from components.services import Services, ServicesArgs
@@ -32,7 +35,7 @@ from components.workload import OwnSecrets, Workloads, WorkloadsArgs
 from prowconfig import unused
 from prowconfig.checkconfig import CLUSTER, NONE
 from prowconfig.external_plugins import Route
-from prowconfig.files import ProwFiles, load
+from prowconfig.files import Enabled, ProwFiles, load
 from prowconfig.job_objects import CONFIG_MAP, SECRET, SERVICE_ACCOUNT, Object
 from prowconfig.problem import ProwFilesError
 from prowconfig.release import parse_release
@@ -70,6 +73,8 @@ class ProwOptions:
     """Kubeconfig of the build clusters; None: jobs run in this cluster only."""
     check_configuration: str = CLUSTER
     """Where Prow's checkconfig judges the configuration beside one that is on the path, of `checkconfig.PLACES`."""
+    network: NetworkOptions | None = None
+    """What NetworkPolicies allow beside what Prow uses; None: there are none, and everybody reaches everybody."""
     config_updater: Repository | None = None
     """Repository from which Prow's plugin config-updater writes plugins and jobs; None: only this program does."""
     external_plugins: Mapping[str, ExternalPlugin] = field(default_factory=dict)
@@ -91,7 +96,7 @@ class ProwOptions:
             chosen.append(replace(BRANCHPROTECTOR, schedule=self.branch_protection))
         return tuple(chosen)
 
-    def list_running(self) -> frozenset[str]:
+    def _list_running(self) -> frozenset[str]:
         """What runs, as `prowconfig.unused` calls it."""
         features = {
             unused.SLACK: self.slack is not None,
@@ -101,7 +106,16 @@ class ProwOptions:
         }
         return frozenset([*self.components, *(name for name, is_on in features.items() if is_on)])
 
-    def list_job_objects(self) -> frozenset[Object]:
+    def describe_enabled(self) -> Enabled:
+        """What the files of `prow/` may rely on."""
+        return Enabled(
+            runs=self._list_running(),
+            external_plugins=self._list_routes(),
+            job_objects=self._list_job_objects(),
+            existing_objects=len(self.jobs.existing_objects),
+        )
+
+    def _list_job_objects(self) -> frozenset[Object]:
         """Kinds and names of what jobs may name in their namespace."""
         found = {tuple(name.split("/", 1)) for name in self.jobs.existing_objects}
         found |= {(SECRET, name) for name in self.jobs.secrets or {}}
@@ -115,7 +129,7 @@ class ProwOptions:
             found.add((SERVICE_ACCOUNT, UPLOADER))
         return frozenset((kind, name) for kind, name in found)
 
-    def list_routes(self) -> dict[str, Route]:
+    def _list_routes(self) -> dict[str, Route]:
         """What hook forwards to each external plugin."""
         return {
             name: Route(
@@ -182,9 +196,7 @@ def read_files(
             config_updater=str(options.config_updater) if options.config_updater else "",
             clusters=clusters,
             pod_security=options.jobs.pod_security,
-            runs=options.list_running(),
-            external_plugins=options.list_routes(),
-            job_objects=options.list_job_objects(),
+            enabled=options.describe_enabled(),
             release=parse_release(tag),
         )
     except ProwFilesError as error:
@@ -229,6 +241,7 @@ class Prow(pulumi.ComponentResource):
         self._name, self._args, self._options = name, args, args.options
         self._child = pulumi.ResourceOptions(parent=self)
         self._components = args.options.list_components()
+        self._storage = args.options.storage
         namespaces = Namespaces(
             f"{name}-namespaces",
             NamespacesArgs(
@@ -308,6 +321,22 @@ class Prow(pulumi.ComponentResource):
             self._child,
         )
 
+    def _make_network(self, options: NetworkOptions, opts: pulumi.ResourceOptions) -> Network:
+        groups, servers = list_flows(self._options, self._args.files, options, self._storage)
+        return Network(
+            f"{self._name}-network",
+            NetworkArgs(
+                namespace=self.namespace,
+                job_namespace=self.job_namespace,
+                groups=groups,
+                servers=servers,
+                job_egress=options.job_egress,
+                job_cidrs=options.job_cidrs,
+                node_address=self._args.node_address,
+            ),
+            opts,
+        )
+
     def _make_job_objects(self) -> None:
         """What jobs use in their namespace, where there is something."""
         jobs, storage = self._options.jobs, self._options.storage
@@ -352,6 +381,7 @@ class Prow(pulumi.ComponentResource):
                 read_key=store.keys[Access.READ],
                 state_key=store.keys[Access.STATE],
             )
+            self._storage = storage
         contents = {access: storage.render_credentials(access) for access in Access}
         return StorageCredentials(name=storage.secret_name, key=KEY, contents=contents)
 
@@ -401,6 +431,11 @@ class Prow(pulumi.ComponentResource):
             )
             volumes |= {"oauth": secrets.oauth, "cookie": secrets.cookie}
             digests["oauth"] = secrets.digest
+        # All pods wait for the judgement, so its Job is to be ahead of these sixty objects.
+        opts = pulumi.ResourceOptions.merge(
+            self._child, pulumi.ResourceOptions(depends_on=[*config_maps.candidates])
+        )
+        network = [self._make_network(options.network, opts)] if options.network else []
         return Workloads(
             f"{self._name}-components",
             WorkloadsArgs(
@@ -415,18 +450,51 @@ class Prow(pulumi.ComponentResource):
                 replicas=options.replicas,
                 features=list_features(options, self._args.files),
                 # Every component watches ProwJobs from its start. And where the checkconfig of another release refuses
-                # the configuration, no component is updated to that release, ghproxy included, which reads none.
-                after=[config_maps, *([self.prowjob_crd] if self.prowjob_crd is not None else [])],
+                # the configuration, no component is updated to that release, ghproxy included, which reads none. And no job
+                # runs without its walls.
+                after=[
+                    config_maps,
+                    *network,
+                    *([self.prowjob_crd] if self.prowjob_crd is not None else []),
+                ],
                 secrets={
                     plugin: OwnSecrets(name=secret, path=SECRETS_PATH, digest=digest)
                     for plugin, (secret, digest) in credentials.plugin_secrets.items()
                 },
             ),
-            # All pods wait for the judgement, so its Job is to be ahead of these forty objects.
-            pulumi.ResourceOptions.merge(
-                self._child, pulumi.ResourceOptions(depends_on=[*config_maps.candidates])
-            ),
+            opts,
         )
+
+
+BUCKET_SERVER = "https://storage.googleapis.com"
+"""A server of buckets of the user's own, where the stack knows none: flows depend on its port alone."""
+
+
+def list_flows(
+    options: ProwOptions, files: ProwFiles, network: NetworkOptions, storage: Storage | None
+) -> tuple[tuple[PodGroup, ...], dict[Outside, list[pulumi.Input[str]]]]:
+    """The pods of Prow's namespace with their flows, and the servers outside of it that they call, by their URLs.
+
+    :param storage: where logs are kept, with its endpoint; None: nowhere.
+    """
+    servers: dict[Outside, list[pulumi.Input[str]]] = {Outside.GITHUB: [options.github.endpoint]}
+    if storage is not None:
+        servers[Outside.STORAGE] = [storage.url, *storage.identity_servers]
+    elif files.buckets:
+        servers[Outside.STORAGE] = [BUCKET_SERVER]
+    if options.slack is not None:
+        servers[Outside.SLACK] = ["https://slack.com"]
+    for outside, urls in network.servers.items():
+        servers[outside] = [*servers.get(outside, ()), *urls]
+    servers = {outside: urls for outside, urls in servers.items() if urls}
+    others = [ROTATION, *network.groups]
+    if storage is not None and storage.kind == "in-cluster":
+        others.append(LOG_STORE)
+    if options.check_configuration != NONE:
+        others.append(JUDGEMENT)
+    components = [component.adapt(list_features(options, files)) for component in options.list_components()]
+    plugins = options.external_plugins.keys()
+    return list_groups(components, others, servers.keys() | {Outside.API_SERVER}, plugins), servers
 
 
 def list_features(options: ProwOptions, files: ProwFiles) -> frozenset[Feature]:

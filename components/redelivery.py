@@ -7,10 +7,11 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.catalog import HOOK
+from components.flows import REDELIVERY
 from components.objects import make_labels, name_of
 from components.script import SECRET_PATH, Script, ScriptArgs
 
-NAME = "redelivery"
+NAME = REDELIVERY.name
 RUN_SECONDS = 900
 """Time limit of a run; it asks for a hundred deliveries at most, one a second."""
 

@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 import pulumi_random as random
 
 from components.catalog import HOOK
+from components.flows import RELAY
 from components.objects import USER, make_labels, make_probe, name_of, restricted_container
 from components.relay_catalog import RELAYS, Client, list_names
 from components.workload import READY_WITHIN
@@ -89,7 +90,7 @@ class Relay(pulumi.ComponentResource):
 
     @property
     def _labels(self) -> dict[str, str]:
-        return make_labels(self._object_name) | {"app.kubernetes.io/component": "relay"}
+        return make_labels(self._object_name) | RELAY.selector
 
     def _make_metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
         return {"name": self._object_name, "namespace": self._namespace, "labels": self._labels}

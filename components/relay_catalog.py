@@ -11,7 +11,7 @@ A setting named so is required for the relay. What is a secret may only be named
 """
 
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from components.catalog import Probe
@@ -25,6 +25,8 @@ class Client:
 
     image: str | None
     """Image with a tag; None: nobody maintains one, so there is a pod only where the setting `relayImage` names one."""
+    servers: tuple[str, ...]
+    """URLs of the servers that it calls."""
     args: tuple[str, ...] = ()
     """Arguments. They show in process lists, so no secret may be among them."""
     env: dict[str, str] = field(default_factory=dict)
@@ -54,6 +56,13 @@ class RelayKind:
         """Settings that it needs in any case."""
         return list_names((self.url, self.manual_command or "")) - NOT_SETTINGS
 
+    def list_servers(self, values: Mapping[str, object]) -> list[str]:
+        """URLs of the servers that its pod calls; none without a pod.
+
+        :param values: the settings by name.
+        """
+        return [url.format(**values) for url in self.client.servers] if self.client else []
+
     @property
     def client_settings(self) -> frozenset[str]:
         """Settings that its pod needs besides."""
@@ -75,6 +84,7 @@ RELAYS: dict[str, RelayKind] = {
         url="{gosmeeServer}/{channel}",
         client=Client(
             image="ghcr.io/chmouel/gosmee:v0.32.0",
+            servers=("{gosmeeServer}",),
             args=("client", "--output=json", "--health-port=8081"),
             env={
                 "GOSMEE_TARGET_URL": "{target}",
@@ -96,6 +106,7 @@ RELAYS: dict[str, RelayKind] = {
         url="https://{ultrahookName}.{ultrahookAccount}.ultrahook.com",
         client=Client(
             image=None,
+            servers=("https://www.ultrahook.com", "http://www.ultrahook.com"),
             args=("{ultrahookName}", "{target}"),
             secrets={"ULTRAHOOK_API_KEY": "{ultrahookApiKey}"},
         ),

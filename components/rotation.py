@@ -7,10 +7,11 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.catalog import HOOK, HOOK_PORT
+from components.flows import ROTATION
 from components.objects import KEPT_OF_A_JOB, make_labels, name_of, run_once
 from components.script import SECRET_PATH, Script, ScriptArgs
 
-NAME = "webhook-secret"
+NAME = ROTATION.name
 HOOK_PODS = "hook-pods"
 WITHIN_SECONDS = 300
 """kubelet writes a changed Secret to running pods within its sync period and its cache's age, a minute or two; hook then

@@ -127,6 +127,26 @@ class Storage:
         return "gs" if self.kind == "gcs" else "s3"
 
     @property
+    def url(self) -> pulumi.Input[str]:
+        """URL of the server, of which the host may be the region's or the bucket's."""
+        if self.kind == "gcs":
+            return "https://storage.googleapis.com"
+        return "https://s3.amazonaws.com" if self.endpoint is None else self.endpoint
+
+    @property
+    def identity_servers(self) -> tuple[str, ...]:
+        """URLs at which pods get the credentials of their ServiceAccounts on the nodes of a cloud.
+
+        https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html and
+        https://cloud.google.com/kubernetes-engine/docs/how-to/network-policy (Workload Identity)
+        """
+        if not self.has_identities:
+            return ()
+        if self.kind == "gcs":
+            return ("http://169.254.169.254", "http://169.254.169.252:988")
+        return ("http://169.254.170.23", "http://[fd00:ec2::23]")
+
+    @property
     def bucket_for_state(self) -> pulumi.Input[str]:
         """Name of the bucket of tide and status-reconciler."""
         if self.state_bucket is not None:

@@ -81,6 +81,20 @@ class ProwFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Enabled:
+    """What the settings bring. A part that is None is not known, and not checked."""
+
+    runs: Collection[str] | None = None
+    """Components and features, as `prowconfig.unused` calls them, that run."""
+    external_plugins: Mapping[str, Route] | None = None
+    """External plugins by name, which are added to plugins.yaml."""
+    job_objects: frozenset[Object] | None = None
+    """Kinds and names of the Secrets, ConfigMaps and ServiceAccounts that jobs may name."""
+    existing_objects: int = 0
+    """How many of them something else makes."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checks:
     """What the files are checked against."""
 
@@ -93,9 +107,7 @@ class Checks:
     config_updater: str | None = None
     clusters: Collection[str] | None = None
     pod_security: str | None = None
-    runs: Collection[str] | None = None
-    routes: Mapping[str, Route] | None = None
-    job_objects: frozenset[Object] | None = None
+    enabled: Enabled = field(default_factory=Enabled)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +132,7 @@ def load(
     config_updater: str | None = None,
     clusters: Collection[str] | None = None,
     pod_security: str | None = None,
-    runs: Collection[str] | None = None,
-    external_plugins: Mapping[str, Route] | None = None,
-    job_objects: frozenset[Object] | None = None,
+    enabled: Enabled | None = None,
     release: Release | None = None,
 ) -> ProwFiles:
     """Read and check config.yaml, plugins.yaml and jobs/**/*.yaml of the folder.
@@ -137,9 +147,7 @@ def load(
         the stack does; None: not known, and not checked. With it, Prow gets these files word for word, without `*`.
     :param clusters: build clusters that jobs may name beside this cluster; None: not checked.
     :param pod_security: Pod Security Standard that the jobs' namespace enforces; None: not checked.
-    :param runs: components and features (`prowconfig.unused`) that run; None: not known, and not checked.
-    :param external_plugins: external plugins of the settings by name, which are added to plugins.yaml; None: not checked.
-    :param job_objects: kinds and names of the Secrets, ConfigMaps and ServiceAccounts that jobs may name; None: not checked.
+    :param enabled: what else the settings bring; None: not known.
     :param release: Prow's release; by default the stack's.
     :raises ProwFilesError: with every problem of every file.
     """
@@ -152,9 +160,7 @@ def load(
         config_updater=config_updater,
         clusters=clusters,
         pod_security=pod_security,
-        runs=runs,
-        routes=external_plugins,
-        job_objects=job_objects,
+        enabled=enabled or Enabled(),
     )
     files = read_folder(folder)
     problems = [*files.problems, *_check_types(files, checks.release)]
@@ -173,9 +179,9 @@ def _check_types(files: FolderFiles, release: Release) -> Iterator[Problem]:
 def _expand_wildcards(files: FolderFiles, checks: Checks) -> _Expanded:
     where = checks.scope
     config = expand_config(files.config.data, where.repositories, where.organizations)
-    add_report_template(config, checks.routes or {})
+    add_report_template(config, checks.enabled.external_plugins or {})
     plugins = expand_plugins(files.plugins.data, where.plugin_targets)
-    plugins = add_external_plugins(plugins, checks.routes or {}, where)
+    plugins = add_external_plugins(plugins, checks.enabled.external_plugins or {}, where)
     jobs = {
         key: add_clone_uri(expand_jobs(file.data, where.repositories), checks.clone_url)
         for key, file in files.jobs.items()
@@ -252,14 +258,17 @@ def _check_jobs(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
     for file in written:
         for job in iterate_jobs(file):
             yield from check_job(job, context)
-    if checks.job_objects is not None:
+    if checks.enabled.job_objects is not None:
         jobs = (job for file in written for job in iterate_jobs(file))
-        yield from find_unknown_objects(jobs, written, checks.job_objects)
+        known, existing = checks.enabled.job_objects, checks.enabled.existing_objects
+        yield from find_unknown_objects(jobs, written, known, existing=existing)
 
 
 def _check_config(config: YamlFile, checks: Checks) -> Iterator[Problem]:
     yield from _report_findings(config, rules.check_config(config.data, checks.release))
-    yield from _report_findings(config, rules.find_missing_sections(config.data, checks.runs), warning=True)
+    yield from _report_findings(
+        config, rules.find_missing_sections(config.data, checks.enabled.runs), warning=True
+    )
 
 
 def _check_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
@@ -271,7 +280,7 @@ def _check_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
 
 def _find_unused(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
     """What does nothing here."""
-    config, plugins, runs = files.config, files.plugins, checks.runs
+    config, plugins, runs = files.config, files.plugins, checks.enabled.runs
     found = unused.find_unused(config.data, unused.CONFIG_SECTIONS, runs)
     yield from _report_findings(config, found, warning=True)
     yield from _report_findings(config, unused.find_push_gateway(config.data), warning=True)
@@ -291,13 +300,15 @@ def _find_buckets(files: FolderFiles) -> dict[str, Problem]:
 
 
 def _check_external_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
-    if checks.routes is None:
+    if checks.enabled.external_plugins is None:
         return
-    yield from _report_findings(plugins, external_plugins.check_external_plugins(plugins.data, checks.routes))
-    unreachable = external_plugins.find_unreachable(plugins.data, checks.routes)
+    yield from _report_findings(
+        plugins, external_plugins.check_external_plugins(plugins.data, checks.enabled.external_plugins)
+    )
+    unreachable = external_plugins.find_unreachable(plugins.data, checks.enabled.external_plugins)
     yield from _report_findings(plugins, unreachable, warning=True)
     if checks.config_updater:
-        missing = external_plugins.find_missing(plugins.data, checks.routes, checks.scope)
+        missing = external_plugins.find_missing(plugins.data, checks.enabled.external_plugins, checks.scope)
         yield from _report_findings(plugins, missing)
 
 

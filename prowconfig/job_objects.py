@@ -32,11 +32,12 @@ References = Iterator[tuple[Path, str, str]]
 
 
 def find_unknown_objects(
-    jobs: Iterable[Job], files: Iterable[YamlFile], known: frozenset[Object]
+    jobs: Iterable[Job], files: Iterable[YamlFile], known: frozenset[Object], *, existing: int = 0
 ) -> Iterator[Problem]:
     """One warning for each object that jobs of this cluster, or presets, name and nobody makes.
 
     :param known: objects of the settings, and of the stack's own, in the jobs' namespace.
+    :param existing: how many of them the setting existingJobObjects has.
     """
     first: dict[Object, Problem] = {}
     more: dict[Object, int] = {}
@@ -47,7 +48,7 @@ def find_unknown_objects(
         if (kind, name) not in first:
             reason = f"the {kind} {shorten(name)} is nobody's in the jobs' namespace, so a pod with it does not start"
             fix = SETTINGS[kind].format(name=shorten(name))
-            other = f"if something else makes it: pulumi config set --path 'existingJobObjects[0]' {kind}/{shorten(name)}"
+            other = f"if something else makes it: pulumi config set --path 'existingJobObjects[{existing}]' {kind}/{shorten(name)}"
             first[kind, name] = make_problem(place, f"{reason}; to have the stack make it: {fix}; {other}")
     for found, problem in first.items():
         times = f" (and {more[found]} more)" if more[found] else ""

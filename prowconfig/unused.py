@@ -198,5 +198,7 @@ def _find_unused_in_job(job: Job, runs: Collection[str] | None) -> Findings:
         yield (), _COMPONENT.format(reader="horologium")
     if RERUN not in runs and body.get("rerun_auth_config"):
         yield ("rerun_auth_config",), f"rerun_auth_config: {_RERUN}"
-    if SLACK not in runs and get_in(body, "reporter_config", "slack"):
+    if SLACK not in runs and get_in(
+        body, "reporter_config", "slack", "channel"
+    ):  # else it only narrows the default
         yield ("reporter_config", "slack"), f"reporter_config.slack: {_SLACK}"

@@ -1,4 +1,4 @@
-"""Write what is made of the table of settings: Pulumi.yaml's `config:` and docs/reference/settings.md.
+"""Write what is made of tables: Pulumi.yaml's `config:` and two pages of docs/reference/, of settings and of the network.
 
 python -m settings            # `make settings`
 python -m settings --check    # exits with 1 if one of them is not as it would be written
@@ -12,10 +12,12 @@ from typing import Any
 import yaml
 
 from settings.groups import GROUPS, TABLE, Setting, list_settings
+from settings.network_page import render_page
 
 PROJECT = Path(__file__).parents[1]
 PULUMI_YAML = PROJECT / "Pulumi.yaml"
 REFERENCE = PROJECT / "docs" / "reference" / "settings.md"
+NETWORK = PROJECT / "docs" / "reference" / "network.md"
 CONFIG = "\nconfig:\n"
 """The line of Pulumi.yaml from which on the file is written."""
 INTRODUCTION = """\
@@ -70,13 +72,17 @@ def _render_row(entry: Setting) -> str:
 def main(arguments: list[str]) -> int:
     """See the module."""
     pulumi_yaml = PULUMI_YAML.read_text(encoding="utf-8")
-    texts = {PULUMI_YAML: render_pulumi_yaml(pulumi_yaml), REFERENCE: render_reference()}
+    texts = {
+        PULUMI_YAML: render_pulumi_yaml(pulumi_yaml),
+        REFERENCE: render_reference(),
+        NETWORK: render_page(),
+    }
     changed = [
         path for path, text in texts.items() if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
     if arguments == ["--check"]:
         for path in changed:
-            print(f"{path.relative_to(PROJECT)} is not what settings/groups.py has\n    fix: make settings")
+            print(f"{path.relative_to(PROJECT)} is not what the tables have\n    fix: make settings")
         return 1 if changed else 0
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)

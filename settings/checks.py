@@ -8,7 +8,7 @@ import binascii
 import json
 import re
 import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 
 # Letters and digits are those of ASCII; names of other scripts look the same and are others.
@@ -94,6 +94,14 @@ def is_loopback(host: str) -> bool:
             return False
     address = getattr(address, "ipv4_mapped", None) or address
     return address.is_loopback or address.is_unspecified
+
+
+def is_cidr(text: str) -> bool:
+    """Whether it is a network's address with its length, as a NetworkPolicy has it."""
+    try:
+        return "/" in text and text.rpartition("/")[2].isdecimal() and bool(ip_network(text))
+    except ValueError:
+        return False
 
 
 def is_url(text: str) -> bool:

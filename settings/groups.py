@@ -8,7 +8,7 @@ A group may extend a component's argument class; `__main__.py` then passes it as
 
 # ruff: noqa: RUF009 - `setting` makes a dataclasses.field
 
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -18,6 +18,7 @@ from components import (
     addresses,
     catalog,
     external_plugins,
+    flows,
     ghproxy,
     github_account,
     images,
@@ -26,7 +27,7 @@ from components import (
     slack,
     storage,
 )
-from components.catalog import CATALOG
+from components.catalog import CATALOG, Outside
 from components.relay_catalog import RELAYS
 from components.repository import Repository
 from prowconfig.checkconfig import PLACES
@@ -522,6 +523,30 @@ class Jobs(jobs.Jobs):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Network(flows.NetworkOptions):
+    """Network of the pods."""
+
+    has_policies: bool = setting(
+        "networkPolicies",
+        SWITCH,
+        True,
+        "NetworkPolicies deny everything that Prow does not use, so a job reaches no component, no other job, not the API server, the node or the cloud's metadata. A network that does not enforce them ignores them.",
+    )
+    job_egress: str = setting(
+        "jobEgress",
+        choice(*flows.JOB_EGRESS),
+        flows.INTERNET,
+        "What jobs reach beside DNS, the log storage and GitHub. `internet`, public addresses. `none`, only jobEgressCidrs; jobs then clone and upload only if GitHub's addresses and the storage's are there, or in the cluster.",
+    )
+    job_cidrs: tuple[str, ...] = setting(
+        "jobEgressCidrs",
+        ListOf(item=text(checks.is_cidr, "a CIDR such as 10.20.0.0/16", "10.20.0.0/16")),
+        [],
+        "Further addresses that jobs reach, such as those of a registry, a mirror or a GitHub Enterprise Server in a private network.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Images(images.Images):
     """Images."""
 
@@ -670,6 +695,7 @@ class Settings:
     external_plugins: ExternalPlugins
     ghproxy: GHProxy
     jobs: Jobs
+    network: Network
     images: Images
     addresses: Addresses
     login: Login
@@ -701,6 +727,21 @@ class Settings:
     def job_folder(self) -> str:
         """Where jobs are written, for people."""
         return f"prow/jobs/ of {self.followed_repository}" if self.followed_repository else "prow/jobs/"
+
+    def find_network(self, base_url: str | None) -> flows.NetworkOptions | None:
+        """What the NetworkPolicies allow; None: there are none.
+
+        :param base_url: REST endpoint of the GitHub whose webhooks these are; None: github.com's.
+        """
+        relay, builds = RELAYS[self.relay.kind], self.cluster.build_clusters
+        groups = [flows.RELAY] if relay.client else []
+        groups += [flows.REDELIVERY] if self.redelivery.enabled else []
+        servers = {
+            Outside.GITHUB: [base_url or github_account.GITHUB_API],
+            Outside.RELAY: relay.list_servers(self.relay.values),
+            Outside.BUILD_CLUSTERS: builds.servers if builds else (),
+        }
+        return replace(self.network, groups=groups, servers=servers) if self.network.has_policies else None
 
     @property
     def followed_repository(self) -> Repository | None:

@@ -42,6 +42,8 @@ class Kubeconfig:
     """Its text, secret."""
     contexts: tuple[str, ...] = field(default=())
     """Names of its contexts, which jobs name with `cluster:`."""
+    servers: tuple[str, ...] = field(default=())
+    """URLs of their API servers."""
 
 
 def find_kubeconfig() -> str:
@@ -72,6 +74,14 @@ def list_contexts(kubeconfig: str) -> tuple[str, ...]:
     return tuple(context["name"] for context in _parse(kubeconfig)["contexts"])
 
 
+def list_servers(kubeconfig: str) -> tuple[str, ...]:
+    """URLs of the API servers of a kubeconfig in which `find_problems` finds nothing."""
+    content = _parse(kubeconfig)
+    clusters = _read_section(content, "clusters", "cluster")
+    names = [context["cluster"] for context in _read_section(content, "contexts", "context").values()]
+    return tuple(dict.fromkeys(str(clusters[name]["server"]) for name in names))
+
+
 def find_problems(kubeconfig: str) -> list[str]:
     """What keeps Prow from using the kubeconfig, each to follow the setting's name; of its text only contexts' names."""
     try:
@@ -91,7 +101,9 @@ def find_problems(kubeconfig: str) -> list[str]:
 
 BUILD_CLUSTERS: Secret[Kubeconfig] = Secret(
     find_problems=find_problems,
-    convert=lambda text: Kubeconfig(content=pulumi.Output.secret(text), contexts=list_contexts(text)),
+    convert=lambda text: Kubeconfig(
+        content=pulumi.Output.secret(text), contexts=list_contexts(text), servers=list_servers(text)
+    ),
     source=" < <kubeconfig>",
 )
 

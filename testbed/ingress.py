@@ -27,7 +27,7 @@ KINDS = (
     "grpcroutes",
     "referencegrants",
     "backendtlspolicies",
-    "listenersets",
+    "tlsroutes",
 )
 """Types of the Gateway API, as the release for everybody has them (its standard channel), that Traefik watches."""
 

@@ -7,7 +7,7 @@ import base64
 import contextlib
 import shutil
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,14 +42,32 @@ INGRESS = {
     "prow:deckRerun": "true",
 }
 GATEWAY = {"prow:expose": "gateway", "prow:gatewayClass": ingress.GATEWAY_CLASS, "prow:ingressClass": ""}
-NODE_PORT = {
-    "prow:expose": "nodePort",
+LOAD_BALANCER = {
+    "prow:expose": "loadBalancer",
     **dict.fromkeys(("prow:gatewayClass", "prow:deckUrl", "prow:webhookUrl", "prow:tlsSecret"), ""),
     "prow:oauthClientId": "",
-    "prow:oauthClientSecret": "",
     "prow:deckRerun": "false",
-    "prow:deckNodePort": "30081",
 }
+NODE_PORT = {"prow:expose": "nodePort", "prow:deckNodePort": "30081"}
+
+
+@contextlib.contextmanager
+def doing(work: Callable[[], bool]) -> Generator[None]:
+    """Try this every half second, in a thread, until it is done or the block ends."""
+    done = threading.Event()
+
+    def run() -> None:
+        while not done.wait(0.5):
+            if work():
+                return
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 @contextlib.contextmanager
@@ -61,21 +79,25 @@ def certificate(environment: Environment, view: View) -> Generator[None]:
         for name, path in (("tls.crt", crt), ("tls.key", key))
     }
     secret = client.V1Secret(metadata=client.V1ObjectMeta(name=SECRET), type="kubernetes.io/tls", data=data)
-    done = threading.Event()
 
-    def work() -> None:
-        while not done.wait(0.5):
-            if "prow" in view.namespaces():
-                view.core.create_namespaced_secret("prow", secret)
-                return
+    def work() -> bool:
+        if "prow" not in view.namespaces():
+            return False
+        view.core.create_namespaced_secret("prow", secret)
+        return True
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with doing(work):
         yield
-    finally:
-        done.set()
-        thread.join()
+
+
+def give_addresses(environment: Environment, view: View) -> bool:
+    """Do what the controller of a cloud's load balancers does: the node's address is that of each, as k3s has it."""
+    listed: Any = view.core.list_namespaced_service("prow").items
+    found = [one.metadata.name for one in listed if one.spec.type == "LoadBalancer"]
+    status = {"status": {"loadBalancer": {"ingress": [{"ip": environment.cluster.node_ip}]}}}
+    for name in found:
+        view.core.patch_namespaced_service_status(name, "prow", status)
+    return set(found) == {"hook", "deck"}
 
 
 @pytest.fixture(scope="module")
@@ -299,14 +321,33 @@ def test_a_gateway_takes_the_ingresss_place(environment, pulumi, view):
     assert deliveries(environment, "pull_request")[0].status_code == 200
 
 
-def test_at_the_nodes_ports_again_nothing_is_left_of_either(environment, pulumi, view, context):
-    pulumi.config_set_all(NODE_PORT)
-    pulumi.up()
+def test_load_balancers_are_awaited_and_nothing_is_left_of_the_gateway_and_of_the_login(
+    environment, pulumi, view
+):
+    pulumi.config_set_all(LOAD_BALANCER)
+    pulumi.config_remove("prow:oauthClientSecret")
+    with doing(lambda: give_addresses(environment, view)):
+        pulumi.up()
     assert exposing(view) == set()
-    deck = pulumi.output("deckUrl")
-    assert deck == f"http://{environment.cluster.node_ip}:30081/"
+    node = environment.cluster.node_ip
+    assert (pulumi.output("deckUrl"), pulumi.output("hookUrl")) == (
+        f"http://{node}/",
+        f"http://{node}:8888/hook",
+    )
+    pull = open_pull_request(environment, {})
+    assert finished(environment, pull, "page").target_url.startswith(f"http://{node}/view/")
+    assert requests.get(f"http://{node}/config", timeout=10).status_code == 200
     secrets: Any = view.core.list_namespaced_secret("prow").items
     assert not {"github-oauth-config", "cookie"} & {secret.metadata.name for secret in secrets}
+
+
+def test_at_a_node_port_without_a_login_the_script_runs_on_the_page_of_the_pods_log(
+    environment, pulumi, view, context
+):
+    pulumi.config_set_all(NODE_PORT)
+    pulumi.up()
+    deck = pulumi.output("deckUrl")
+    assert deck == f"http://{environment.cluster.node_ip}:30081/"
     pull = open_pull_request(environment, {})
     assert finished(environment, pull, "page").target_url.startswith(f"{deck}view/")
 

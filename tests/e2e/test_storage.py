@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -21,6 +22,18 @@ from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
 from testbed.environment import OWNER, PROJECT, REPOSITORY, Environment
 from tests.conftest import report
+from tests.e2e.doors import (
+    METADATA,
+    PUBLIC,
+    SERVE,
+    Door,
+    list_pod_doors,
+    list_service_doors,
+    read_open,
+    render_script,
+    run_pod,
+    wait_for_log,
+)
 from tests.e2e.pods import pods, replace_pod
 from tests.e2e.stacks import deployed
 from tests.s3 import S3
@@ -302,6 +315,91 @@ def test_a_job_has_no_token_for_the_cluster_even_if_it_names_an_account(environm
     assert finished(environment, pull, "account").state == "success"
     for pod in pods(view, "test-pods").values():
         assert not any(volume.projected for volume in pod.spec.volumes or ()), pod.metadata.name
+
+
+def test_a_hostile_job_gets_through_no_door_but_those_that_jobs_need(environment, pulumi, view):
+    """The doors are real: a pod without policies gets through those of the node, and the node through all."""
+    node = environment.cluster.node_ip
+    victim = open_pull_request(
+        environment, {"doors.sh": "echo serving; timeout 240 httpd -f -p 8765; true\n"}
+    )
+    victim.create_issue_comment("/test doors")
+    server = wait_for("the other job's pod", lambda: running_pod(view, victim, "doors"), 90)
+    doors = [
+        *list_pod_doors(view, "prow"),
+        *list_service_doors(view, "prow", node),
+        Door("another job", server.status.pod_ip, 8765),
+        Door("API server", *api_server(view)),
+        Door("API server at the node", node, 6443),
+        Door("kubelet", node, 10250),
+        Door("node", node, 80),
+        Door("metadata", METADATA, 80),
+        Door("internet", PUBLIC, 80),
+        Door("GitHub", environment.cluster.host_ip, urlsplit(environment.github).port),
+    ]
+    script = render_script(doors)
+    with run_pod(view, "outside", SERVE, {"hostNetwork": True}):
+        wait_for_log(view, "outside", "serving")
+        with run_pod(view, "node", script, {"hostNetwork": True}):
+            real = read_open(wait_for_log(view, "node", "tried all"))
+        with run_pod(view, "pod", script):
+            from_pod = read_open(wait_for_log(view, "pod", "tried all"))
+        hostile = open_pull_request(environment, {"doors.sh": script})
+        hostile.create_issue_comment("/test doors")
+        assert finished(environment, hostile, "doors").state == "success"
+    name = job_of(view, hostile, "doors")["metadata"]["name"]
+    reached = read_open(view.core.read_namespaced_pod_log(name, "test-pods", container="test"))
+
+    components = {
+        f"{name}:{port}" for name in ("hook", "ghproxy", "prow-controller-manager") for port in (8081, 9090)
+    }
+    components |= {
+        "hook:8888",
+        "hook:6060",
+        "ghproxy:8888",
+        "deck:8080",
+        "tide:8888",
+        "crier:9090",
+        "log-store:7070",
+    }
+    others = {
+        "another job",
+        "API server",
+        "API server at the node",
+        "kubelet",
+        "node",
+        "metadata",
+        "internet",
+        "GitHub",
+    }
+    assert components | others | {"service ghproxy", "NodePort of hook", "DNS"} <= real
+    # Of Prow's pods everybody reaches hook, deck and the store, each at its own port.
+    assert {door for door in from_pod if ":" in door} == {"hook:8888", "deck:8080", "log-store:7070"}
+    assert others - {"another job"} | {"NodePort of hook", "NodePort of deck"} <= from_pod
+    assert "another job" not in from_pod
+    assert reached == {
+        "DNS",
+        "GitHub",
+        "internet",
+        "log-store:7070",
+        "service log-store",
+        "NodePort of log-store",
+    }
+
+
+def running_pod(view: View, pull: PullRequest, job: str) -> Any:
+    """The pod of a pull request's job while it runs; None before and after."""
+    for pod in pods(view, "test-pods").values():
+        is_its = pod.metadata.labels.get("prow.k8s.io/refs.pull") == str(pull.number)
+        if is_its and pod.metadata.annotations["prow.k8s.io/job"] == job and pod.status.phase == "Running":
+            return pod
+    return None
+
+
+def api_server(view: View) -> tuple[str, int]:
+    """Address and port of the Service `kubernetes`."""
+    spec: Any = view.core.read_namespaced_service("kubernetes", "default").spec
+    return spec.cluster_ip, spec.ports[0].port
 
 
 def test_a_private_repository_is_cloned_with_the_bots_token_once_it_may_be(environment, pulumi, view):

@@ -42,6 +42,19 @@ def test_a_given_node_address_spares_reading_the_node_but_not_the_clusters_ident
     assert asked == [None]
 
 
+@pytest.mark.parametrize(("has_policies", "warned"), [(True, True), (False, False)])
+def test_a_network_that_ignores_policies_is_warned_of(run, monkeypatch, caplog, has_policies, warned):
+    facts = ClusterFacts(uid="uid-1", node_address="192.0.2.7", ignores_policies=True)
+    monkeypatch.setattr(module, "read_cluster", lambda *_, **__: facts)
+    args = ClusterArgs(kubeconfig="config", context="prow-cluster", node="n", has_policies=has_policies)
+
+    def program() -> None:
+        Cluster("cluster", args)
+
+    run(program)
+    assert ("ignores NetworkPolicies" in caplog.text) is warned
+
+
 @pytest.mark.parametrize(
     ("node_address", "preview", "works"),
     [("198.51.100.4", True, True), ("198.51.100.4", False, False), (None, True, False)],

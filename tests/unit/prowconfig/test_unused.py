@@ -28,7 +28,10 @@ ALL = frozenset(
 
 
 def find_warnings(folder: Path, texts: dict[str, str], runs: frozenset[str] | None = ALL) -> list[str]:
-    return [str(one) for one in files.load(write(folder, texts), REPOSITORIES, runs=runs).warnings]
+    return [
+        str(one)
+        for one in files.load(write(folder, texts), REPOSITORIES, enabled=files.Enabled(runs=runs)).warnings
+    ]
 
 
 @pytest.mark.parametrize("section", unused.CONFIG_SECTIONS, ids=lambda one: ".".join(one.path))
@@ -138,3 +141,8 @@ def test_a_plugin_with_which_hook_does_not_start_is_refused(plugin, tmp_path):
         ProwFilesError, match=f"hook does not start with the plugin {plugin}: it needs --{plugin}-endpoint"
     ):
         find_warnings(tmp_path, {"plugins.yaml": f"plugins: {{me/app: [trigger, {plugin}]}}\n"})
+
+
+def test_a_job_that_only_narrows_what_slack_hears_is_not_warned_of(tmp_path):
+    texts = presubmit("reporter_config: {slack: {job_states_to_report: [failure]}}")
+    assert find_warnings(tmp_path, texts, ALL - {"slack"}) == []
