@@ -61,7 +61,7 @@ cluster = Cluster(
     ClusterArgs(
         kubeconfig=find_kubeconfig(),
         context=settings.cluster.context,
-        node=settings.cluster.node or settings.cluster.context,
+        node=settings.node,
         node_address=settings.cluster.node_address,
         has_policies=settings.network.has_policies,
     ),

@@ -22,8 +22,8 @@ class ClusterArgs:
     """Path of the user's kubeconfig, or several with the separator of PATH between them."""
     context: str
     """Context of the kubeconfig."""
-    node: str
-    """Node whose InternalIP is the NodePorts' address."""
+    node: str | None
+    """Node whose InternalIP is the NodePorts' address; None: nothing is reached at a NodePort."""
     node_address: str | None = None
     """Address of the NodePorts, in place of the node's InternalIP; the node is then not read."""
     has_policies: bool = False
@@ -41,7 +41,7 @@ class Cluster(pulumi.ComponentResource):
     options: pulumi.ResourceOptions
     """For whatever makes objects on the cluster: the provider, and that the objects are the stack's own."""
     node_address: str
-    """Address at which NodePorts answer."""
+    """Address at which NodePorts answer; empty where nothing is reached at one."""
     uid: str | None
     """Identity of the cluster; None: it could not be read."""
 
@@ -71,11 +71,9 @@ class Cluster(pulumi.ComponentResource):
             pulumi.log.warn(
                 f"the network of the cluster of the context {args.context} ignores NetworkPolicies: a job reaches Prow, the API "
                 "server and the node (docs/explanation/security.md). fix: a cluster whose network enforces them, as `make minikube` "
-                "makes one  (or: pulumi config set networkPolicies false)"
+                "makes one (or: pulumi config set networkPolicies false)"
             )
-        address = args.node_address or facts.node_address
-        assert address is not None
-        self.node_address = address
+        self.node_address = args.node_address or facts.node_address or ""
         self.register_outputs({"nodeAddress": self.node_address})
 
 

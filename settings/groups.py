@@ -718,6 +718,13 @@ class Settings:
         return (*self.webhooks.repositories, *self.webhooks.organizations)
 
     @property
+    def node(self) -> str | None:
+        """Node at whose address NodePorts answer; None: nothing is reached at one, as in most clouds."""
+        if self.addresses.kind != addresses.NODE_PORT and self.storage.kind != "in-cluster":
+            return None
+        return self.cluster.node or self.cluster.context
+
+    @property
     def first_target(self) -> str:
         """Where a first pull request may be opened, for people."""
         first = self.targets[0]

@@ -75,8 +75,8 @@ def check_namespaces(checked: Checked) -> Iterator[Problem]:
         if prow.namespace == TABLE["jobNamespace"].default:  # which that command would set
             fix = set_command("jobNamespace", "prow-jobs")
         reason = (
-            f"is {checked.show('namespace')} as well as namespace: a pod may mount every Secret of its namespace, so whoever "
-            "writes a job would have the bot's token and the webhooks' secret"
+            f"is {checked.show('namespace')} as well as namespace, where a job, and so the author of a pull request, could "
+            "mount the bot's token and the webhook secret, and where Pod Security `restricted` refuses most jobs"
         )
         yield "jobNamespace", reason, fix
 

@@ -55,6 +55,13 @@ def test_a_network_that_ignores_policies_is_warned_of(run, monkeypatch, caplog, 
     assert ("ignores NetworkPolicies" in caplog.text) is warned
 
 
+def test_without_a_node_none_is_read_and_there_is_no_address(run, asked):
+    made = []
+    args = ClusterArgs(kubeconfig="config", context="eks", node=None)
+    run(lambda: made.append(Cluster("cluster", args)))
+    assert (made[0].node_address, made[0].uid, asked) == ("", "uid-1", [None])
+
+
 @pytest.mark.parametrize(
     ("node_address", "preview", "works"),
     [("198.51.100.4", True, True), ("198.51.100.4", False, False), (None, True, False)],

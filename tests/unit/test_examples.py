@@ -32,8 +32,13 @@ def stack(request: pytest.FixtureRequest, run, monkeypatch, tmp_path) -> tuple[s
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(json.dumps({"contexts": [{"name": config["prow:context"]}]}))
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-    facts = ClusterFacts(uid="uid-1", node_address="192.0.2.7")
-    monkeypatch.setattr(cluster, "read_cluster", lambda *args, **more: facts)
+
+    def read_cluster(*args: object, node: str | None) -> ClusterFacts:
+        # The nodes of a cloud have other names than the context.
+        assert (node is None) is (request.param in ("eks", "gke"))
+        return ClusterFacts(uid="uid-1", node_address=node and "192.0.2.7")
+
+    monkeypatch.setattr(cluster, "read_cluster", read_cluster)
     monkeypatch.setattr(GitHub, "get", lambda self, path: None)
     monkeypatch.chdir(PROJECT)
     declared = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
@@ -53,6 +58,15 @@ def test_it_deploys_prow_and_its_webhooks(stack):
     _, recorder = stack
     assert {"prow/hook", "prow/deck", "prow/crier"} <= set(recorder.of("Deployment"))
     assert recorder.of("RepositoryWebhook") or recorder.of("OrganizationWebhook")
+
+
+def test_in_the_cloud_github_calls_an_ingress_and_else_a_relay(stack):
+    name, recorder = stack
+    in_cloud = name in ("eks", "gke")
+    assert bool(recorder.of("Ingress")) is in_cloud
+    hooks = [*recorder.of("RepositoryWebhook").values(), *recorder.of("OrganizationWebhook").values()]
+    urls = [reveal(hook)["configuration"]["url"] for hook in hooks]
+    assert all((url == "https://prow.example.com/hook") is in_cloud for url in urls)
 
 
 def test_in_the_cloud_there_is_no_key_to_the_bucket(stack):

@@ -183,6 +183,7 @@ def test_a_context_that_the_kubeconfig_lacks_is_an_error_that_lists_those_it_has
 def test_jobs_do_not_run_next_to_prows_secrets(configure):
     text = errors(configure(jobNamespace="prow"))
     assert "prow:jobNamespace is 'prow' as well as namespace" in text
+    assert "could mount the bot's token and the webhook secret" in text
     assert "pulumi config set jobNamespace test-pods" in text
 
 

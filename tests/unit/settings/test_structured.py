@@ -241,6 +241,20 @@ def test_identities_beside_keys_are_refused(configure):
     assert "storageIdentities is set, but Prow reaches the bucket with keys" in text
 
 
+@pytest.mark.parametrize(
+    ("changes", "node"),
+    [
+        ({}, "prow-cluster"),
+        ({"node": "n1"}, "n1"),
+        ({"expose": "loadBalancer"}, None),
+        ({"expose": "ingress", "deckUrl": "http://prow.example.com"}, None),
+        ({"expose": "loadBalancer", "storage": "in-cluster"}, "prow-cluster"),
+    ],
+)
+def test_no_node_is_asked_for_where_nothing_is_reached_at_a_node_port(configure, changes, node):
+    assert load(configure(**changes)).node == node
+
+
 # --- ghproxy ----------------------------------------------------------------------------------------------
 
 
