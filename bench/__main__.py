@@ -98,13 +98,17 @@ def main() -> None:
     rows: list[Row] = []
     if not options.without_cluster:
         folder = PROJECT / ".testbed" / "bench"
+        stacks: Stacks | None = None
         try:
             stacks = Stacks(environment.up(folder), options.results, options.runs)
             stacks.measure()
-            found |= stacks.found
-            rows += stacks.rows
         finally:
             environment.down(folder)
+            if stacks is not None:  # what was measured until it failed or was interrupted
+                found |= stacks.found
+                rows += stacks.rows
+                if options.json:
+                    options.json.write_text(json.dumps(found, indent=1) + "\n")
     judged, row = measure_judges(options.runs)
     found |= judged
     rows.append(row)

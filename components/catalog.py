@@ -66,6 +66,8 @@ class Feature(Enum):
     """They do so over http."""
     RERUN = auto()
     """Deck starts jobs again and aborts them, for those who are logged in and may."""
+    OWN_BUCKETS = auto()
+    """Deck shows what jobs store in buckets that the user's configuration names, while the stack has no storage."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -379,7 +381,11 @@ DECK = ProwComponent(
     needs=frozenset({Need.CONFIG, Need.PLUGINS, Need.GITHUB, Need.BUILD_CLUSTERS, Need.LOGS, Need.LOGIN}),
     args=(f"--hook-url={HOOK.make_url('/plugin-help')}",),
     args_with={TIDE.name: (f"--tide-url={TIDE.make_url('/')}",)},
-    args_feature={Feature.RERUN: ("--rerun-creates-job",), Feature.PLAIN_LOGIN: ("--allow-insecure",)},
+    args_feature={
+        Feature.RERUN: ("--rerun-creates-job",),
+        Feature.PLAIN_LOGIN: ("--allow-insecure",),
+        Feature.OWN_BUCKETS: ("--spyglass=true",),
+    },
     args_for={Need.LOGS: ("--spyglass=true",)},
     clones=True,
     rules=(_allow_prowjobs("get", "list", "watch"),),

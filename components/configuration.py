@@ -13,7 +13,8 @@ from components.objects import make_labels
 from prowconfig.checkconfig import Checkconfig, translate
 from prowconfig.files import ProwFiles
 from prowconfig.problem import Problem, ProwFilesError
-from prowconfig.render import ConfigMapContent, JobLogs, pack_files, render_config
+from prowconfig.render import ConfigMapContent, JobLogs, pack_files, render_config, shard_files
+from prowconfig.updater import packs_jobs
 
 
 class ConfigurationError(pulumi.RunError):
@@ -55,7 +56,8 @@ class ConfigurationArgs:
 class Configuration(pulumi.ComponentResource):
     """ConfigMaps `config`, `plugins` and `job-config`, which come after the Judgement of their content.
 
-    Job files that are too large together for a ConfigMap are compressed in it; Prow reads either.
+    Job files that are too large together for a ConfigMap are compressed in it; Prow reads either. Beyond that they are in
+    several, `job-config-1-of-2` and so on, which pods mount as one directory.
 
     Changed in place: Prow's components watch the mounted files, so a change reaches them without a restart.
 
@@ -77,7 +79,9 @@ class Configuration(pulumi.ComponentResource):
     plugins = "plugins"
     """Name of the ConfigMap with `plugins.yaml`."""
     job_config = "job-config"
-    """Name of the ConfigMap with the job files."""
+    """Name of the ConfigMap with the job files, or the beginning of the names where there are several."""
+    job_configs: tuple[str, ...]
+    """Names of the ConfigMaps with the job files."""
     candidates: Sequence[pulumi.Resource]
     """What is judged before; none where nobody judges."""
 
@@ -91,17 +95,15 @@ class Configuration(pulumi.ComponentResource):
             github_link_url=args.github_link_url,
             job_logs=args.job_logs,
             slack_reporter_configs=args.slack_reporter_configs,
-        ).apply(lambda known: render_config(args.files.config, has_login=args.has_login, **known))
-        # config-updater writes files as they are.
-        jobs = (
-            ConfigMapContent(data=args.files.texts) if args.config_updater else pack_files(args.files.texts)
-        )
+        ).apply(lambda known: self._render(args, known))
+        jobs = self._make_job_files(args)
+        self.job_configs = tuple(jobs)
         files: dict[str, dict[str, pulumi.Input[str]]] = {
             self.config: {"config.yaml": config},
             self.plugins: {"plugins.yaml": args.files.plugins_text},
-            self.job_config: {**jobs.data},
+            **{resource: {**content.data} for resource, content in jobs.items()},
         }
-        binary = {self.job_config: jobs.binary_data} if jobs.binary_data else {}
+        binary = {resource: content.binary_data for resource, content in jobs.items() if content.binary_data}
         judgement = self._judge(f"{name}-judgement", args, files, binary)
         self.candidates = judgement.candidates if judgement else ()
 
@@ -120,7 +122,7 @@ class Configuration(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(
                     parent=self,
                     depends_on=[judgement] if judgement else [],
-                    ignore_changes=["data"] if writer else [],
+                    ignore_changes=["data", "binaryData"] if writer else [],
                     replace_on_changes=[f'metadata.annotations["{ANNOTATION}"]'],
                     delete_before_replace=True,  # the new one has the same name
                 ),
@@ -128,8 +130,27 @@ class Configuration(pulumi.ComponentResource):
 
         make_config_map(self.config)
         make_config_map(self.plugins, args.config_updater)
-        make_config_map(self.job_config, args.config_updater)
+        for job_config in self.job_configs:
+            make_config_map(job_config, args.config_updater)
         self.register_outputs({})
+
+    @staticmethod
+    def _render(args: ConfigurationArgs, known: Mapping[str, Any]) -> str:
+        buckets = bool(args.files.buckets)
+        return render_config(args.files.config, has_login=args.has_login, has_buckets=buckets, **known)
+
+    def _make_job_files(self, args: ConfigurationArgs) -> Mapping[str, ConfigMapContent]:
+        """The content of the ConfigMaps with the job files, by name."""
+        texts = args.files.texts
+        if args.config_updater:  # it writes files as they are, or compresses all of them
+            packed = packs_jobs(args.files.plugins)
+            return {
+                self.job_config: pack_files(texts, always=True) if packed else ConfigMapContent(data=texts)
+            }
+        shards = shard_files(texts, self.job_config)
+        if shards is None:
+            raise ValueError("the job files are too large, which `prowconfig.load` refuses")
+        return shards
 
     def _judge(
         self,
@@ -145,6 +166,7 @@ class Configuration(pulumi.ComponentResource):
             namespace=args.namespace,
             files=files,
             binary=binary,
+            jobs=self.job_configs,
             image=args.checkconfig_image,
             translate=lambda log: translate(log, args.files, PATHS),
         )

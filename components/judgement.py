@@ -13,6 +13,7 @@ from components import catalog
 from components.flows import JUDGEMENT
 from components.objects import (
     KEPT_OF_A_JOB,
+    make_config_volume,
     make_labels,
     name_of,
     restricted_container,
@@ -36,10 +37,13 @@ NAME = JUDGEMENT.name
 MOUNTS = {mount.volume: mount.path for mount in catalog.MOUNTS if not mount.is_secret}
 """Where Prow's components find each ConfigMap, and so checkconfig."""
 
+JOBS = "job-config"
+"""Name of the volume with the job files."""
+
 PATHS = Paths(
     config=f"{MOUNTS['config']}/config.yaml",
     plugins=f"{MOUNTS['plugins']}/plugins.yaml",
-    jobs=MOUNTS["job-config"],
+    jobs=MOUNTS[JOBS],
 )
 """Where checkconfig finds the files in its Job."""
 
@@ -54,7 +58,9 @@ class JudgementArgs:
     namespace: pulumi.Input[str]
     """Namespace of Prow's components."""
     files: Mapping[str, Mapping[str, pulumi.Input[str]]]
-    """Content of each ConfigMap of MOUNTS: text by file name."""
+    """Content of each ConfigMap: text by file name."""
+    jobs: Sequence[str] = (JOBS,)
+    """Names of those with job files, which are mounted as one directory; others are named as in MOUNTS."""
     binary: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Content of those that hold compressed files in place of text: base64 by file name."""
     image: pulumi.Input[str]
@@ -87,7 +93,10 @@ class Judgement(pulumi.ComponentResource):
             config_map: self._make_candidate(config_map, data) for config_map, data in args.files.items()
         }
         self.candidates = list(candidates.values())
-        self._make_job({config_map: name_of(candidate) for config_map, candidate in candidates.items()})
+        names: dict[str, list[pulumi.Output[str]]] = {}
+        for config_map, candidate in candidates.items():
+            names.setdefault(JOBS if config_map in args.jobs else config_map, []).append(name_of(candidate))
+        self._make_job(names)
         self.register_outputs({})
 
     def _make_candidate(
@@ -111,7 +120,7 @@ class Judgement(pulumi.ComponentResource):
             ),
         )
 
-    def _make_job(self, candidates: Mapping[str, pulumi.Output[str]]) -> kubernetes.batch.v1.Job:
+    def _make_job(self, candidates: Mapping[str, Sequence[pulumi.Output[str]]]) -> kubernetes.batch.v1.Job:
         return kubernetes.batch.v1.Job(
             f"{self._name}-job",
             metadata={
@@ -138,7 +147,9 @@ class Judgement(pulumi.ComponentResource):
             ),
         )
 
-    def _make_pod(self, candidates: Mapping[str, pulumi.Output[str]]) -> kubernetes.core.v1.PodSpecArgsDict:
+    def _make_pod(
+        self, candidates: Mapping[str, Sequence[pulumi.Output[str]]]
+    ) -> kubernetes.core.v1.PodSpecArgsDict:
         return {
             "restart_policy": "Never",
             "automount_service_account_token": False,
@@ -157,15 +168,12 @@ class Judgement(pulumi.ComponentResource):
                     },
                     "security_context": restricted_container(),
                     "volume_mounts": [
-                        {"name": config_map, "mount_path": MOUNTS[config_map], "read_only": True}
-                        for config_map in candidates
+                        {"name": volume, "mount_path": MOUNTS[volume], "read_only": True}
+                        for volume in candidates
                     ],
                 }
             ],
-            "volumes": [
-                {"name": config_map, "config_map": {"name": candidate}}
-                for config_map, candidate in candidates.items()
-            ],
+            "volumes": [make_config_volume(volume, names) for volume, names in candidates.items()],
         }
 
     async def _report(self, failure: pulumi.ErrorHookArgs) -> bool:

@@ -42,6 +42,7 @@ RESERVED = {
         "224.0.0.0/4",
         "240.0.0.0/4",
     ),
+    # Without IPv4-mapped addresses, ::ffff:0:0/96: they go out as IPv4, and the API server refuses them here.
     "::/0": (
         "::/96",
         "64:ff9b:1::/48",
@@ -50,7 +51,9 @@ RESERVED = {
         "ff00::/8",
     ),
 }
-"""Ranges that are not of the internet, by the network that they are taken out of (IANA's special-purpose registries)."""
+"""Ranges that are not of the internet, by the network that they are taken out of (IANA's special-purpose registries).
+
+Not ::ffff:0:0/96: the API server refuses a policy that names IPv4-mapped addresses, which no packet has."""
 Ingress = kubernetes.networking.v1.NetworkPolicyIngressRuleArgsDict
 Egress = kubernetes.networking.v1.NetworkPolicyEgressRuleArgsDict
 Peer = kubernetes.networking.v1.NetworkPolicyPeerArgsDict

@@ -1,5 +1,6 @@
 """What all Kubernetes objects of the stack share: labels, and how one names another."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import pulumi
@@ -94,3 +95,16 @@ def make_probe(probe: Probe, *, period: int, failures: int) -> kubernetes.core.v
     if probe.path:
         return {**made, "http_get": {"path": probe.path, "port": probe.port}}
     return {**made, "tcp_socket": {"port": probe.port}}
+
+
+def make_config_volume(
+    name: str, config_maps: Sequence[pulumi.Input[str]]
+) -> kubernetes.core.v1.VolumeArgsDict:
+    """A volume with the files of a ConfigMap, or of several in one directory.
+
+    Prow notices a change of its files by the time of the directory (lastConfigModTime in pkg/config/agent.go): those of a
+    projected volume change at once, as those of a ConfigMap do.
+    """
+    if len(config_maps) == 1:
+        return {"name": name, "config_map": {"name": config_maps[0]}}
+    return {"name": name, "projected": {"sources": [{"config_map": {"name": one}} for one in config_maps]}}

@@ -32,6 +32,7 @@ from components.services import Services, ServicesArgs
 from components.slack import Slack, make_reporter_configs, preview_reporter_configs
 from components.storage import KEY, UPLOADER, Access, Storage, make_job_logs, preview_job_logs
 from components.workload import OwnSecrets, Workloads, WorkloadsArgs
+from prowconfig import unused
 from prowconfig.checkconfig import CLUSTER, NONE
 from prowconfig.external_plugins import Route
 from prowconfig.files import Enabled, ProwFiles, load
@@ -95,10 +96,20 @@ class ProwOptions:
             chosen.append(replace(BRANCHPROTECTOR, schedule=self.branch_protection))
         return tuple(chosen)
 
+    def _list_running(self) -> frozenset[str]:
+        """What runs, as `prowconfig.unused` calls it."""
+        features = {
+            unused.SLACK: self.slack is not None,
+            unused.BRANCH_PROTECTION: self.branch_protection is not None,
+            unused.RERUN: self.login is not None and self.login.rerun,
+            unused.STORAGE: self.storage is not None,
+        }
+        return frozenset([*self.components, *(name for name, is_on in features.items() if is_on)])
+
     def describe_enabled(self) -> Enabled:
         """What the files of `prow/` may rely on."""
         return Enabled(
-            branch_protection=self.branch_protection is not None,
+            runs=self._list_running(),
             external_plugins=self._list_routes(),
             job_objects=self._list_job_objects(),
             existing_objects=len(self.jobs.existing_objects),
@@ -185,7 +196,6 @@ def read_files(
             config_updater=str(options.config_updater) if options.config_updater else "",
             clusters=clusters,
             pod_security=options.jobs.pod_security,
-            slack=options.slack is not None,
             enabled=options.describe_enabled(),
             release=parse_release(tag),
         )
@@ -312,7 +322,7 @@ class Prow(pulumi.ComponentResource):
         )
 
     def _make_network(self, options: NetworkOptions, opts: pulumi.ResourceOptions) -> Network:
-        groups, servers = list_flows(self._options, options, self._storage)
+        groups, servers = list_flows(self._options, self._args.files, options, self._storage)
         return Network(
             f"{self._name}-network",
             NetworkArgs(
@@ -402,7 +412,7 @@ class Prow(pulumi.ComponentResource):
         options = self._options
         volumes = {
             "config": config_maps.config,
-            "job-config": config_maps.job_config,
+            "job-config": config_maps.job_configs,
             "plugins": config_maps.plugins,
             "hmac": credentials.hmac_token,
             "github": credentials.github_token,
@@ -438,7 +448,7 @@ class Prow(pulumi.ComponentResource):
                 storage=options.storage,
                 digests=digests,
                 replicas=options.replicas,
-                features=list_features(options),
+                features=list_features(options, self._args.files),
                 # Every component watches ProwJobs from its start. And where the checkconfig of another release refuses
                 # the configuration, no component is updated to that release, ghproxy included, which reads none. And no job
                 # runs without its walls.
@@ -456,8 +466,12 @@ class Prow(pulumi.ComponentResource):
         )
 
 
+BUCKET_SERVER = "https://storage.googleapis.com"
+"""A server of buckets of the user's own, where the stack knows none: flows depend on its port alone."""
+
+
 def list_flows(
-    options: ProwOptions, network: NetworkOptions, storage: Storage | None
+    options: ProwOptions, files: ProwFiles, network: NetworkOptions, storage: Storage | None
 ) -> tuple[tuple[PodGroup, ...], dict[Outside, list[pulumi.Input[str]]]]:
     """The pods of Prow's namespace with their flows, and the servers outside of it that they call, by their URLs.
 
@@ -466,6 +480,8 @@ def list_flows(
     servers: dict[Outside, list[pulumi.Input[str]]] = {Outside.GITHUB: [options.github.endpoint]}
     if storage is not None:
         servers[Outside.STORAGE] = [storage.url, *storage.identity_servers]
+    elif files.buckets:
+        servers[Outside.STORAGE] = [BUCKET_SERVER]
     if options.slack is not None:
         servers[Outside.SLACK] = ["https://slack.com"]
     for outside, urls in network.servers.items():
@@ -476,12 +492,12 @@ def list_flows(
         others.append(LOG_STORE)
     if options.check_configuration != NONE:
         others.append(JUDGEMENT)
-    components = [component.adapt(list_features(options)) for component in options.list_components()]
+    components = [component.adapt(list_features(options, files)) for component in options.list_components()]
     plugins = options.external_plugins.keys()
     return list_groups(components, others, servers.keys() | {Outside.API_SERVER}, plugins), servers
 
 
-def list_features(options: ProwOptions) -> frozenset[Feature]:
+def list_features(options: ProwOptions, files: ProwFiles) -> frozenset[Feature]:
     """The features that are on."""
     login = options.login
     is_on = {
@@ -489,5 +505,6 @@ def list_features(options: ProwOptions) -> frozenset[Feature]:
         Feature.LOGIN: login is not None,
         Feature.PLAIN_LOGIN: login is not None and (options.addresses.deck_url or "").startswith("http:"),
         Feature.RERUN: login is not None and login.rerun,
+        Feature.OWN_BUCKETS: options.storage is None and bool(files.buckets),
     }
     return frozenset(feature for feature, on in is_on.items() if on)

@@ -10,7 +10,14 @@ import pulumi_kubernetes as kubernetes
 from components.catalog import GHPROXY, METRICS_PORT, MOUNTS, Feature, Mount, Need, PolicyRule, ProwComponent
 from components.github_account import GitHubAccount, make_github_flags
 from components.images import Images
-from components.objects import make_labels, make_probe, name_of, restricted_container, restricted_pod
+from components.objects import (
+    make_config_volume,
+    make_labels,
+    make_probe,
+    name_of,
+    restricted_container,
+    restricted_pod,
+)
 from components.storage import Access, Storage
 
 READY_WITHIN = "5m"
@@ -55,8 +62,9 @@ class WorkloadsArgs:
     """Where the images come from."""
     github: GitHubAccount
     """Prow's account; its token or key is in the Secret of the volume `github`."""
-    volumes: Mapping[str, pulumi.Input[str]]
-    """Names of the ConfigMaps and Secrets by the volume of the catalog's MOUNTS; what is missing is not mounted."""
+    volumes: Mapping[str, pulumi.Input[str] | tuple[str, ...]]
+    """Names of the ConfigMaps and Secrets by the volume of the catalog's MOUNTS; what is missing is not mounted. Several
+    ConfigMaps are mounted as one directory."""
     storage: Storage | None = None
     """Where jobs' logs are kept; its credentials are the volumes `storage-…`."""
     digests: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
@@ -426,8 +434,12 @@ def _mount_writable(name: str, path: str) -> kubernetes.core.v1.VolumeMountArgsD
     return {"name": name, "mount_path": path}
 
 
-def _make_volume(mount: Mount, source: pulumi.Input[str]) -> kubernetes.core.v1.VolumeArgsDict:
+def _make_volume(
+    mount: Mount, source: pulumi.Input[str] | tuple[str, ...]
+) -> kubernetes.core.v1.VolumeArgsDict:
+    if isinstance(source, tuple):
+        return make_config_volume(mount.volume, source)
     if mount.is_secret:
         # Readable by the group only, which fs_group makes the container's.
         return {"name": mount.volume, "secret": {"secret_name": source, "default_mode": 0o440}}
-    return {"name": mount.volume, "config_map": {"name": source}}
+    return make_config_volume(mount.volume, [source])

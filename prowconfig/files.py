@@ -11,7 +11,8 @@ from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any
 
-from prowconfig import external_plugins, rules, schema, scope, types, updater
+from prowconfig import external_plugins, rules, schema, scope, types, unused, updater
+from prowconfig.buckets import find_buckets
 from prowconfig.external_plugins import Route, add_external_plugins, add_report_template
 from prowconfig.job_objects import Object, find_unknown_objects
 from prowconfig.jobs import JobContext, check_job, iterate_jobs
@@ -20,7 +21,7 @@ from prowconfig.presets import select_presets
 from prowconfig.problem import Problem, ProwFilesError
 from prowconfig.reading import FolderFiles, read_folder
 from prowconfig.release import Release, parse_release
-from prowconfig.render import LARGE_CONFIG_MAP, LARGEST_CONFIG_MAP, pack_files
+from prowconfig.render import LARGE_CONFIG_MAP, LARGEST_CONFIG_MAP, SHARD_COUNTS, pack_files, shard_files
 from prowconfig.scope import Scope
 from prowconfig.values import as_map, shorten
 from prowconfig.wildcard import WILDCARD, add_clone_uri, expand_config, expand_jobs, expand_plugins
@@ -58,6 +59,8 @@ class ProwFiles:
     """The files as the user wrote them."""
     plugin_names: tuple[str, ...] = ()
     """Names of the plugins of Prow's release."""
+    buckets: tuple[str, ...] = ()
+    """Buckets that the user's own decoration configs name, such as `gs://logs`."""
 
     def find_targets(self) -> dict[str, list[str]] | None:
         """Repositories and owners that have jobs, by section of SECTIONS; None if they may have jobs of their own."""
@@ -79,10 +82,10 @@ class ProwFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class Enabled:
-    """What the settings bring beside Prow's own components. A part that is None is not known, and not checked."""
+    """What the settings bring. A part that is None is not known, and not checked."""
 
-    branch_protection: bool | None = None
-    """Whether config.yaml's is applied to GitHub."""
+    runs: Collection[str] | None = None
+    """Components and features, as `prowconfig.unused` calls them, that run."""
     external_plugins: Mapping[str, Route] | None = None
     """External plugins by name, which are added to plugins.yaml."""
     job_objects: frozenset[Object] | None = None
@@ -104,7 +107,6 @@ class Checks:
     config_updater: str | None = None
     clusters: Collection[str] | None = None
     pod_security: str | None = None
-    slack: bool | None = None
     enabled: Enabled = field(default_factory=Enabled)
 
 
@@ -130,7 +132,6 @@ def load(
     config_updater: str | None = None,
     clusters: Collection[str] | None = None,
     pod_security: str | None = None,
-    slack: bool | None = None,
     enabled: Enabled | None = None,
     release: Release | None = None,
 ) -> ProwFiles:
@@ -146,7 +147,6 @@ def load(
         the stack does; None: not known, and not checked. With it, Prow gets these files word for word, without `*`.
     :param clusters: build clusters that jobs may name beside this cluster; None: not checked.
     :param pod_security: Pod Security Standard that the jobs' namespace enforces; None: not checked.
-    :param slack: whether the settings have Slack's token; None: not checked.
     :param enabled: what else the settings bring; None: not known.
     :param release: Prow's release; by default the stack's.
     :raises ProwFilesError: with every problem of every file.
@@ -160,7 +160,6 @@ def load(
         config_updater=config_updater,
         clusters=clusters,
         pod_security=pod_security,
-        slack=slack,
         enabled=enabled or Enabled(),
     )
     files = read_folder(folder)
@@ -217,6 +216,7 @@ def _build_result(
         sources={key: file.name for key, file in files.jobs.items()},
         written=(files.config, files.plugins, *files.jobs.values()),
         plugin_names=tuple(plugin_names),
+        buckets=tuple(_find_buckets(files)),
     )
 
 
@@ -229,6 +229,7 @@ def _check_all(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Itera
         _check_config(files.config, checks),
         _check_plugins(files.plugins, checks),
         _check_external_plugins(files.plugins, checks),
+        _find_unused(files, checks),
         updater.check_config_updater(files.plugins, files.jobs, checks.config_updater, checks.clone_url),
         _check_scope(files, checks.scope),
         _find_mistakes(files, expanded),
@@ -265,16 +266,37 @@ def _check_jobs(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
 
 def _check_config(config: YamlFile, checks: Checks) -> Iterator[Problem]:
     yield from _report_findings(config, rules.check_config(config.data, checks.release))
-    useless = rules.find_sections_without_setting(
-        config.data, slack=checks.slack, branch_protection=checks.enabled.branch_protection
+    yield from _report_findings(
+        config, rules.find_missing_sections(config.data, checks.enabled.runs), warning=True
     )
-    yield from _report_findings(config, useless, warning=True)
 
 
 def _check_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
     yield from _report_findings(plugins, rules.check_plugins(plugins.data, checks.release))
+    yield from _report_findings(plugins, unused.check_unreachable_plugins(plugins.data))
     known = schema.load_schema(checks.release)["plugin_names"]
     yield from _report_findings(plugins, rules.find_unknown_plugins(plugins.data, known), warning=True)
+
+
+def _find_unused(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
+    """What does nothing here."""
+    config, plugins, runs = files.config, files.plugins, checks.enabled.runs
+    found = unused.find_unused(config.data, unused.CONFIG_SECTIONS, runs)
+    yield from _report_findings(config, found, warning=True)
+    yield from _report_findings(config, unused.find_push_gateway(config.data), warning=True)
+    yield from _report_findings(config, unused.find_podinfo_lenses(config.data), warning=True)
+    found = unused.find_unused(plugins.data, unused.PLUGIN_SECTIONS, runs)
+    yield from _report_findings(plugins, found, warning=True)
+    yield from _report_findings(plugins, unused.find_unread_options(plugins.data), warning=True)
+    jobs = (job for file in (config, *files.jobs.values()) for job in iterate_jobs(file))
+    yield from unused.find_unused_in_jobs(jobs, runs)
+    if runs is not None and unused.STORAGE not in runs:
+        yield from _find_buckets(files).values()
+
+
+def _find_buckets(files: FolderFiles) -> dict[str, Problem]:
+    written = (files.config, *files.jobs.values())
+    return find_buckets(files.config, (job for file in written for job in iterate_jobs(file)))
 
 
 def _check_external_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
@@ -324,18 +346,47 @@ def _find_mistakes(files: FolderFiles, expanded: _Expanded) -> Iterator[Problem]
 
 
 def _check_sizes(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Iterator[Problem]:
-    followed = bool(checks.config_updater)  # writes files as they are
-    plain = sum(len(text.encode()) for text in expanded.texts.values())
-    packed = plain <= LARGE_CONFIG_MAP or followed
+    yield from _check_job_sizes(files, expanded, checks)
     sizes = (
-        (f"{files.folder}/jobs", plain if packed else pack_files(expanded.texts).size),
         (files.config.name, len(to_yaml(expanded.config).encode()) if files.config.text else 0),
         (files.plugins.name, len(expanded.plugins_text.encode())),
     )
     for name, size in sizes:
         if size > LARGE_CONFIG_MAP:
-            large = (
-                f"{size / 1024:.0f} KiB{' compressed' if name == sizes[0][0] and not packed else ' of text'}"
-            )
-            reason = f"{large}; a ConfigMap holds {LARGEST_CONFIG_MAP // 1024} KiB, and this is kept in one"
+            reason = f"{size / 1024:.0f} KiB of text; {_LIMIT}, and this is kept in one"
             yield Problem(file=name, reason=reason, warning=size <= LARGEST_CONFIG_MAP)
+
+
+_LIMIT = f"a ConfigMap holds {LARGEST_CONFIG_MAP // 1024} KiB"
+
+
+def _check_job_sizes(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Iterator[Problem]:
+    folder = f"{files.folder}/jobs"
+    plain = sum(len(text.encode()) for text in expanded.texts.values())
+    if plain <= LARGE_CONFIG_MAP:
+        return
+    if checks.config_updater:
+        packs = updater.packs_jobs(files.plugins.data)
+        size = pack_files(expanded.texts, always=True).size if packs else plain
+        if size > LARGE_CONFIG_MAP:
+            fix = "without it the stack uses several: pulumi config set configUpdater false"
+            fix = fix if packs else f"write `gzip: true` into the map of {updater.JOBS}"
+            reason = f"{size / 1024:.0f} KiB{' compressed' if packs else ' of text'}; {_LIMIT}"
+            reason = f"{reason}, and config-updater has one for all jobs; {fix}"
+            yield Problem(file=folder, reason=reason, warning=size <= LARGEST_CONFIG_MAP)
+        return
+    packed = pack_files(expanded.texts)
+    if packed.size <= LARGE_CONFIG_MAP:
+        return
+    too_large = False
+    for key, content in packed.binary_data.items():
+        if (size := len(content) // 4 * 3) > LARGEST_CONFIG_MAP:
+            too_large = True
+            reason = f"{size / 1024:.0f} KiB compressed; {_LIMIT}, and a file is kept in one: split it"
+            yield Problem(file=files.jobs[key].name, reason=reason)
+    if not too_large and shard_files(expanded.texts, "job-config") is None:
+        most = SHARD_COUNTS[-1]
+        reason = (
+            f"{packed.size / 1024:.0f} KiB compressed; {_LIMIT}, and the files are kept in {most} at most"
+        )
+        yield Problem(file=folder, reason=reason)

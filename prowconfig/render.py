@@ -2,6 +2,8 @@
 
 import base64
 import gzip
+import hashlib
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,11 +37,13 @@ def render_config(
     job_logs: JobLogs | None = None,
     slack_reporter_configs: Mapping[str, Any] | None = None,
     has_login: bool = False,
+    has_buckets: bool = False,
 ) -> str:
     """config.yaml as Prow gets it: the user's, with namespaces, addresses and what follows from settings filled in.
 
     :param deck_url: URL of deck, with a trailing slash.
     :param has_login: whether people log in to deck, and so have its page of their pull requests.
+    :param has_buckets: whether the user's own decoration configs name buckets, whose content deck then shows.
     """
     filled = copy_value(dict(config))
     filled["prowjob_namespace"] = namespace
@@ -47,7 +51,7 @@ def render_config(
     plank = filled["plank"] = filled.get("plank") or {}  # `plank:` without anything is valid
     prefixes = plank["job_url_prefix_config"] = plank.get("job_url_prefix_config") or {}
     # Prow puts the log's place in the bucket behind it (JobURL in pkg/pjutil): decorated jobs alone have this link.
-    prefixes["*"] = deck_url + (VIEW_PATH if job_logs else "")
+    prefixes["*"] = deck_url + (VIEW_PATH if job_logs or has_buckets else "")
     plank["job_url_template"] = deck_url + LOG_PATH
     # tide's status leads to the author's pull request, or to the page of all pools (targetURL in pkg/tide/status.go).
     link = {"pr_status_base_url": f"{deck_url}pr"} if has_login else {"target_url": f"{deck_url}tide"}
@@ -94,6 +98,10 @@ def apply_defaults(config: dict[str, Any], defaults: Mapping[str, Any]) -> None:
 # Kubernetes: pkg/apis/core/validation, ValidateConfigMap (MaxSecretSize).
 LARGEST_CONFIG_MAP = 1024 * 1024
 LARGE_CONFIG_MAP = 900 * 1024
+SHARD_COUNTS = (2, 4, 8, 16, 32)
+"""In how many ConfigMaps the job files may be where one cannot hold them."""
+_SALTS = ("", "-b", "-c", "-d", "-e", "-f", "-g", "-h")
+"""Other places for the files where too many of the large ones come together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,16 +119,41 @@ class ConfigMapContent:
         return packed + sum(len(text.encode()) for text in self.data.values())
 
 
-def pack_files(texts: Mapping[str, str]) -> ConfigMapContent:
+def pack_files(texts: Mapping[str, str], *, always: bool = False) -> ConfigMapContent:
     """The files as a ConfigMap holds them: as they are, or compressed where they are too large together.
 
     Prow reads either (ReadFileMaybeGZIP in pkg/config/config.go).
+
+    :param always: compress them in any case.
     """
     plain = ConfigMapContent(data=dict(texts))
-    if plain.size <= LARGE_CONFIG_MAP:
+    if plain.size <= LARGE_CONFIG_MAP and not always:
         return plain
     # Without a time: the same files give the same bytes.
     packed = {name: gzip.compress(text.encode(), compresslevel=6, mtime=0) for name, text in texts.items()}
     return ConfigMapContent(
         data={}, binary_data={name: base64.b64encode(content).decode() for name, content in packed.items()}
     )
+
+
+def shard_files(texts: Mapping[str, str], name: str) -> dict[str, ConfigMapContent] | None:
+    """The files in one ConfigMap or, where it cannot hold them, in several, by name; None: in no number of them.
+
+    The number is a power of two and part of each name, and a file's place follows from its own name and that of the set. So
+    a changed file changes one ConfigMap, and another number makes new ones: what is mounted by running pods stays as it is
+    until they are replaced, and no job is missing in between.
+    """
+    whole = pack_files(texts)
+    if whole.size <= LARGE_CONFIG_MAP:
+        return {name: whole}
+    for limit in (LARGE_CONFIG_MAP, LARGEST_CONFIG_MAP):  # the second where a single file is that large
+        for count, salt in itertools.product(SHARD_COUNTS, _SALTS):
+            shards: list[dict[str, str]] = [{} for _ in range(count)]
+            for key, packed in whole.binary_data.items():
+                digest = hashlib.sha256(f"{salt}{key}".encode()).digest()
+                shards[int.from_bytes(digest[:8]) % count][key] = packed
+            contents = [ConfigMapContent(data={}, binary_data=shard) for shard in shards]
+            if all(content.size <= limit for content in contents):
+                names = (f"{name}-{at}-of-{count}{salt}" for at in range(1, count + 1))
+                return dict(zip(names, contents, strict=True))
+    return None

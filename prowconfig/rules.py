@@ -2,13 +2,14 @@
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from prowconfig import release as releases
 from prowconfig.problem import Path
 from prowconfig.release import Release
 from prowconfig.scope import Findings
+from prowconfig.unused import BRANCH_PROTECTION
 from prowconfig.values import as_list, as_map, as_text, as_texts, get_in, list_plugins, shorten, suggest
 
 DERIVED: tuple[tuple[Path, str], ...] = (
@@ -40,22 +41,13 @@ def check_config(config: Mapping[str, Any], release: Release) -> Findings:
             yield ("tide", "github_merge_blocks_policy", key), reason
 
 
-def find_sections_without_setting(
-    config: Mapping[str, Any], *, slack: bool | None, branch_protection: bool | None
-) -> Findings:
-    """Sections of config.yaml that do nothing without a setting.
+def find_missing_sections(config: Mapping[str, Any], runs: Collection[str] | None) -> Findings:
+    """Settings that would apply a section which is not there.
 
-    :param slack: whether the settings have Slack's token; None: not known.
-    :param branch_protection: whether the settings have it applied; None: not known.
+    :param runs: components and features that run; None: not known.
     """
-    if config.get("branch-protection") and branch_protection is False:
-        reason = "nobody applies this to GitHub: pulumi config set branchProtection true"
-        yield ("branch-protection",), reason
-    if branch_protection and not config.get("branch-protection"):
+    if BRANCH_PROTECTION in (runs or ()) and not config.get("branch-protection"):
         yield (), "prow:branchProtection is on, and there is no `branch-protection` here that it could apply"
-    if config.get("slack_reporter_configs") and slack is False:
-        reason = "nothing is sent to Slack without its token: pulumi config set --secret slackToken"
-        yield ("slack_reporter_configs",), reason
 
 
 def check_plugins(plugins: Mapping[str, Any], release: Release) -> Findings:

@@ -18,7 +18,7 @@ from typing import Any
 
 from prowconfig.problem import Path, Problem
 from prowconfig.scope import Findings
-from prowconfig.values import as_list, as_map, list_plugins, shorten
+from prowconfig.values import as_list, as_map, get_in, list_plugins, shorten
 from prowconfig.wildcard import WILDCARD, add_clone_uri, find_wildcards
 from prowconfig.yaml_text import YamlFile
 
@@ -28,7 +28,14 @@ CONFIG_MAPS = {"prow/plugins.yaml": "plugins", "prow/jobs/**/*.yaml": "job-confi
 SECTION: dict[str, Any] = {"maps": {files: {"name": name} for files, name in CONFIG_MAPS.items()}}
 """What plugins.yaml must hold as `config_updater`; without a namespace Prow takes that of its ProwJobs."""
 
+JOBS = "prow/jobs/**/*.yaml"
+_PACKED_SECTION = {"maps": {**SECTION["maps"], JOBS: {"name": CONFIG_MAPS[JOBS], "gzip": True}}}
 _SECTION_TEXT = ", ".join(f"{files}: {{name: {name}}}" for files, name in CONFIG_MAPS.items())
+
+
+def packs_jobs(plugins: Mapping[str, Any]) -> bool:
+    """Whether config-updater compresses the job files."""
+    return get_in(plugins, "config_updater", "maps", JOBS, "gzip") is True
 
 
 def check_config_updater(
@@ -92,11 +99,11 @@ def check_section(plugins: Mapping[str, Any], repository: str) -> Findings:
         where: Path = ("plugins", repository) if repository in entries else ("plugins",)
         reason = f"add {PLUGIN} to the plugins of {repository}: prow:configUpdater is on, and Prow reads it from here"
         yield where, reason
-    if plugins.get("config_updater") != SECTION:
+    if plugins.get("config_updater") not in (SECTION, _PACKED_SECTION):
         wanted = f"config_updater: {{maps: {{{_SECTION_TEXT}}}}}"
         yield (
             ("config_updater",),
-            f"with prow:configUpdater this must be, with neither less nor more: {wanted}",
+            f"with prow:configUpdater this must be, with neither less nor more (but `gzip: true` for the jobs): {wanted}",
         )
 
 

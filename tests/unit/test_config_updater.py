@@ -1,5 +1,7 @@
 """What config-updater follows: files as Prow takes them, ConfigMaps that are left alone, rights that come and go."""
 
+import base64
+import gzip
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from components.configuration import Configuration, ConfigurationArgs
 from prowconfig import files as prow_files
 from prowconfig import updater
 from prowconfig.problem import ProwFilesError
+from prowconfig.render import pack_files
 
 from .conftest import reveal
 from .prowconfig.examples import POD, REPOSITORIES, P, write
@@ -150,7 +153,9 @@ def test_the_first_content_is_the_files_own_and_the_writer_is_on_the_object(run,
 
 
 def test_jobs_that_the_stack_would_compress_are_written_as_they_are(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("prowconfig.render.LARGE_CONFIG_MAP", 1)
+    monkeypatch.setattr(
+        "components.configuration.shard_files", lambda texts, name: {name: pack_files(texts, always=True)}
+    )
     (tmp_path / "off").mkdir()
     (tmp_path / "on").mkdir()
     _, made = config_maps(run, tmp_path / "off", None)
@@ -158,6 +163,22 @@ def test_jobs_that_the_stack_would_compress_are_written_as_they_are(run, tmp_pat
     _, made = config_maps(run, tmp_path / "on", FOLLOWED)
     assert made["prow/job-config"]["data"] == {"a.yaml": JOBS}
     assert "binaryData" not in made["prow/job-config"]
+
+
+def test_jobs_that_config_updater_compresses_are_compressed_from_the_first(run, tmp_path):
+    packed = PLUGINS.replace("{name: job-config}", "{name: job-config, gzip: true}")
+    assert packed != PLUGINS
+    files = load(tmp_path, jobs__a=JOBS, plugins=packed)
+    args = ConfigurationArgs(
+        files=files,
+        namespace="prow",
+        job_namespace="test-pods",
+        deck_url="http://x/",
+        config_updater=FOLLOWED,
+    )
+    recorder = run(lambda: Configuration("configuration", args))
+    [content] = reveal(recorder.of("ConfigMap")["prow/job-config"])["binaryData"].values()
+    assert gzip.decompress(base64.b64decode(content)).decode() == JOBS
 
 
 def test_without_it_no_object_has_a_writer(run, tmp_path):

@@ -4,6 +4,8 @@ import asyncio
 import base64
 import gzip
 import json
+import random
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +112,25 @@ def test_job_files_that_are_too_large_are_compressed_for_the_judge_and_for_prow(
         )
 
 
+def test_job_files_in_several_config_maps_are_one_directory_for_the_judge(made, files):
+    noise = {f"{n}.yaml": f"# {random.Random(n).randbytes(300_000).hex()}" for n in range(4)}
+    recorder, registered = made(files=replace(files, texts=noise))
+    maps = {name: reveal(inputs) for name, inputs in recorder.of("ConfigMap").items()}
+    shards = {name for name in maps if re.fullmatch(r"prow/job-config-\d-of-2(-[b-h])?", name)}
+    assert len(shards) == 2
+    assert "prow/job-config" not in maps
+    (container,) = pod(recorder)["containers"]
+    volumes = {volume["name"]: volume for volume in pod(recorder)["volumes"]}
+    assert set(volumes) == {"config", "plugins", "job-config"}
+    assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
+    mounted = [source["configMap"]["name"] for source in volumes["job-config"]["projected"]["sources"]]
+    found = {file: name for name in mounted for file in maps[f"prow/{name}"]["binaryData"]}
+    assert set(found) == set(noise)
+    for shard in shards:
+        name = shard.partition("/")[2]
+        assert "configuration-judgement-job" in registered.dependencies(f"configuration-{name}")
+
+
 def test_checkconfig_finds_the_files_where_prow_finds_them(made, run, recorder):
     made()
     args = WorkloadsArgs(
@@ -196,7 +217,7 @@ def test_without_an_image_nobody_judges_on_the_cluster(made):
 def test_what_config_updater_writes_is_judged_as_the_projects_files_have_it(made):
     recorder, registered = made(config_updater="acme/one")
     assert sum("-candidate-" in name for name in recorder.of("ConfigMap")) == 3
-    assert registered["configuration-plugins"].ignoreChanges == ["data"]
+    assert registered["configuration-plugins"].ignoreChanges == ["data", "binaryData"]
     assert registered["configuration-judgement-plugins"].ignoreChanges == []
 
 

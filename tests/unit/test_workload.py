@@ -24,10 +24,11 @@ def make(
     app=None,
     replicas=1,
     features=frozenset(),
+    jobs="job-config",
 ):
     volumes = {
         "config": "config",
-        "job-config": "job-config",
+        "job-config": jobs,
         "plugins": "plugins",
         "hmac": "hmac-token",
         "github": "github-token",
@@ -97,6 +98,23 @@ def test_every_volume_is_mounted_and_every_file_a_flag_names_is_in_one(run, name
         value = flag.partition("=")[2]
         if value.startswith("/"):
             assert any(value == path or value.startswith(path + "/") for path in mounts.values()), flag
+
+
+def test_job_files_in_several_config_maps_are_one_directory(run):
+    names = ("job-config-1-of-2", "job-config-2-of-2")
+    for pod in pods(make(run, jobs=names)).values():
+        for volume in pod["volumes"]:
+            if volume["name"] == "job-config":
+                sources = [source["configMap"]["name"] for source in volume["projected"]["sources"]]
+                assert sources == [*names]
+                break
+        else:
+            assert pod["containers"][0]["name"] == "ghproxy"
+
+
+def test_deck_shows_what_jobs_store_in_buckets_of_the_users_own(run):
+    assert "--spyglass=true" not in args_of(make(run), "deck")
+    assert "--spyglass=true" in args_of(make(run, features={Feature.OWN_BUCKETS}), "deck")
 
 
 def test_components_run_one_release_under_their_own_account(run):

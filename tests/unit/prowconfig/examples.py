@@ -421,7 +421,7 @@ deck: {{spyglass: {{lenses: [{{lens: {{name: junit}}, required_files: ['.*/junit
     "plugins.yaml": """\
 plugins:
   me: {plugins: [trigger, lgtm], excluded_repos: [lib]}
-  me/app: {plugins: [hold, wip]}
+  me/app: {plugins: [hold, label, size, wip]}
 external_plugins: {me/app: [{name: needs-it, events: [push]}]}
 triggers: [{repos: [me], only_org_members: false}]
 label: {restricted_labels: {'*': [{label: tide/merge-blocker, allowed_users: [me]}]}}

@@ -127,7 +127,7 @@ def test_with_config_updater_the_file_must_name_it_and_the_error_says_how(tmp_pa
         (
             "branch-protection: {protect-tested-repos: true}\n",
             False,
-            ":1: nobody applies this to GitHub: pulumi config set",
+            ":1: branch-protection: nobody applies this to GitHub: pulumi config set",
         ),
         ("branch-protection: {protect-tested-repos: true}\n", True, None),
         ("branch-protection: {protect-tested-repos: true}\n", None, None),
@@ -139,9 +139,7 @@ def test_branch_protection_that_nobody_applies_or_that_is_not_there_is_warned_of
     tmp_path, config, applied, warning
 ):
     folder = write(tmp_path, {"config.yaml": config})
-    found = [
-        str(one)
-        for one in files.load(folder, REPOSITORIES, enabled=files.Enabled(branch_protection=applied)).warnings
-    ]
+    runs = None if applied is None else {"branch-protection"} if applied else set()
+    found = [str(one) for one in files.load(folder, REPOSITORIES, enabled=files.Enabled(runs=runs)).warnings]
     assert len(found) == (warning is not None)
     assert all(warning in text for text in found)

@@ -11,6 +11,7 @@ import pytest
 from prowconfig import files as prow_files
 from prowconfig import render
 from prowconfig.problem import Problem, ProwFilesError
+from prowconfig.render import ConfigMapContent, shard_files
 from prowconfig.yaml_text import to_yaml
 from tests.unit.prowconfig.examples import (
     BROKEN,
@@ -179,7 +180,7 @@ def test_missing_files_are_named(tmp_path: Path):
         (presubmit(pod=pod("comand: [date]")), f"{A}:7", "`command`"),
         ({"config.yaml": "logs: info\n"}, f"{C}:1", "`logs`"),
         ({"plugins.yaml": "plugins: {me/app: {exclude_repos: []}}\n"}, f"{P}:1", "`excluded_repos`"),
-        ({"config.yaml": "# large\nstatus_error_link: " + "x" * 950_000}, C, "1024 KiB"),
+        ({"config.yaml": "# large\nlog_level: " + "x" * 950_000}, C, "1024 KiB"),
     ],
 )
 def test_what_prow_takes_but_hardly_was_meant_is_a_warning(
@@ -190,11 +191,47 @@ def test_what_prow_takes_but_hardly_was_meant_is_a_warning(
     assert word in warning.reason
 
 
-def test_more_than_a_config_map_holds_is_refused(tmp_path: Path):
-    noise = random.Random(10)
-    files = {f"jobs/{n}.yaml": f"# {noise.randbytes(500_000).hex()}" for n in range(3)}
-    [problem] = problems(tmp_path, files)
-    assert (problem.file, "1024 KiB" in problem.reason) == ("prow/jobs", True)
+def make_noise(kilobytes: int, seed: int = 10) -> str:
+    """Text that takes so many KB when it is compressed."""
+    return f"# {random.Random(seed).randbytes(kilobytes * 1000).hex()}"
+
+
+def test_jobs_that_are_more_than_one_config_map_holds_are_taken(tmp_path: Path):
+    texts = {f"jobs/{n}.yaml": make_noise(500, n) for n in range(5)}
+    files = prow_files.load(write(tmp_path, texts), REPOSITORIES)
+    shards = shard_files(files.texts, "job-config")
+    assert shards is not None
+    assert len(shards) > 1
+    assert {name for shard in shards.values() for name in shard.binary_data} == set(files.texts)
+    assert all(shard.size <= 1024 * 1024 for shard in shards.values())
+
+
+def test_a_change_of_a_file_changes_one_config_map_of_several():
+    texts = {f"{n}.yaml": make_noise(40, n) for n in range(50)}
+    before, after = shard_files(texts, "j"), shard_files({**texts, "7.yaml": "presubmits: {}\n"}, "j")
+    assert before
+    assert after
+    assert set(before) == set(after)
+    assert sum(before[name] != after[name] for name in before) == 1
+
+
+def test_few_jobs_are_in_the_one_config_map_as_they_are():
+    assert shard_files({"a.yaml": "presubmits: {}\n"}, "job-config") == {
+        "job-config": ConfigMapContent(data={"a.yaml": "presubmits: {}\n"})
+    }
+
+
+def test_a_file_that_no_config_map_holds_is_refused_with_its_size(tmp_path: Path):
+    texts = {"jobs/small.yaml": "presubmits: {}\n", "jobs/deep/large.yaml": make_noise(1_100)}
+    [problem] = problems(tmp_path, texts)
+    assert str(problem).startswith("prow/jobs/deep/large.yaml: 12")
+    assert "KiB compressed; a ConfigMap holds 1024 KiB, and a file is kept in one: split it" in problem.reason
+
+
+def test_more_than_all_config_maps_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(render, "SHARD_COUNTS", (2,))
+    [problem] = problems(tmp_path, {f"jobs/{n}.yaml": make_noise(500, n) for n in range(5)})
+    assert problem.file == "prow/jobs"
 
 
 def test_job_files_that_fit_when_compressed_are_taken(tmp_path: Path):

@@ -125,7 +125,8 @@ def test_an_external_plugin_may_set_the_label(tmp_path: Path):
 @pytest.mark.parametrize(("slack", "told"), [(None, False), (True, False), (False, True)])
 def test_a_section_that_needs_a_setting_says_which(slack: bool | None, told: bool, tmp_path: Path):
     texts = {"config.yaml": "slack_reporter_configs: {'*': {channel: ci}}\n"}
-    errors, warnings = check(tmp_path, texts, slack=slack)
+    runs = None if slack is None else {"slack"} if slack else set()
+    errors, warnings = check(tmp_path, texts, enabled=files.Enabled(runs=runs))
     assert not errors
     assert ["pulumi config set --secret slackToken" in warning.reason for warning in warnings] == [
         True
