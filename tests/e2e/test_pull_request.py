@@ -314,7 +314,10 @@ def test_an_api_server_that_hangs_for_30_s_loses_no_pull_request(environment, st
         opened = open_pull_request(environment)
         time.sleep(30)
     finally:
-        os.kill(server, signal.SIGCONT)
+        # nsenter, its parent, stops with it and does not go on by itself.
+        parent = int(Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[1])
+        for process in (server, parent):
+            os.kill(process, signal.SIGCONT)
     started = time.monotonic()
     status(environment, opened, "hello", "success", 180)
     report(f"the API server hung for 30 s: a status {time.monotonic() - started:.0f} s later")
