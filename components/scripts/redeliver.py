@@ -13,8 +13,7 @@ that the next run finds it in the log.
 
 hook answers before it does the work. Killed in between, it has lost the event, and GitHub saw 200. With --prow-jobs the
 program looks at answered deliveries of the last LOOKED_BACK hours that start jobs (`LostEvents`), and asks once more for
-those of which nothing came: no ProwJob has the delivery's GUID or is of the commit, and the commit has no status that
-links to deck.
+those of which nothing came: no ProwJob has the delivery's GUID or is of the commit, and the commit has no job's status.
 
 Exits with 1 if GitHub refuses the token or a webhook. The other webhooks are still looked at.
 """
@@ -65,6 +64,8 @@ PULL_REQUEST = {
     f"pull_request.{action}" for action in ("opened", "reopened", "synchronize", "ready_for_review")
 }
 """Events after which Prow runs a pull request's jobs by itself: pkg/plugins/trigger/pull-request.go, handlePR."""
+TIDE = "tide"
+"""Context of tide's status (statusContext in pkg/tide/status.go): it links to deck, and is of no job."""
 ANEW = {"pull_request.reopened", "pull_request.ready_for_review"}
 """Those of them that run the jobs of a commit anew."""
 COMMENT = "issue_comment.created"
@@ -481,7 +482,11 @@ class LostEvents:
         ):
             return False
         statuses = [] if anew else self._read(f"{api}/commits/{quote(head)}/statuses?per_page=100") or []
-        return not any((status.get("target_url") or "").startswith(self.deck) for status in statuses)
+        return not any(
+            (status.get("target_url") or "").startswith(self.deck)
+            for status in statuses
+            if status["context"] != TIDE
+        )
 
     def _read(self, url: str) -> Any:
         """What GitHub has at the URL; None if the token may not see it: a webhook's token need not see commits."""

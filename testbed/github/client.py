@@ -137,11 +137,9 @@ class Person:
         return list(self.repository(full_name).get_issue(number).get_comments())
 
     def statuses(self, full_name: str, sha: str) -> dict[str, CommitStatus]:
-        """The newest status of each context of a commit."""
-        return {
-            status.context: status
-            for status in self.repository(full_name).get_commit(sha).get_combined_status().statuses
-        }
+        """The newest status of each context of a commit, by one request: it is asked again and again."""
+        commit = self.api.get_repo(full_name, lazy=True).get_commit(sha)
+        return {status.context: status for status in commit.get_combined_status().statuses}
 
     def deliveries(self, full_name: str, hook_id: int) -> list[HookDeliverySummary]:
         """The delivery log of a webhook, newest first."""

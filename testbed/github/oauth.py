@@ -193,7 +193,8 @@ class OAuth:
         grant = self._grants.get(code)
         if grant is None or grant.client_id != app.client_id or grant.expires < time.time():
             return _refuse("bad_verification_code", "The code passed is incorrect or expired.")
-        if form.get("redirect_uri", grant.redirect_uri) != grant.redirect_uri:
+        # Without the query: deck asks for a code with `?dest=`, and redeems it without (pkg/githuboauth of Prow).
+        if _cut_query(form.get("redirect_uri", grant.redirect_uri)) != _cut_query(grant.redirect_uri):
             return _refuse(
                 "redirect_uri_mismatch",
                 "The redirect_uri MUST match the registered callback URL for this application.",
@@ -224,3 +225,7 @@ def _send_to(url: str, values: dict[str, str]) -> web.Response:
     ]
     query = urlencode([*old, *values.items()])
     return web.Response(status=302, headers={"Location": urlunsplit(parts._replace(query=query))})
+
+
+def _cut_query(url: str) -> str:
+    return url.partition("?")[0]

@@ -331,6 +331,8 @@ def test_killed_components_are_back_soon_and_the_pull_request_is_tested(environm
     rounds = int(os.environ.get("PROW_TEST_MOMENTS", "0"))
     for group in [[name] for name in names * rounds] or [names]:
         opened = open_pull_request(environment)
+        # hook has done its work then: what it answers and loses is redeliverMissed's (test_redelivery.py).
+        wait_for("the job's start", lambda opened=opened: jobs_of(view, opened, "hello"), 60)
         for name, seconds in kill_components(view, group).items():
             report(f"{name} killed: ready again after {seconds:.0f} s")
         status(environment, opened, "hello", "success", 120)

@@ -151,7 +151,7 @@ def test_what_hook_has_answered_and_lost_when_it_was_killed_is_tested_in_the_end
         pytest.skip("the process to kill is on another machine")
     chance, before = random.Random(KILLS), len(log(environment))
     opened = [pull for _ in range(KILLS) for pull in open_while_hook_is_killed(environment, view, chance)]
-    repository = environment.person(OWNER).repository(REPOSITORY)
+    owner = environment.person(OWNER)
     time.sleep(5)  # for what the last hook has begun
     sent = [delivery for delivery in log(environment)[before:] if delivery.event == "pull_request"]
     answered = [delivery.guid for delivery in sent if delivery.status == "OK"]
@@ -169,8 +169,8 @@ def test_what_hook_has_answered_and_lost_when_it_was_killed_is_tested_in_the_end
 
     def all_tested() -> bool:
         for number, sha in list(waiting.items()):
-            found = repository.get_commit(sha).get_combined_status().statuses
-            if {status.context: status.state for status in found}.get("quick") != "success":
+            found = owner.statuses(REPOSITORY, sha).get("quick")
+            if found is None or found.state != "success":
                 return False  # one question at a time: the account's rate limit is the CLI's too
             del waiting[number]
         return True

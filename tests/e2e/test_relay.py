@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import requests
+from kubernetes import client
 
 from testbed import gosmee
 from testbed.cli import Pulumi, Run, exceptions
@@ -165,6 +166,10 @@ def test_a_delivery_that_was_changed_on_its_way_is_refused_by_hook(stack):
 def echo(environment: Environment, stack: Stack) -> Iterator[signed.Receiver]:
     """A second relay's pod, the same but for its target: a receiver that shows what hook gets."""
     apps, name = stack.view.apps, "relay-echo"
+    networking: Any = client.NetworkingV1Api(stack.view.api)
+    # The relay's own policy lets it reach the relay's server and hook alone.
+    policy = {"podSelector": {"matchLabels": {"echo": "true"}}, "policyTypes": ["Egress"], "egress": [{}]}
+    networking.create_namespaced_network_policy("prow", {"metadata": {"name": name}, "spec": policy})
     (relay,) = apps.list_namespaced_deployment(
         "prow", label_selector="app.kubernetes.io/component=relay"
     ).items
@@ -191,6 +196,7 @@ def echo(environment: Environment, stack: Stack) -> Iterator[signed.Receiver]:
             yield receiver
         finally:
             apps.delete_namespaced_deployment(name, "prow")
+            networking.delete_namespaced_network_policy(name, "prow")
 
 
 def test_bytes_and_both_signatures_are_those_that_github_sent(stack, echo):
@@ -264,6 +270,7 @@ def test_without_the_relay_the_webhook_moves_before_the_pod_goes(environment, st
     run = stack.pulumi.up()
     assert changed(run) == {
         ("update", WEBHOOK),
+        ("delete", "prow-network-relay"),
         *(("delete", f"relay-gosmee-ID-{name}") for name in OBJECTS),
     }
     moved, gone = order(run, ("end update", WEBHOOK), ("begin delete", "-deployment"))

@@ -85,7 +85,8 @@ def test_nor_does_one_later_when_the_node_and_the_deployments_have_moved_on(envi
 
 
 def test_a_field_of_every_single_object_is_put_right_without_a_conflict(pulumi, dynamic):
-    objects = made_by(pulumi)
+    # A Job that has ended is not updated: components/objects.py, KEPT_OF_A_JOB.
+    objects = {name: outputs for name, outputs in made_by(pulumi).items() if outputs["kind"] != "Job"}
     assert len(objects) > 60
     for outputs in objects.values():
         metadata = outputs["metadata"]

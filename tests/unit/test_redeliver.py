@@ -368,6 +368,14 @@ def test_a_pull_request_with_a_job_or_a_status_of_a_job_is_not_sent_again(lost, 
     assert lost.run(postsubmits=[]) == []
 
 
+def test_tides_status_is_no_sign_that_prow_has_tested_the_pull_request(lost):
+    pull = lost.open()
+    lost.await_answer("pull_request")
+    commit = lost.webhook.alice.repository(lost.webhook.repo).get_commit(pull.head.sha)
+    commit.create_status("pending", target_url=f"{DECK}/tide", context="tide")
+    assert lost.run(postsubmits=[]) == ["pull_request.opened"]
+
+
 def test_the_status_of_another_ci_is_no_sign_that_prow_has_seen_the_pull_request(lost):
     pull = lost.open()
     commit = lost.webhook.alice.repository(lost.webhook.repo).get_commit(pull.head.sha)
