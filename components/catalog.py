@@ -262,6 +262,9 @@ class ProwComponent:
     """When it runs, in cron's form, as a CronJob; None: all the time, as a Deployment."""
     grace_seconds: int = 30
     """Seconds that it has to finish what it works on when it is stopped."""
+    settle_seconds: int = 0
+    """Seconds that a new pod is ready before it counts as available. A node sends it what is for its Service, and lets that
+    through the NetworkPolicies, a moment after it is ready: kube-proxy alone waits a second between two changes of its rules."""
     cpu: str = "10m"
     """CPU request."""
     memory: str = "80Mi"
@@ -334,6 +337,7 @@ HOOK = ProwComponent(
     readiness=READY,
     singleton=False,
     grace_seconds=180,  # hook's own --grace-period for events it has accepted
+    settle_seconds=3,  # GitHub sends a new webhook's ping at once, and only once
     memory_limit="1Gi",  # clones repositories for some plugins
 )
 

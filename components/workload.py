@@ -212,6 +212,7 @@ class Workload(pulumi.ComponentResource):
             metadata=self._make_metadata(self._args.namespace),
             spec={
                 "replicas": self._replicas,
+                "min_ready_seconds": self._component.settle_seconds or None,
                 "selector": self._selector,
                 "strategy": _make_strategy(self._component),
                 "template": {"metadata": self._make_pod_metadata(), "spec": self._make_pod(account)},

@@ -13,6 +13,7 @@ import pytest
 from github.PullRequest import PullRequest
 
 from testbed import cluster, images, registry, sample
+from testbed.cluster_view import wait_for
 from testbed.environment import OWNER, REPOSITORY, Environment, timed
 from tests.conftest import report
 from tests.e2e.stacks import deployed
@@ -76,9 +77,14 @@ def good(environment: Environment, stack: None) -> PullRequest:
 
 
 def test_a_changed_dockerfile_is_built_with_all_tests_in_a_pod_without_privileges(environment, view, good):
-    status(environment, good, JOB, "success", JOB_SECONDS)
-    (prowjob,) = jobs_of(view, good, JOB)
+    def ended():
+        found = jobs_of(view, good, JOB)
+        return found[0] if found and "completionTime" in found[0]["status"] else None
+
+    prowjob = wait_for(f"end of {JOB}", ended, JOB_SECONDS)
     log = log_of(view, prowjob)
+    assert prowjob["status"]["state"] == "success", log
+    status(environment, good, JOB, "success")
     assert good.head.sha[:7] in log
     steps = vertices(log)
     assert {"build", "test-prepare", *SPECS} == set(steps)

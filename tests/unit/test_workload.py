@@ -165,6 +165,15 @@ def test_only_hook_and_deck_keep_the_old_pod_until_the_new_one_answers(run):
     assert {name for name, kind in strategies.items() if kind == "RollingUpdate"} == {"hook", "deck"}
 
 
+def test_the_first_ping_of_a_webhook_waits_until_nodes_can_send_it_to_hook(run):
+    settling = {
+        key.split("/")[1]: reveal(inputs)["spec"].get("minReadySeconds", 0)
+        for key, inputs in make(run).of("Deployment").items()
+    }
+    assert settling.pop("hook") >= 2
+    assert set(settling.values()) == {0}  # nobody is called once and for all
+
+
 def test_github_is_reached_through_ghproxy_first_then_directly(run):
     recorder = make(run)
     endpoints = [flag for flag in args_of(recorder, "hook") if flag.startswith("--github-endpoint=")]
