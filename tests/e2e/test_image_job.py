@@ -63,7 +63,10 @@ def builder(environment: Environment) -> Iterator[None]:
 def stack(environment: Environment, project: Path, builder: None) -> Iterator[None]:
     """A stack with the sample's jobs; destroyed after the module's tests."""
     sample.add_jobs(project, environment.github)
-    with deployed(environment, project, {"prow:jobPodSecurity": "privileged"}):
+    settings = {"prow:jobPodSecurity": "privileged"}
+    if not environment.cluster.external:  # the mirror's address is of a private network
+        settings["prow:jobEgressCidrs[0]"] = f"{environment.cluster.host_ip}/32"
+    with deployed(environment, project, settings):
         yield
 
 
