@@ -121,7 +121,14 @@ class GitHub(Provider):
         self.owner = args.get("organization") or env_owner or args.get("owner") or ""
         self.retries = number("maxRetries", 3)
         self.retry_seconds = number("retryDelayMs", 1000) / 1000
-        self.lock = threading.Lock()  # transport.go: one request at a time, unless parallelRequests
+        # transport.go RateLimitTransport: one request at a time, unless parallelRequests, and a pause before the request
+        # that follows a write (writeDelayMs) or a read (readDelayMs), however long ago that was.
+        self.lock = threading.Lock()
+        self.write_pause, self.read_pause = (
+            number("writeDelayMs", 1000) / 1000,
+            number("readDelayMs", 0) / 1000,
+        )
+        self.next_pause = 0.0
         if self.token:
             self._configure_owner()
         return super().Configure(request, context)
@@ -157,12 +164,17 @@ class GitHub(Provider):
         while True:
             request = urllib.request.Request(url, data=data, headers=headers, method=method)
             try:
-                with self.lock, _OPENER.open(request, timeout=TIMEOUT_SECONDS) as response:
-                    return json.loads(response.read() or b"null")
+                with self.lock:
+                    self.cancelled.wait(self.next_pause)
+                    self.next_pause = self.read_pause if method == "GET" else self.write_pause
+                    with _OPENER.open(request, timeout=TIMEOUT_SECONDS) as response:
+                        return json.loads(response.read() or b"null")
             except urllib.error.HTTPError as e:
                 error = GitHubError(method, url, e.code, e.read())
                 pause = _limited(e.code, e.headers)
-                if pause is None and e.code in RETRIED and tries < self.retries:
+                if pause is not None:
+                    self.next_pause = 0.0
+                elif e.code in RETRIED and tries < self.retries:
                     pause, tries = self.retry_seconds, tries + 1
             except (urllib.error.URLError, OSError) as e:
                 raise ProviderError(f"{method} {url}: {getattr(e, 'reason', e)}") from None

@@ -176,6 +176,24 @@ def test_a_webhook_is_checked():
     assert inputs["configuration"]["secret"] == Secret("s")
 
 
+@pytest.mark.unit
+def test_only_the_request_after_a_write_waits_a_second(hub):
+    provider = GitHub("1")
+    settings = {"baseUrl": hub.url, "token": TOKEN, "owner": "me"}
+    provider.Configure(pb.ConfigureRequest(args=encode(settings)), None)
+
+    def seconds(method: str, path: str, body: dict | None = None) -> float:
+        started = time.monotonic()
+        provider.call(method, f"/repos/me/r/hooks{path}", body)
+        return time.monotonic() - started
+
+    body = {"name": "web", "events": ["*"], "config": {"url": "http://x/"}}
+    assert seconds("POST", "", body) < 0.9
+    (number,) = hub.hooks
+    assert seconds("GET", f"/{number}") >= 1
+    assert seconds("GET", f"/{number}") < 0.9
+
+
 # -- under the CLI -------------------------------------------------------------------------------------------
 
 PROGRAM = """
