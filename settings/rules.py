@@ -76,7 +76,8 @@ def check_namespaces(checked: Checked) -> Iterator[Problem]:
             fix = set_command("jobNamespace", "prow-jobs")
         reason = (
             f"is {checked.show('namespace')} as well as namespace, where a job, and so the author of a pull request, could "
-            "mount the bot's token and the webhook secret, and where Pod Security `restricted` refuses most jobs"
+            "mount the bot's token and the webhook secret, and where Pod Security `restricted` refuses most jobs; namespace is "
+            "that of Prow's components, whatever `prowjob_namespace` was"
         )
         yield "jobNamespace", reason, fix
 

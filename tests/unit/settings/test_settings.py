@@ -184,6 +184,7 @@ def test_jobs_do_not_run_next_to_prows_secrets(configure):
     text = errors(configure(jobNamespace="prow"))
     assert "prow:jobNamespace is 'prow' as well as namespace" in text
     assert "could mount the bot's token and the webhook secret" in text
+    assert "that of Prow's components, whatever `prowjob_namespace` was" in text
     assert "pulumi config set jobNamespace test-pods" in text
 
 
