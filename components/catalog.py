@@ -265,6 +265,9 @@ class ProwComponent:
     settle_seconds: int = 0
     """Seconds that a new pod is ready before it counts as available. A node sends it what is for its Service, and lets that
     through the NetworkPolicies, a moment after it is ready: kube-proxy alone waits a second between two changes of its rules."""
+    sidecar: str | None = None
+    """Program of `components/scripts/` that runs in its pod, with the jobs' namespace as its argument, and is stopped after
+    it; None: it is alone there."""
     cpu: str = "10m"
     """CPU request."""
     memory: str = "80Mi"
@@ -407,17 +410,29 @@ DECK = ProwComponent(
 
 CRIER = ProwComponent(
     name="crier",
-    # Not BUILD_CLUSTERS: crier reads pods only with --kubernetes-blob-storage-workers.
-    needs=frozenset({Need.CONFIG, Need.GITHUB, Need.SLACK, Need.REPORTS}),
+    needs=frozenset({Need.CONFIG, Need.GITHUB, Need.SLACK}),
     args=("--github-workers=2",),
-    # Not --kubernetes-blob-storage-workers (podinfo.json) as well: these put a finalizer on the pod of each job
-    # that only they take off. A job that runs while the stack is destroyed, or a bucket that is not reached, would
-    # keep its pod, and so the jobs' namespace, from ever being gone.
-    args_for={Need.REPORTS: ("--blob-storage-workers=2",)},
     rules=(_allow_prowjobs("get", "list", "watch", "patch"),),
     liveness=METRICS,
     readiness=METRICS,
 )
+
+STORING_CRIER = replace(
+    CRIER,
+    # Pods are what BUILD_CLUSTERS are for.
+    needs=CRIER.needs | {Need.REPORTS, Need.BUILD_CLUSTERS},
+    args=(*CRIER.args, "--blob-storage-workers=2", "--kubernetes-blob-storage-workers=2"),
+    job_rules=(
+        # gcsK8sReporter in pkg/crier/reporters/gcs/kubernetes; `list` is the sidecar's.
+        PolicyRule(groups=("",), resources=("pods",), verbs=("get", "list", "patch")),
+        PolicyRule(groups=("",), resources=("events",), verbs=("list",)),
+    ),
+    # crier puts a finalizer on the pod of each job that runs, which only crier takes off: without it the pod, and so the
+    # jobs' namespace, would never be gone.
+    sidecar="release_pods",
+    grace_seconds=60,
+)
+"""crier where logs are stored: it adds how a job has ended, and its pod (podinfo.json)."""
 
 HOROLOGIUM = ProwComponent(
     name="horologium",

@@ -8,7 +8,18 @@ import pulumi
 
 from components import configuration, judgement
 from components.addresses import Addresses
-from components.catalog import BRANCHPROTECTOR, CATALOG, DECK, GHPROXY, HOOK, Feature, Outside, ProwComponent
+from components.catalog import (
+    BRANCHPROTECTOR,
+    CATALOG,
+    CRIER,
+    DECK,
+    GHPROXY,
+    HOOK,
+    STORING_CRIER,
+    Feature,
+    Outside,
+    ProwComponent,
+)
 from components.configuration import Configuration, ConfigurationArgs, ConfigurationError
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
 from components.exposure import Exposure, ExposureArgs
@@ -91,6 +102,8 @@ class ProwOptions:
         """Everything that runs in Prow's namespace."""
         chosen = [CATALOG[name] for name in self.components]
         chosen = [self.ghproxy.customize(one) if one is GHPROXY else one for one in chosen]
+        if self.storage is not None:
+            chosen = [STORING_CRIER if one is CRIER else one for one in chosen]
         chosen += [describe_plugin(name, plugin) for name, plugin in self.external_plugins.items()]
         if self.branch_protection is not None:
             chosen.append(replace(BRANCHPROTECTOR, schedule=self.branch_protection))

@@ -28,6 +28,11 @@ class ScriptArgs:
     """Image with Python 3.11 or later."""
 
 
+def read_script(name: str) -> str:
+    """The text of a program of `components/scripts/`, by the name of its file without `.py`."""
+    return (SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
+
+
 class Script(pulumi.ComponentResource):
     """A ConfigMap with the program, and the template of a pod that runs it."""
 
@@ -42,7 +47,7 @@ class Script(pulumi.ComponentResource):
                 "namespace": args.namespace,
                 "labels": make_labels(args.object_name),
             },
-            data={file: (SCRIPTS / file).read_text(encoding="utf-8")},
+            data={file: read_script(args.script)},
             opts=pulumi.ResourceOptions(parent=self),
         )
         self._config_map = name_of(program)

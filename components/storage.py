@@ -34,7 +34,7 @@ UPLOADER = "job-uploader"
 KEY = "service-account.json"
 """Key of the Secret with the credentials, for S3 too: Prow looks for this file in a job's pod."""
 
-# The lenses of Prow's own starter manifests, but for podinfo: see crier in `catalog.py`.
+# The lenses of Prow's own starter manifests.
 LENSES: list[dict[str, Any]] = [
     {
         "lens": {"name": "metadata"},
@@ -43,6 +43,11 @@ LENSES: list[dict[str, Any]] = [
     },
     {"lens": {"name": "buildlog"}, "required_files": [r"^build-log\.txt$"]},
     {"lens": {"name": "junit"}, "required_files": [r"^artifacts/(.*/)?junit.*\.xml$"]},
+    {
+        "lens": {"name": "podinfo"},
+        "required_files": [r"^podinfo\.json$"],
+        "optional_files": [r"^prowjob\.json$"],
+    },
 ]
 
 

@@ -18,6 +18,7 @@ from components.objects import (
     restricted_container,
     restricted_pod,
 )
+from components.script import read_script
 from components.storage import Access, Storage
 
 READY_WITHIN = "5m"
@@ -278,6 +279,7 @@ class Workload(pulumi.ComponentResource):
             volumes.append(_make_volume(mounts[-1], own.name))
         pod: kubernetes.core.v1.PodSpecArgsDict = {
             "service_account_name": name_of(account),
+            **({"init_containers": [self._make_sidecar(component.sidecar)]} if component.sidecar else {}),
             "automount_service_account_token": bool(component.rules or component.job_rules),
             "enable_service_links": False,
             "termination_grace_period_seconds": component.grace_seconds,
@@ -330,6 +332,25 @@ class Workload(pulumi.ComponentResource):
             # kubelet then asks for readiness at once, else it would wait for the next period after a first refusal.
             container["startup_probe"] = make_probe(component.readiness, period=1, failures=120)
         return container
+
+    def _make_sidecar(self, script: str) -> kubernetes.core.v1.ContainerArgsDict:
+        """A container that is started before the component and stopped after it.
+
+        https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/ (Kubernetes 1.29 or later). The program is in
+        its arguments, so that another program is another pod.
+        """
+        return {
+            "name": script.replace("_", "-"),
+            "image": self._args.images.script,
+            "restart_policy": "Always",
+            "command": ["python", "-u", "-c", read_script(script)],
+            "args": [self._args.job_namespace],
+            "resources": {
+                "requests": {"cpu": "10m", "memory": "32Mi"},
+                "limits": {"memory": "128Mi"},
+            },
+            "security_context": restricted_container(),
+        }
 
     def _make_scratch(self, name: str) -> kubernetes.core.v1.VolumeArgsDict:
         """A folder to write to; the cache may be on a volume."""

@@ -284,13 +284,13 @@ def _find_unused(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
     found = unused.find_unused(config.data, unused.CONFIG_SECTIONS, runs)
     yield from _report_findings(config, found, warning=True)
     yield from _report_findings(config, unused.find_push_gateway(config.data), warning=True)
-    yield from _report_findings(config, unused.find_podinfo_lenses(config.data), warning=True)
     found = unused.find_unused(plugins.data, unused.PLUGIN_SECTIONS, runs)
     yield from _report_findings(plugins, found, warning=True)
     yield from _report_findings(plugins, unused.find_unread_options(plugins.data), warning=True)
     jobs = (job for file in (config, *files.jobs.values()) for job in iterate_jobs(file))
     yield from unused.find_unused_in_jobs(jobs, runs)
     if runs is not None and unused.STORAGE not in runs:
+        yield from _report_findings(config, unused.find_podinfo_lenses(config.data), warning=True)
         yield from _find_buckets(files).values()
 
 

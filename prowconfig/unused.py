@@ -147,10 +147,12 @@ def find_push_gateway(config: Mapping[str, Any]) -> Findings:
 
 
 def find_podinfo_lenses(config: Mapping[str, Any]) -> Findings:
-    """Lenses of deck for a file that crier does not write here (CRIER in components/catalog.py says why)."""
+    """Lenses of deck for a file that crier writes where the stack has storage."""
     for at, lens in enumerate(as_list(get_in(config, "deck", "spyglass", "lenses"))):
         if "podinfo" in (get_in(lens, "lens", "name"), get_in(lens, "name")):
-            reason = "deck's lens podinfo has nothing to show: no podinfo.json is stored (docs/how-to/store-job-logs.md)"
+            reason = (
+                "deck's lens podinfo has nothing to show: crier stores podinfo.json with prow:storage only"
+            )
             yield ("deck", "spyglass", "lenses", at), reason
 
 

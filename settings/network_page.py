@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from components import flows
-from components.catalog import BRANCHPROTECTOR, CATALOG, Outside
+from components.catalog import BRANCHPROTECTOR, CATALOG, CRIER, STORING_CRIER, Outside
 from components.external_plugins import KNOWN
 from components.flows import LOG_STORE, PodGroup, list_callers, list_groups
 
@@ -38,7 +38,8 @@ _ANYWHERE = "anywhere"
 def list_all_groups() -> tuple[PodGroup, ...]:
     """Every group that a stack may run."""
     others = (flows.RELAY, flows.ROTATION, flows.REDELIVERY, flows.JUDGEMENT, LOG_STORE)
-    components = [*CATALOG.values(), *(plugin.component for plugin in KNOWN.values()), BRANCHPROTECTOR]
+    prow = [STORING_CRIER if one is CRIER else one for one in CATALOG.values()]
+    components = [*prow, *(plugin.component for plugin in KNOWN.values()), BRANCHPROTECTOR]
     return list_groups(components, others, frozenset(Outside), KNOWN)
 
 

@@ -11,7 +11,16 @@ import pytest
 import yaml
 
 from components import flows
-from components.catalog import BRANCHPROTECTOR, CATALOG, METRICS_PORT, MOUNTS, PPROF_PORT, Need, Outside
+from components.catalog import (
+    BRANCHPROTECTOR,
+    CATALOG,
+    METRICS_PORT,
+    MOUNTS,
+    PPROF_PORT,
+    STORING_CRIER,
+    Need,
+    Outside,
+)
 from components.external_plugins import KNOWN, ExternalPlugin, describe_plugin
 from components.flows import LOG_STORE, PodGroup, describe_flows, list_groups
 from components.network import API_SERVER_PORTS, Network, NetworkArgs, find_port, render_job_egress
@@ -25,7 +34,7 @@ OTHERS = (LOG_STORE, flows.RELAY, flows.ROTATION, flows.REDELIVERY, flows.JUDGEM
 COMPONENTS = (
     CATALOG
     | {name: plugin.component for name, plugin in KNOWN.items()}
-    | {"branchprotector": BRANCHPROTECTOR}
+    | {"branchprotector": BRANCHPROTECTOR, "crier": STORING_CRIER}
 )
 GROUPS = list_groups(tuple(COMPONENTS.values()), OTHERS, frozenset(Outside), KNOWN)
 STORE = "http://192.168.49.2:30070"

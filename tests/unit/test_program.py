@@ -227,3 +227,12 @@ def test_no_config_map_and_no_argument_holds_a_secret_even_marked(program):
         text = json.dumps({key: reveal(inputs) for key, inputs in program.of(kind).items()})
         for secret in (*SECRETS.values(), HMAC, "kubeconfig-known"):
             assert secret.strip() not in text
+
+
+def test_with_storage_crier_stores_what_deck_shows_of_the_pods_of_jobs(program):
+    config = yaml.safe_load(reveal(program.of("ConfigMap")["prow/config"])["data"]["config.yaml"])
+    (crier,) = reveal(program.of("Deployment")["prow/crier"])["spec"]["template"]["spec"]["containers"]
+    lenses = config.get("deck", {}).get("spyglass", {}).get("lenses", [])
+    shown = [lens["lens"]["name"] for lens in lenses]
+    is_stored = program.storage == "in-cluster"
+    assert ("podinfo" in shown) is ("--kubernetes-blob-storage-workers=2" in crier["args"]) is is_stored

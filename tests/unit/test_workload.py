@@ -2,9 +2,10 @@
 
 import pytest
 
-from components.catalog import CATALOG, Feature
+from components.catalog import CATALOG, STORING_CRIER, Feature
 from components.github_account import GITHUB_API, GitHubAccount, derive_web_url, make_github_flags
 from components.images import Images
+from components.script import read_script
 from components.storage import Access, Storage
 from components.workload import Workloads, WorkloadsArgs
 from prowconfig.updater import CONFIG_MAPS
@@ -39,7 +40,7 @@ def make(
         "storage-state": "s3-credentials-state" if storage else None,
     }
     args = WorkloadsArgs(
-        components=tuple(CATALOG[name] for name in names),
+        components=tuple(STORING_CRIER if storage and name == "crier" else CATALOG[name] for name in names),
         namespace="prow",
         job_namespace="test-pods",
         images=Images(registry="registry.example/prow", tag="v1", script="python:3"),
@@ -259,9 +260,31 @@ def test_other_credentials_replace_the_pods_that_read_them_once_at_their_start(r
     assert found == {"deck": "read", "crier": "write", "tide": "state", "status-reconciler": "state"}
 
 
-def test_no_component_holds_the_pods_of_jobs_back_from_being_deleted(run):
-    recorder = make(run, storage=STORAGE)
-    assert "kubernetes-blob-storage" not in str(recorder.of("Deployment"))
+def test_crier_stores_the_pods_of_jobs_and_what_runs_after_it_releases_them(run):
+    recorder = make(run, storage=STORAGE, kubeconfig="kubeconfig")
+    assert {"--kubernetes-blob-storage-workers=2", "--kubeconfig=/etc/kubeconfig/config"} <= set(
+        args_of(recorder, "crier")
+    )
+    pod = pods(recorder)["crier"]
+    (sidecar,) = pod["initContainers"]
+    assert sidecar["restartPolicy"] == "Always"  # Kubernetes stops it after the other container
+    assert sidecar["image"] == "python:3"
+    assert sidecar["command"] == ["python", "-u", "-c", read_script("release_pods")]
+    assert sidecar["args"] == ["test-pods"]
+    assert sidecar["securityContext"] == pod["containers"][0]["securityContext"]
+    rules = reveal(recorder.of("Role")["test-pods/crier"])["rules"]
+    assert [(rule["resources"], rule["verbs"]) for rule in rules] == [
+        (["pods"], ["get", "list", "patch"]),
+        (["events"], ["list"]),
+    ]
+    assert [name for name, pod in pods(recorder).items() if "initContainers" in pod] == ["crier"]
+
+
+def test_without_storage_crier_does_not_hold_the_pods_of_jobs(run):
+    recorder = make(run, kubeconfig="kubeconfig")
+    pod = pods(recorder)["crier"]
+    assert "initContainers" not in pod
+    assert "kube" not in str(pod["containers"][0]["args"])
     assert "test-pods/crier" not in recorder.of("Role")
 
 

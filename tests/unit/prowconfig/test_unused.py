@@ -146,3 +146,10 @@ def test_a_plugin_with_which_hook_does_not_start_is_refused(plugin, tmp_path):
 def test_a_job_that_only_narrows_what_slack_hears_is_not_warned_of(tmp_path):
     texts = presubmit("reporter_config: {slack: {job_states_to_report: [failure]}}")
     assert find_warnings(tmp_path, texts, ALL - {"slack"}) == []
+
+
+def test_with_storage_the_lens_podinfo_has_something_to_show(tmp_path):
+    texts = {
+        "config.yaml": "deck: {spyglass: {lenses: [{lens: {name: podinfo}, required_files: [podinfo.json]}]}}\n"
+    }
+    assert find_warnings(tmp_path, texts, ALL | {"storage"}) == []
