@@ -17,6 +17,7 @@ from github.PullRequest import PullRequest
 from kubernetes import client
 from playwright.sync_api import Page, sync_playwright
 
+from components.scripts.release_pods import FINALIZER
 from testbed import browser, tools
 from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
@@ -168,6 +169,8 @@ def test_deck_shows_log_and_junit_results_in_a_browser_after_the_pod_is_gone(env
         log = page_of(page, link, "buildlog")
         assert f"tested: {pull.head.sha}, merged into {pull.base.sha}" in log
         assert "README.md speaks of Prow: ok" in log
+        shown = page_of(page, link, "podinfo")
+        assert name in shown
         page.wait_for_load_state("networkidle")
         page.screenshot(path=SCREENSHOTS / "deck-spyglass.png", full_page=True)
 
@@ -415,14 +418,73 @@ def secret_names(view: View, namespace: str) -> set[str]:
     return {secret.metadata.name for secret in found}
 
 
-def test_destroy_ends_with_jobs_still_running(environment, pulumi, view):
+def list_held(view: View) -> set[str]:
+    """Names of the jobs' pods that crier holds."""
+    return {
+        name for name, pod in pods(view, "test-pods").items() if FINALIZER in (pod.metadata.finalizers or ())
+    }
+
+
+def start_long_job(environment: Environment, view: View) -> str:
+    """Name of the pod of a job that runs for ten minutes, once crier holds it."""
     pull = open_pull_request(environment, {"seconds": "600\n"})
 
-    def running():
-        found = [p for p in pods(view, "test-pods").values() if p.status.phase == "Running"]
-        return [p for p in found if p.metadata.annotations.get("prow.k8s.io/job") == "unit"]
+    def find_held() -> str | None:
+        pod = running_pod(view, pull, "unit")
+        return pod.metadata.name if pod and pod.metadata.name in list_held(view) else None
 
-    wait_for(f"running pod of pull request {pull.number}", running, 90)
+    return wait_for(f"running pod of pull request {pull.number}, held by crier", find_held, 120)
+
+
+def test_a_crier_that_ends_lets_the_pods_go_and_the_next_one_stores_them_all_the_same(
+    environment, pulumi, view
+):
+    pull = open_pull_request(environment, {"seconds": "45\n"})
+    name = wait_for("a held pod", lambda: (pod := running_pod(view, pull, "unit")) and pod.metadata.name, 90)
+    wait_for("crier's finalizer", lambda: name in list_held(view), 30)
+    replace_pod(view, "crier")
+    assert not list_held(view)
+    found = finished(environment, pull, "unit", 180)
+    folder = found.target_url.partition("view/s3/prow-logs/")[2]
+    reader = s3(credentials(view, "-read"))
+
+    def read() -> Any:
+        answer = reader.get("prow-logs", f"{folder}/podinfo.json")
+        return answer.json() if answer.ok else None
+
+    stored = wait_for("podinfo.json", read, 60)
+    assert stored["pod"]["metadata"]["name"] == name
+    assert {"Scheduled", "Started"} <= {event["reason"] for event in stored["events"]}
+
+
+def test_destroy_ends_with_jobs_still_running(environment, pulumi, view):
+    start_long_job(environment, view)
     run = pulumi.destroy()
     assert not {"prow", "test-pods"} & view.namespaces()
+    report(f"destroy with a job that runs: {run.seconds:.0f} s")
     assert run.seconds < 180
+
+
+def test_destroy_ends_while_criers_image_is_missing(environment, pulumi, view):
+    pulumi.up()
+    held = start_long_job(environment, view)
+    image = {"name": "crier", "image": "registry.invalid/crier:none"}
+    view.apps.patch_namespaced_deployment(
+        "crier", "prow", {"spec": {"template": {"spec": {"containers": [image]}}}}
+    )
+
+    def waits_for_image() -> bool:
+        found = [pod.status for pod in pods(view, "prow", "crier").values()]
+        states = [state for status in found for state in status.container_statuses or ()]
+        sidecars = [state for status in found for state in status.init_container_statuses or ()]
+        return (
+            [bool(state.state.waiting) for state in states]
+            == [True]
+            == [bool(state.state.running) for state in sidecars]
+        )
+
+    wait_for("a crier without its image", waits_for_image, 90)
+    assert not list_held(view)  # the crier before has let them go
+    view.core.patch_namespaced_pod(held, "test-pods", {"metadata": {"finalizers": [FINALIZER]}})
+    pulumi.destroy()
+    assert not {"prow", "test-pods"} & view.namespaces()
