@@ -20,6 +20,7 @@ from components.catalog import (
     Outside,
     ProwComponent,
 )
+from components.config_updater import UserMaps, UserMapsArgs
 from components.configuration import Configuration, ConfigurationArgs, ConfigurationError
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
 from components.exposure import Exposure, ExposureArgs
@@ -126,6 +127,7 @@ class ProwOptions:
             external_plugins=self._list_routes(),
             job_objects=self._list_job_objects(),
             existing_objects=len(self.jobs.existing_objects),
+            job_config_maps=frozenset(self.jobs.config_maps),
         )
 
     def _list_job_objects(self) -> frozenset[Object]:
@@ -203,6 +205,7 @@ def read_files(
             folder,
             repositories,
             organizations=organizations,
+            namespace=get_known(options.namespace, "prow"),
             job_namespace=job_namespace,
             decoration=job_logs.decoration if job_logs else None,
             github_url=derive_web_url(options.github.endpoint),
@@ -272,6 +275,7 @@ class Prow(pulumi.ComponentResource):
         self.prowjob_crd = namespaces.prowjob_crd
         credentials = self._make_credentials()
         self._make_job_objects()
+        self._make_user_maps()
         hook_url = self._options.addresses.find_hook_url(self._options.webhook_url)
         services = Services(
             f"{name}-services",
@@ -364,6 +368,20 @@ class Prow(pulumi.ComponentResource):
                     secrets=jobs.secrets or {},
                     config_maps=jobs.config_maps,
                     service_accounts=accounts,
+                ),
+                self._child,
+            )
+
+    def _make_user_maps(self) -> None:
+        """What config-updater writes besides, where there is something."""
+        if self._options.config_updater and self._args.files.user_maps:
+            UserMaps(
+                f"{self._name}-user-maps",
+                UserMapsArgs(
+                    namespace=self.namespace,
+                    job_namespace=self.job_namespace,
+                    maps=self._args.files.user_maps,
+                    repository=str(self._options.config_updater),
                 ),
                 self._child,
             )

@@ -6,15 +6,15 @@ addresses, settings and sizes, a few mistakes that it only warns of, and what on
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any
 
-from prowconfig import external_plugins, rules, schema, scope, types, unused, updater
+from prowconfig import external_plugins, rules, schema, scope, types, unused, updater, user_maps
 from prowconfig.buckets import find_buckets
 from prowconfig.external_plugins import Route, add_external_plugins, add_report_template
-from prowconfig.job_objects import Object, find_unknown_objects
+from prowconfig.job_objects import CONFIG_MAP, Object, find_unknown_objects
 from prowconfig.jobs import JobContext, check_job, iterate_jobs
 from prowconfig.locate import locate
 from prowconfig.presets import select_presets
@@ -23,6 +23,7 @@ from prowconfig.reading import FolderFiles, read_folder
 from prowconfig.release import Release, parse_release
 from prowconfig.render import LARGE_CONFIG_MAP, LARGEST_CONFIG_MAP, SHARD_COUNTS, pack_files, shard_files
 from prowconfig.scope import Scope
+from prowconfig.user_maps import Place, UserMap
 from prowconfig.values import as_map, shorten
 from prowconfig.wildcard import WILDCARD, add_clone_uri, expand_config, expand_jobs, expand_plugins
 from prowconfig.yaml_text import YamlFile, to_yaml, to_yaml_by_key
@@ -59,6 +60,8 @@ class ProwFiles:
     """The files as the user wrote them."""
     plugin_names: tuple[str, ...] = ()
     """Names of the plugins of Prow's release."""
+    user_maps: tuple[UserMap, ...] = ()
+    """ConfigMaps that config-updater writes besides."""
     buckets: tuple[str, ...] = ()
     """Buckets that the user's own decoration configs name, such as `gs://logs`."""
 
@@ -92,6 +95,8 @@ class Enabled:
     """Kinds and names of the Secrets, ConfigMaps and ServiceAccounts that jobs may name."""
     existing_objects: int = 0
     """How many of them something else makes."""
+    job_config_maps: frozenset[str] = frozenset()
+    """Names of those of them that are ConfigMaps with content of the settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +105,7 @@ class Checks:
 
     scope: Scope
     release: Release
+    namespace: str = "prow"
     job_namespace: str = "test-pods"
     decoration: Mapping[str, Any] = field(default_factory=dict)
     clone_url: str = ""
@@ -108,6 +114,17 @@ class Checks:
     clusters: Collection[str] | None = None
     pod_security: str | None = None
     enabled: Enabled = field(default_factory=Enabled)
+
+    @property
+    def namespaces(self) -> user_maps.Namespaces:
+        """The stack's namespaces with their ConfigMaps."""
+        own, known = self.enabled.job_config_maps, self.enabled.job_objects or ()
+        return user_maps.Namespaces(
+            prow=self.namespace,
+            jobs=self.job_namespace,
+            job_maps=own,
+            existing={name for kind, name in known if kind == CONFIG_MAP and name not in own},
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +143,7 @@ def load(
     repositories: Sequence[str],
     *,
     organizations: Sequence[str] = (),
+    namespace: str = "prow",
     job_namespace: str = "test-pods",
     decoration: Mapping[str, Any] | None = None,
     github_url: str = GITHUB,
@@ -139,6 +157,7 @@ def load(
 
     :param repositories: `owner/name` of the settings.
     :param organizations: organisations of the settings, whose webhook calls for all of their repositories.
+    :param namespace: where Prow's components and ProwJobs are.
     :param job_namespace: where jobs run; a job that names another namespace is refused, by Prow too.
     :param decoration: defaults for decorated jobs that the stack adds to config.yaml when logs are stored; then jobs are
         decorated unless they, or `decorate_all_jobs` in config.yaml, say no.
@@ -154,6 +173,7 @@ def load(
     checks = Checks(
         scope=Scope(tuple(repositories), tuple(organizations)),
         release=release or parse_release(),
+        namespace=namespace,
         job_namespace=job_namespace,
         decoration=decoration or {},
         clone_url="" if github_url == GITHUB or not decoration else github_url,
@@ -165,8 +185,21 @@ def load(
     files = read_folder(folder)
     problems = [*files.problems, *_check_types(files, checks.release)]
     expanded = _expand_wildcards(files, checks)
+    maps: tuple[UserMap, ...] = ()
+    if checks.config_updater:
+        maps = user_maps.read_maps(folder, files.plugins, checks.namespaces, problems)
+        checks = replace(checks, enabled=_add_job_maps(checks.enabled, maps))
     problems += _check_all(files, expanded, checks)
-    return _build_result(files, expanded, problems, schema.load_schema(checks.release)["plugin_names"])
+    plugin_names = schema.load_schema(checks.release)["plugin_names"]
+    return replace(_build_result(files, expanded, problems, plugin_names), user_maps=maps)
+
+
+def _add_job_maps(enabled: Enabled, maps: Iterable[UserMap]) -> Enabled:
+    """With the ConfigMaps of jobs that config-updater writes."""
+    if enabled.job_objects is None:
+        return enabled
+    added = {(CONFIG_MAP, one.name) for one in maps if one.place is Place.JOBS}
+    return replace(enabled, job_objects=enabled.job_objects | added)
 
 
 def _check_types(files: FolderFiles, release: Release) -> Iterator[Problem]:
@@ -231,6 +264,7 @@ def _check_all(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Itera
         _check_external_plugins(files.plugins, checks),
         _find_unused(files, checks),
         updater.check_config_updater(files.plugins, files.jobs, checks.config_updater, checks.clone_url),
+        _check_user_maps(files.plugins, checks),
         _check_scope(files, checks.scope),
         _find_mistakes(files, expanded),
         _check_sizes(files, expanded, checks),
@@ -310,6 +344,11 @@ def _check_external_plugins(plugins: YamlFile, checks: Checks) -> Iterator[Probl
     if checks.config_updater:
         missing = external_plugins.find_missing(plugins.data, checks.enabled.external_plugins, checks.scope)
         yield from _report_findings(plugins, missing)
+
+
+def _check_user_maps(plugins: YamlFile, checks: Checks) -> Iterator[Problem]:
+    if checks.config_updater:
+        yield from _report_findings(plugins, user_maps.check_maps(plugins.data, checks.namespaces))
 
 
 def _check_scope(files: FolderFiles, where: Scope) -> Iterator[Problem]:

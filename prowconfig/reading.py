@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
@@ -54,6 +54,27 @@ def read_folder(folder: FilePath) -> FolderFiles:
         taken[path.name] = name
         jobs[path.name] = read(path, name)
     return FolderFiles(folder=top, config=config, plugins=plugins, jobs=jobs, problems=problems)
+
+
+def is_config_map_key(key: str) -> bool:
+    """Whether Kubernetes takes it as the key of a ConfigMap."""
+    return _CONFIG_MAP_KEY.fullmatch(key) is not None
+
+
+def read_matching(
+    folder: FilePath, matches: Callable[[str], bool], problems: list[Problem]
+) -> dict[str, str]:
+    """Texts of the files of the folder that match, by their path with the folder's name; links are not followed."""
+    folder = folder if folder.name else folder.resolve()
+    found: dict[str, str] = {}
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        for file in sorted(files):
+            path = FilePath(parent) / file
+            name = f"{_display(folder.name)}/{_display(path.relative_to(folder).as_posix())}"
+            if matches(name) and not path.is_symlink():
+                found[name] = _read_text(path, name, problems)
+    return found
 
 
 def _display(name: str) -> str:
@@ -119,7 +140,7 @@ def _check_key(key: str, name: str, taken: dict[str, str]) -> Problem | None:
     if key in taken:
         reason = f"{taken[key]} has the same name; Prow wants different names, whatever the folder"
         return Problem(file=name, reason=reason)
-    if not _CONFIG_MAP_KEY.fullmatch(key):
+    if not is_config_map_key(key):
         reason = "the name of a job file may have letters, digits, `-`, `_` and `.` only, 253 at most"
         return Problem(file=name, reason=reason)
     return None

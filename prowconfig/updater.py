@@ -99,11 +99,14 @@ def check_section(plugins: Mapping[str, Any], repository: str) -> Findings:
         where: Path = ("plugins", repository) if repository in entries else ("plugins",)
         reason = f"add {PLUGIN} to the plugins of {repository}: prow:configUpdater is on, and Prow reads it from here"
         yield where, reason
-    if plugins.get("config_updater") not in (SECTION, _PACKED_SECTION):
+    section = as_map(plugins.get("config_updater"))
+    own = {files: spec for files, spec in as_map(section.get("maps")).items() if files in CONFIG_MAPS}
+    if {**section, "maps": own} not in (SECTION, _PACKED_SECTION):
         wanted = f"config_updater: {{maps: {{{_SECTION_TEXT}}}}}"
         yield (
             ("config_updater",),
-            f"with prow:configUpdater this must be, with neither less nor more (but `gzip: true` for the jobs): {wanted}",
+            "with prow:configUpdater this must be, with neither less nor more (but `gzip: true` for the jobs, and maps of "
+            f"other files): {wanted}",
         )
 
 

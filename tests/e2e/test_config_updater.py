@@ -259,6 +259,40 @@ def test_a_merge_that_touches_config_yaml_changes_nothing_since_the_stack_comple
     assert data(view, "config") == before
 
 
+def test_a_map_of_the_users_own_is_made_by_an_up_and_written_by_merges(stack: Stack, view: View) -> None:
+    plugins, labels = stack.project / "prow" / "plugins.yaml", stack.project / "prow" / "labels.yaml"
+    before, text = plugins.read_text(), data(view, "plugins")["plugins.yaml"]
+    text = (
+        f"{text.rstrip()}\n    prow/labels.yaml: {{name: label-config, clusters: {{default: [test-pods]}}}}\n"
+    )
+    plugins.write_text(text)
+    labels.write_text("first\n")
+    hook = stack.pulumi.output("hookUrl").removesuffix("/hook")
+
+    def described() -> str:
+        found = requests.get(f"{hook}/plugin-help", timeout=10).json()["PluginHelp"]["config-updater"]
+        return str(found["Config"])
+
+    def read() -> dict[str, str]:
+        return view.core.read_namespaced_config_map("label-config", "test-pods").data or {}
+
+    try:
+        assert {op for op, _ in changed(stack.pulumi.up())} == {"create"}
+        assert read() == {"labels.yaml": "first\n"}
+        stack.merge({"prow/plugins.yaml": text}, "Map the labels")
+        wait_for("the map at hook", lambda: "label-config" in described(), REACHES_PROW, every=2)
+        stack.merge({"prow/labels.yaml": "second\n"}, "Change the labels")
+        wait_for("the merged labels", lambda: read()["labels.yaml"] == "second\n")
+        stack.pulumi.up("--expect-no-changes")
+        assert read()["labels.yaml"] == "second\n"
+    finally:
+        plugins.write_text(before)
+        labels.unlink()
+    assert {op for op, _ in changed(stack.pulumi.up())} == {"delete"}
+    names = [one.metadata.name for one in view.core.list_namespaced_config_map("test-pods").items]
+    assert "label-config" not in names
+
+
 def test_switched_off_the_content_and_the_rights_are_the_stacks_again(stack: Stack, view: View) -> None:
     before = restarts(view)
     stack.pulumi.config_set_all({"prow:configUpdater": "false"})

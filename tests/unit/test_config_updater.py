@@ -8,11 +8,13 @@ import pytest
 import yaml
 
 from components import config_updater
+from components.config_updater import UserMaps, UserMapsArgs
 from components.configuration import Configuration, ConfigurationArgs
 from prowconfig import files as prow_files
 from prowconfig import updater
 from prowconfig.problem import ProwFilesError
-from prowconfig.render import pack_files
+from prowconfig.render import ConfigMapContent, pack_files
+from prowconfig.user_maps import Place, UserMap
 
 from .conftest import reveal
 from .prowconfig.examples import POD, REPOSITORIES, P, write
@@ -195,3 +197,45 @@ def test_components_come_after_the_config_maps_and_are_not_made_anew_with_them(r
     used = {urn.rpartition("::")[2] for urn in hook.propertyDependencies["spec"].urns}
     assert used
     assert used.isdisjoint(names)
+
+
+USER_MAPS = (
+    UserMap(
+        name="label-config",
+        place=Place.JOBS,
+        namespace="test-pods",
+        content=ConfigMapContent(data={"labels.yaml": "a"}),
+    ),
+    UserMap(
+        name="own",
+        place=Place.PROW,
+        namespace="",
+        content=ConfigMapContent(data={}, binary_data={"a": "YQ=="}),
+    ),
+    UserMap(name="theirs", place=Place.ELSEWHERE, namespace="elsewhere", content=None),
+    UserMap(name="other", place=Place.ELSEWHERE, namespace="elsewhere", content=None),
+)
+
+
+def test_the_users_config_maps_are_made_in_the_stacks_namespaces_and_hook_may_write_each_of_them(run):
+    args = UserMapsArgs(namespace="prow", job_namespace="test-pods", maps=USER_MAPS, repository=FOLLOWED)
+    recorder = run(lambda: UserMaps("maps", args))
+    made = {key: reveal(inputs) for key, inputs in recorder.of("ConfigMap").items()}
+    assert set(made) == {"test-pods/label-config", "prow/own"}
+    assert made["test-pods/label-config"]["data"] == {"labels.yaml": "a"}
+    assert made["prow/own"]["binaryData"] == {"a": "YQ=="}
+    assert all(
+        inputs["metadata"]["annotations"] == {config_updater.ANNOTATION: FOLLOWED} for inputs in made.values()
+    )
+    roles = {key: reveal(inputs)["rules"] for key, inputs in recorder.of("Role").items()}
+    assert {key: rule["resourceNames"] for key, (rule,) in roles.items()} == {
+        "test-pods/prow-config-updater": ["label-config"],
+        "prow/prow-config-updater": ["own"],
+        "elsewhere/prow-config-updater": ["other", "theirs"],
+    }
+    assert {tuple(rule["verbs"]) for (rule,) in roles.values()} == {("get", "update")}
+    for key, inputs in recorder.of("RoleBinding").items():
+        binding = reveal(inputs)
+        assert key in roles
+        assert binding["roleRef"]["name"] == "prow-config-updater"
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "hook", "namespace": "prow"}]

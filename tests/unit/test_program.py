@@ -12,6 +12,7 @@ from components import cluster
 from components.catalog import CATALOG
 from components.cluster_reader import ClusterFacts
 from components.webhook_check import GitHub
+from prowconfig.user_maps import OWN_MAPS
 
 from .conftest import reveal, secrets_of
 
@@ -236,3 +237,9 @@ def test_with_storage_crier_stores_what_deck_shows_of_the_pods_of_jobs(program):
     shown = [lens["lens"]["name"] for lens in lenses]
     is_stored = program.storage == "in-cluster"
     assert ("podinfo" in shown) is ("--kubernetes-blob-storage-workers=2" in crier["args"]) is is_stored
+
+
+def test_config_updater_may_not_be_given_a_config_map_that_is_the_stacks(program):
+    names = {name.partition("/")[2] for name in program.of("ConfigMap") if name.startswith("prow/")}
+    assert {"config", "plugins", "job-config", "redelivery", "webhook-secret"} <= names
+    assert [name for name in names if not OWN_MAPS.fullmatch(name)] == []
