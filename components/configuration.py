@@ -168,6 +168,7 @@ class Configuration(pulumi.ComponentResource):
             binary=binary,
             jobs=self.job_configs,
             image=args.checkconfig_image,
+            config_size=args.files.size,
             translate=lambda log: translate(log, args.files, PATHS),
         )
         return Judgement(name, judge, pulumi.ResourceOptions(parent=self))

@@ -53,7 +53,7 @@ def _describe_own(
         liveness=HEALTHZ,
         readiness=READY,
         serves_metrics=False,
-        memory_limit="1Gi" if clones else "512Mi",
+        memory_limit=1024 if clones else 512,
     )
 
 

@@ -65,6 +65,8 @@ class JudgementArgs:
     """Content of those that hold compressed files in place of text: base64 by file name."""
     image: pulumi.Input[str]
     """Image of checkconfig, of the release that is deployed."""
+    config_size: int = 0
+    """Bytes of config.yaml and of the job files."""
     translate: Callable[[str], Iterable[object]]
     """Makes of checkconfig's log the problems that are shown to the user, one a line."""
 
@@ -164,7 +166,8 @@ class Judgement(pulumi.ComponentResource):
                     "termination_message_policy": "FallbackToLogsOnError",
                     "resources": {
                         "requests": {"cpu": "10m", "memory": "64Mi"},
-                        "limits": {"memory": "512Mi"},
+                        # It reads the configuration once, as each component.
+                        "limits": {"memory": catalog.render_memory_limit(512, self._args.config_size)},
                     },
                     "security_context": restricted_container(),
                     "volume_mounts": [

@@ -478,6 +478,7 @@ class Prow(pulumi.ComponentResource):
                 volumes={volume: source for volume, source in volumes.items() if source is not None},
                 storage=options.storage,
                 digests=digests,
+                config_size=self._args.files.size,
                 replicas=options.replicas,
                 features=list_features(options, self._args.files),
                 # Every component watches ProwJobs from its start. And where the checkconfig of another release refuses

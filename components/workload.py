@@ -70,6 +70,8 @@ class WorkloadsArgs:
     """Where jobs' logs are kept; its credentials are the volumes `storage-…`."""
     digests: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Digests of what is in volumes that are read once, not watched: another content needs other pods."""
+    config_size: int = 0
+    """Bytes of config.yaml and of the job files."""
     replicas: int = 1
     """Pods of each component that is no singleton; from two on a drained node may take one at a time."""
     features: AbstractSet[Feature] = field(default_factory=frozenset)
@@ -317,7 +319,7 @@ class Workload(pulumi.ComponentResource):
             "ports": ports,
             "resources": {
                 "requests": {"cpu": component.cpu, "memory": component.memory},
-                "limits": {"memory": component.memory_limit},
+                "limits": {"memory": component.render_memory_limit(self._args.config_size)},
             },
             "security_context": restricted_container(),
             "volume_mounts": [

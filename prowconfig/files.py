@@ -60,6 +60,8 @@ class ProwFiles:
     """The files as the user wrote them."""
     plugin_names: tuple[str, ...] = ()
     """Names of the plugins of Prow's release."""
+    size: int = 0
+    """Bytes of config.yaml and of the job files."""
     user_maps: tuple[UserMap, ...] = ()
     """ConfigMaps that config-updater writes besides."""
     buckets: tuple[str, ...] = ()
@@ -249,6 +251,7 @@ def _build_result(
         sources={key: file.name for key, file in files.jobs.items()},
         written=(files.config, files.plugins, *files.jobs.values()),
         plugin_names=tuple(plugin_names),
+        size=len(to_yaml(expanded.config).encode()) + count_bytes(expanded.texts),
         buckets=tuple(_find_buckets(files)),
     )
 
@@ -396,12 +399,17 @@ def _check_sizes(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Ite
             yield Problem(file=name, reason=reason, warning=size <= LARGEST_CONFIG_MAP)
 
 
+def count_bytes(texts: Mapping[str, str]) -> int:
+    """Bytes of all texts together."""
+    return sum(len(text.encode()) for text in texts.values())
+
+
 _LIMIT = f"a ConfigMap holds {LARGEST_CONFIG_MAP // 1024} KiB"
 
 
 def _check_job_sizes(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Iterator[Problem]:
     folder = f"{files.folder}/jobs"
-    plain = sum(len(text.encode()) for text in expanded.texts.values())
+    plain = count_bytes(expanded.texts)
     if plain <= LARGE_CONFIG_MAP:
         return
     if checks.config_updater:

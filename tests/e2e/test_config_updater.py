@@ -289,8 +289,8 @@ def test_a_map_of_the_users_own_is_made_by_an_up_and_written_by_merges(stack: St
         plugins.write_text(before)
         labels.unlink()
     assert {op for op, _ in changed(stack.pulumi.up())} == {"delete"}
-    names = [one.metadata.name for one in view.core.list_namespaced_config_map("test-pods").items]
-    assert "label-config" not in names
+    left: list[Any] = view.core.list_namespaced_config_map("test-pods").items
+    assert "label-config" not in {one.metadata.name for one in left}
 
 
 def test_switched_off_the_content_and_the_rights_are_the_stacks_again(stack: Stack, view: View) -> None:

@@ -26,6 +26,7 @@ def make(
     replicas=1,
     features=frozenset(),
     jobs="job-config",
+    config_size=0,
 ):
     volumes = {
         "config": "config",
@@ -50,6 +51,7 @@ def make(
         digests={f"storage-{access.value}": access.value for access in Access} if storage else {},
         replicas=replicas,
         features=features,
+        config_size=config_size,
     )
     return run(lambda: Workloads("prow", args))
 
@@ -324,3 +326,29 @@ def test_several_pods_are_those_of_hook_and_deck_apart_from_each_other_and_drain
         (spread,) = found[name]["spec"]["template"]["spec"]["topologySpreadConstraints"]
         assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
         assert spread["labelSelector"] == budget["spec"]["selector"]
+
+
+@pytest.mark.parametrize(
+    ("mib", "others", "deck"),
+    [
+        (0, "512Mi", "512Mi"),
+        (0.6, "512Mi", "512Mi"),
+        (1.7, "512Mi", "2Gi"),
+        (4.24, "1Gi", "4Gi"),
+        (10, "2Gi", "8Gi"),
+    ],
+)
+def test_memory_limits_follow_the_size_of_the_configuration(run, mib, others, deck):
+    found = {
+        name: pod["containers"][0]["resources"]["limits"]["memory"]
+        for name, pod in pods(make(run, config_size=int(mib * 2**20))).items()
+    }
+    assert found.pop("deck") == deck
+    assert found.pop("ghproxy") == "512Mi"  # reads none
+    assert found.pop("hook") == found.pop("tide") == {"512Mi": "1Gi"}.get(others, others)  # these clone, too
+    assert set(found.values()) == {others}
+
+
+def test_one_more_job_changes_no_limit(run):
+    before = [CATALOG["deck"].render_memory_limit(size) for size in range(0, 20 * 2**20, 100_000)]
+    assert len(set(before)) == 6
