@@ -466,6 +466,7 @@ def test_destroy_ends_with_jobs_still_running(environment, pulumi, view):
 
 
 def test_destroy_ends_while_criers_image_is_missing(environment, pulumi, view):
+    pulumi.config_set_all({"prow:storageSize": "0"})  # the volume belongs to the claim that was
     pulumi.up()
     held = start_long_job(environment, view)
     image = {"name": "crier", "image": "registry.invalid/crier:none"}
