@@ -25,6 +25,7 @@ from tests.e2e.forwarding import forwarded
 from tests.e2e.pods import pods
 from tests.e2e.stacks import deployed
 from tests.e2e.test_pull_request import jobs_of, open_pull_request, status
+from tests.e2e.test_storage import credentials, list_held, s3
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 EXAMPLE = PROJECT / "examples" / "build-cluster"
@@ -195,6 +196,28 @@ def test_sinker_cleans_up_there(
     wait_for(
         "clean namespace", lambda: job["metadata"]["name"] not in pod_names(build_cluster.view), 180, every=2
     )
+
+
+def test_with_storage_crier_stores_the_pods_from_there_and_lets_them_go(
+    environment: Environment, view: View, build_cluster: BuildCluster, pulumi: Pulumi, project: Path
+) -> None:
+    config = project / "prow" / "config.yaml"
+    config.write_text(
+        f"{config.read_text()}\ndecorate_all_jobs: false\n"
+    )  # the store is not reached from there
+    pulumi.config_set_all({"prow:storage": "in-cluster", "prow:storageSize": "0"})
+    pulumi.up()
+    pull = open_pull_request(environment)
+    status(environment, pull, "elsewhere", "success", 120)
+    (job,) = jobs_of(view, pull, "elsewhere")
+    name, build = job["metadata"]["name"], job["status"]["build_id"]
+    place = f"pr-logs/pull/{REPOSITORY.replace('/', '_')}/{pull.number}/elsewhere/{build}/podinfo.json"
+    store = s3(credentials(view, "-read"))
+    wait_for("podinfo.json", lambda: store.get("prow-logs", place).ok, 60)
+    stored = store.get("prow-logs", place).json()
+    assert stored["pod"]["metadata"]["name"] == name
+    assert "Started" in {event["reason"] for event in stored["events"]}
+    wait_for("pods that nobody holds", lambda: name not in list_held(build_cluster.view), 30)
 
 
 @pytest.mark.skipif(
