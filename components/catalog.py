@@ -208,6 +208,8 @@ class ServicePort:
 
     port: int
     target: int
+    name: str | None = None
+    """Name of the Service; None: the component's."""
     node_port: bool = False
     """Reachable from outside the cluster: at a NodePort, or as `Addresses` says."""
 
@@ -226,8 +228,8 @@ class Withheld:
 class ProwComponent:
     """One of Prow's components. Its ServiceAccount, Service and Deployment have its name.
 
-    Flags may have `{github_endpoint}`, the REST endpoint of GitHub, and `{state_url}`, the URL of the bucket for
-    what Prow remembers.
+    Flags may have `{github_endpoint}`, the REST endpoint of GitHub, `{state_url}`, the URL of the bucket for what Prow
+    remembers, and `{deck_url}`, where pods reach deck.
     """
 
     name: str
@@ -327,7 +329,7 @@ class ProwComponent:
         if self.service is None:
             raise ValueError(f"{self.name} has no Service")
         port = "" if self.service.port == 80 else f":{self.service.port}"
-        return f"http://{self.name}{port}{path}"
+        return f"http://{self.service.name or self.name}{port}{path}"
 
 
 def _allow_prowjobs(*verbs: str) -> PolicyRule:

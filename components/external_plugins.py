@@ -71,7 +71,7 @@ KNOWN: dict[str, KnownPlugin] = {
         ),
         KnownPlugin(
             component=_describe_own(
-                "refresh", Need.CONFIG, args=(f"--prow-url={DECK.make_url()}",), calls=frozenset({DECK.name})
+                "refresh", Need.CONFIG, args=("--prow-url={deck_url}",), calls=frozenset({DECK.name})
             ),
             events=("issue_comment",),
         ),

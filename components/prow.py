@@ -38,6 +38,8 @@ from components.login import Login
 from components.login_secrets import LoginSecrets, LoginSecretsArgs
 from components.namespaces import Namespaces, NamespacesArgs
 from components.network import Network, NetworkArgs
+from components.private_deck import OAUTH2_PROXY, PATH, hide_deck
+from components.proxy_secret import ProxySecret, ProxySecretArgs
 from components.repository import Repository
 from components.rotation import Rotation, RotationArgs
 from components.services import Services, ServicesArgs
@@ -108,6 +110,8 @@ class ProwOptions:
         chosen += [describe_plugin(name, plugin) for name, plugin in self.external_plugins.items()]
         if self.branch_protection is not None:
             chosen.append(replace(BRANCHPROTECTOR, schedule=self.branch_protection))
+        if self.login and self.login.readers:
+            chosen = hide_deck(chosen, self.login.proxy_image)
         return tuple(chosen)
 
     def _list_running(self) -> frozenset[str]:
@@ -296,7 +300,14 @@ class Prow(pulumi.ComponentResource):
             ExposureArgs(addresses=self._options.addresses, hook_url=hook_url, namespace=self.namespace),
             # Whoever is led to them finds them answering.
             pulumi.ResourceOptions.merge(
-                self._child, pulumi.ResourceOptions(depends_on=[hook, workloads.by_name[DECK.name]])
+                self._child,
+                pulumi.ResourceOptions(
+                    depends_on=[
+                        workload
+                        for component, workload in workloads.by_name.items()
+                        if component in (HOOK.name, DECK.name, OAUTH2_PROXY.name)
+                    ]
+                ),
             ),
         )
         plugins = sorted(KNOWN.keys() & self._options.external_plugins.keys())
@@ -489,13 +500,30 @@ class Prow(pulumi.ComponentResource):
                     *network,
                     *([self.prowjob_crd] if self.prowjob_crd is not None else []),
                 ],
-                secrets={
-                    plugin: OwnSecrets(name=secret, path=SECRETS_PATH, digest=digest)
-                    for plugin, (secret, digest) in credentials.plugin_secrets.items()
-                },
+                secrets=self._make_own_secrets(credentials),
             ),
             opts,
         )
+
+    def _make_own_secrets(self, credentials: Credentials) -> dict[str, OwnSecrets]:
+        """The Secrets that one component alone reads, by its name."""
+        secrets = {
+            plugin: OwnSecrets(name=secret, path=SECRETS_PATH, digest=digest)
+            for plugin, (secret, digest) in credentials.plugin_secrets.items()
+        }
+        if self._options.login and self._options.login.readers:
+            made = ProxySecret(
+                f"{self._name}-oauth2-proxy",
+                ProxySecretArgs(
+                    login=self._options.login,
+                    deck_url=self.deck_url,
+                    github_endpoint=self._options.github.endpoint,
+                    namespace=self.namespace,
+                ),
+                self._child,
+            )
+            secrets[OAUTH2_PROXY.name] = OwnSecrets(name=made.secret, path=PATH, digest=made.digest)
+        return secrets
 
 
 BUCKET_SERVER = "https://storage.googleapis.com"

@@ -45,7 +45,7 @@ class Services(pulumi.ComponentResource):
         super().__init__("prow:index:Services", name, None, opts)
         self._name, self._args = name, args
         services = {
-            component.name: self._make_service(component, component.service)
+            component.service.name or component.name: self._make_service(component, component.service)
             for component in args.components
             if component.service
         }
@@ -73,11 +73,12 @@ class Services(pulumi.ComponentResource):
                 "pulumi.com/waitFor": "jsonpath={.status.loadBalancer.ingress[0]}",
                 **addresses.annotations,
             }
+        name = port.name or component.name
         node_port = {DECK.name: addresses.deck_node_port, HOOK.name: addresses.hook_node_port}
         return kubernetes.core.v1.Service(
-            f"{self._name}-{component.name}",
+            f"{self._name}-{name}",
             metadata={
-                "name": component.name,
+                "name": name,
                 "namespace": self._args.namespace,
                 "labels": make_labels(component.name),
                 "annotations": annotations,
@@ -90,7 +91,7 @@ class Services(pulumi.ComponentResource):
                         "name": "http",
                         "port": port.port,
                         "target_port": port.target,
-                        "node_port": (node_port.get(component.name) or None) if kind == "NodePort" else None,
+                        "node_port": (node_port.get(name) or None) if kind == "NodePort" else None,
                     }
                 ],
             },

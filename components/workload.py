@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.catalog import GHPROXY, METRICS_PORT, MOUNTS, Feature, Mount, Need, PolicyRule, ProwComponent
+from components.catalog import (
+    DECK,
+    GHPROXY,
+    METRICS_PORT,
+    MOUNTS,
+    Feature,
+    Mount,
+    Need,
+    PolicyRule,
+    ProwComponent,
+)
 from components.github_account import GitHubAccount, make_github_flags
 from components.images import Images
 from components.objects import (
@@ -377,6 +387,7 @@ class Workload(pulumi.ComponentResource):
     def _make_flags(self, mounts: Sequence[Mount]) -> pulumi.Output[list[str]]:
         args, component = self._args, self._component
         running = frozenset(other.name for other in args.components)
+        deck = next((other for other in args.components if other.name == DECK.name), DECK)
         satisfied = {mount.need for mount in mounts} | (BUCKET_NEEDS.keys() if args.storage else set())
         return pulumi.Output.all(
             github_endpoint=args.github.endpoint,
@@ -393,6 +404,7 @@ class Workload(pulumi.ComponentResource):
                 app_id=known["app_id"],
                 provider=args.storage.provider if args.storage else "",
                 state_url=f"{args.storage.scheme}://{known['state_bucket']}" if args.storage else "",
+                deck_url=deck.make_url(),
             )
         )
 
@@ -408,6 +420,7 @@ def render_flags(
     app_id: str | None,
     provider: str,
     state_url: str,
+    deck_url: str = DECK.make_url(),
 ) -> list[str]:
     """The flags of a component.
 
@@ -419,8 +432,14 @@ def render_flags(
     :param app_id: the GitHub App that is Prow's account; None: a bot with a token is.
     :param provider: protocol of the bucket; "" without one.
     :param state_url: URL of the bucket for what Prow remembers, as Prow writes it; "" without one.
+    :param deck_url: where pods reach deck.
     """
-    values = {"github_endpoint": github_endpoint, "state_url": state_url, "provider": provider}
+    values = {
+        "github_endpoint": github_endpoint,
+        "state_url": state_url,
+        "provider": provider,
+        "deck_url": deck_url,
+    }
     cache_url = GHPROXY.make_url() if GHPROXY.name in running else None
     flags = [flag.format(**values) for flag in component.args]
     for mount in mounts if component.takes_flags else ():

@@ -9,6 +9,7 @@ from components.addresses import GATEWAY, HOOK_PATH, INGRESS, LOAD_BALANCER, NOD
 from settings import checks
 from settings.checked import Checked, Problem
 from settings.groups import TABLE
+from settings.parsers import remove_command
 
 KINDS = {
     "ingressClass": (INGRESS,),
@@ -97,7 +98,7 @@ def check_login(checked: Checked) -> Iterator[Problem]:
     """People log in to a deck whose address GitHub knows and that serves nothing of a job as a page of its own."""
     deck_url = checked.settings.addresses.deck_url
     if not checked.is_set("oauthClientId"):
-        for name in ("oauthClientSecret", "deckRerun"):
+        for name in ("oauthClientSecret", "deckRerun", "deckReaders"):
             if checked.settings.get_value(name):
                 fix = f"{TABLE['oauthClientId'].fix}  (or: pulumi config rm {name})"
                 yield name, "has no effect without oauthClientId: nobody can log in to deck", fix
@@ -121,4 +122,19 @@ def check_login(checked: Checked) -> Iterator[Problem]:
         pulumi.log.warn(
             f"prow:deckUrl is {checked.show('deckUrl')}: people log in over http, and who sees the traffic can act as they "
             f"may on GitHub\n    fix: {TABLE['deckUrl'].fix}"
+        )
+
+
+def check_readers(checked: Checked) -> Iterator[Problem]:
+    """oauth2-proxy can tell who may see deck, and nobody gets past it."""
+    readers = checked.settings.login.readers
+    people = [index for index, reader in enumerate(readers) if reader.startswith("@")]
+    if people and len(people) < len(readers) and checked.are_right("deckReaders"):
+        fix = remove_command(f"deckReaders[{people[0]}]")
+        reason = "is a person among organisations and teams; oauth2-proxy admits the ones or the others: make a team of the people"
+        yield f"deckReaders[{people[0]}]", reason, fix
+    if readers and not checked.settings.network.has_policies and checked.are_right("networkPolicies"):
+        pulumi.log.warn(
+            "prow:networkPolicies is false: every pod of the cluster, and so every job, reads deck without the login of "
+            "deckReaders\n    fix: pulumi config set networkPolicies true"
         )

@@ -26,6 +26,8 @@ ANNOTATION = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 )
 OAUTH_CLIENT = re.compile(r"[A-Za-z0-9.]{10,100}")  # 20 hexadecimal digits, or Ov23… of newer Apps
+# A person, an organisation, or a team by its slug.
+READER = re.compile(rf"@(?:{OWNER.pattern})|(?:{OWNER.pattern})(?:/[a-z0-9_](?:[-a-z0-9_]{{0,99}}))?")
 TOKEN = re.compile(r"[!-~]+")
 KEY = re.compile(r"(?!\.{1,2}$)[-._a-zA-Z0-9]{1,253}")  # k8s.io/apimachinery, IsConfigMapKey
 SERVICE_NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1035, as Kubernetes names Services

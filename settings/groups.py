@@ -24,6 +24,7 @@ from components import (
     images,
     jobs,
     login,
+    private_deck,
     slack,
     storage,
 )
@@ -314,6 +315,20 @@ class Login(login.Login):
         SWITCH,
         False,
         "Deck starts jobs again and aborts them, for people who are logged in and whom `rerun_auth_configs` of config.yaml allow it, or who may `/test` the pull request. Needs oauthClientId.",
+    )
+    readers: tuple[str, ...] = setting(
+        "deckReaders",
+        ListOf(
+            item=text(checks.READER, "an organisation, organisation/team, or @user", "<organisation>/<team>")
+        ),
+        [],
+        "Who may see deck after a login (oauth2-proxy). Either organisations and teams, as `acme` and `acme/maintainers`, or people, as `@alice`, written as in GitHub's addresses. Needs oauthClientId. Default, everybody, without a login.",
+    )
+    proxy_image: str = setting(
+        "oauth2ProxyImage",
+        IMAGE,
+        private_deck.IMAGE,
+        "Image of oauth2-proxy, which runs with deckReaders.",
     )
 
 

@@ -6,13 +6,14 @@ from components import flows
 from components.catalog import BRANCHPROTECTOR, CATALOG, CRIER, STORING_CRIER, Outside
 from components.external_plugins import KNOWN
 from components.flows import LOG_STORE, PodGroup, list_callers, list_groups
+from components.private_deck import OAUTH2_PROXY
 
 INTRODUCTION = """\
 # Network: who reaches whom
 
 With `networkPolicies: true`, the default, a NetworkPolicy for each row below and `default-deny` hold in Prow's namespace, and
 the policy `jobs` in the jobs' namespace. What has no arrow is denied. These pages show a stack in which everything runs; what a
-stack does not run has no policy. [Security](../explanation/security.md) says what a job can reach.
+stack does not run has no policy. With `deckReaders` deck is reached by oauth2-proxy and refresh alone. [Security](../explanation/security.md) says what a job can reach.
 
 <!-- Written by `make settings` from components/flows.py and components/catalog.py. -->
 """
@@ -39,7 +40,7 @@ def list_all_groups() -> tuple[PodGroup, ...]:
     """Every group that a stack may run."""
     others = (flows.RELAY, flows.ROTATION, flows.REDELIVERY, flows.JUDGEMENT, LOG_STORE)
     prow = [STORING_CRIER if one is CRIER else one for one in CATALOG.values()]
-    components = [*prow, *(plugin.component for plugin in KNOWN.values()), BRANCHPROTECTOR]
+    components = [*prow, *(plugin.component for plugin in KNOWN.values()), BRANCHPROTECTOR, OAUTH2_PROXY]
     return list_groups(components, others, frozenset(Outside), KNOWN)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from components.catalog import BRANCHPROTECTOR, CATALOG
 from components.external_plugins import KNOWN, ExternalPlugin
+from components.private_deck import OAUTH2_PROXY
 from settings.checked import Checked, Problem
 from settings.parsers import name_entry
 
@@ -12,6 +13,8 @@ _TAKEN = frozenset(
     {
         *CATALOG,
         BRANCHPROTECTOR.name,
+        OAUTH2_PROXY.name,
+        "deck-internal",
         "log-store",
         "hook-pods",
         "redelivery",

@@ -8,7 +8,7 @@ from components import github_account
 from components.catalog import REQUIRED
 from components.storage import UPLOADER
 from prowconfig.release import UNKNOWN_DATE, parse_release
-from settings.address_rules import check_expose, check_hosts, check_login, check_tls
+from settings.address_rules import check_expose, check_hosts, check_login, check_readers, check_tls
 from settings.checked import Checked, Problem
 from settings.checks import count_bytes
 from settings.groups import TABLE
@@ -207,6 +207,7 @@ RULES: tuple[Rule, ...] = (
     check_hosts,
     check_tls,
     check_login,
+    check_readers,
     check_storage,
     check_identities,
     check_storage_keys,

@@ -31,6 +31,7 @@ DATA = frozenset(
         "inputs",
         "jobs",
         "login",
+        "private_deck",
         "relay_catalog",
         "repository",
         "slack",

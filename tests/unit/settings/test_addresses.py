@@ -132,3 +132,38 @@ def test_a_login_over_http_is_warned_of_unless_it_stays_on_the_machine(configure
     assert not warnings
     load(configure(**{**LOGIN, "deckUrl": "http://prow.example"}))
     assert "people log in over http" in warnings[0]
+
+
+def test_organisations_teams_or_people_may_see_deck(configure):
+    login = load(configure(**LOGIN, deckReaders=["acme", "Acme_1/release-team"])).login
+    assert login.readers == ("acme", "Acme_1/release-team")
+    assert load(configure(**LOGIN, deckReaders=["@alice", "@Bob"])).login.readers == ("@alice", "@Bob")
+    assert load(configure()).login.readers == ()
+
+
+@pytest.mark.parametrize("reader", ["", "@", "a/b/c", "@a/b", "acme/Release Team", "acme:team", "*", "acme/"])
+def test_who_is_no_reader_is_refused(configure, reader):
+    text = errors(configure(**LOGIN, deckReaders=[reader]))
+    assert "prow:deckReaders[0]" in text
+    assert "pulumi config set --path 'deckReaders[0]' <organisation>/<team>" in text
+
+
+def test_people_among_organisations_are_refused(configure):
+    text = errors(configure(**LOGIN, deckReaders=["acme", "@alice"]))
+    assert "prow:deckReaders[1] is a person among organisations and teams" in text
+    assert "pulumi config rm --path 'deckReaders[1]'" in text
+
+
+def test_readers_need_the_oauth_app(configure):
+    text = errors(configure(deckReaders=["acme"]))
+    assert "prow:deckReaders has no effect without oauthClientId" in text
+
+
+def test_readers_without_policies_are_warned_of(configure, monkeypatch):
+    warned: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", warned.append)
+    load(configure(**LOGIN, deckReaders=["acme"]))
+    assert warned == []
+    load(configure(**LOGIN, deckReaders=["acme"], networkPolicies=False))
+    assert len(warned) == 1
+    assert "reads deck without the login" in warned[0]
