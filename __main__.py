@@ -37,6 +37,7 @@ prow_options = ProwOptions(
     replicas=settings.prow.replicas,
     addresses=settings.addresses,
     webhook_url=settings.relay.webhook_url,
+    deck_extensions=settings.prow.deck_extensions,
     login=settings.login if settings.login.client_id is not None else None,
     storage=settings.storage if settings.storage.kind != "none" else None,
     slack=settings.slack if settings.slack.token is not None else None,

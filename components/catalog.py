@@ -62,6 +62,8 @@ class Need(Enum):
     """Secrets of its own, such as an external plugin's."""
     LOGIN = auto()
     """The OAuth App with which people log in to deck, where there is one."""
+    EXTENSIONS = auto()
+    """Files of the user's own that deck serves, where there are some."""
 
 
 class Outside(Enum):
@@ -171,6 +173,13 @@ MOUNTS: tuple[Mount, ...] = (
         flags=("--oauth-url=/github-login", "--github-oauth-config-file={path}/secret"),
     ),
     Mount(need=Need.LOGIN, volume="cookie", path="/etc/cookie", flags=("--cookie-secret={path}/secret",)),
+    # Below $KO_DATA_PATH of deck's image (defaultStaticFilesLocation in cmd/deck/main.go).
+    Mount(
+        need=Need.EXTENSIONS,
+        volume="extensions",
+        path="/var/run/ko/static/extensions",
+        is_secret=False,
+    ),
 )
 """Where each need is mounted, in the order of a pod's volumes and flags."""
 
@@ -418,7 +427,17 @@ GHPROXY = ProwComponent(
 
 DECK = ProwComponent(
     name="deck",
-    needs=frozenset({Need.CONFIG, Need.PLUGINS, Need.GITHUB, Need.BUILD_CLUSTERS, Need.LOGS, Need.LOGIN}),
+    needs=frozenset(
+        {
+            Need.CONFIG,
+            Need.PLUGINS,
+            Need.GITHUB,
+            Need.BUILD_CLUSTERS,
+            Need.LOGS,
+            Need.LOGIN,
+            Need.EXTENSIONS,
+        }
+    ),
     args=(f"--hook-url={HOOK.make_url('/plugin-help')}",),
     args_with={TIDE.name: (f"--tide-url={TIDE.make_url('/')}",)},
     args_feature={

@@ -23,6 +23,7 @@ from components.catalog import (
 from components.config_updater import UserMaps, UserMapsArgs
 from components.configuration import Configuration, ConfigurationArgs, ConfigurationError
 from components.credentials import Credentials, CredentialsArgs, StorageCredentials
+from components.deck_extensions import DeckExtensions, DeckExtensionsArgs
 from components.exposure import Exposure, ExposureArgs
 from components.external_plugins import KNOWN, SECRETS_PATH, ExternalPlugin, describe_plugin, list_events
 from components.flows import JUDGEMENT, LOG_STORE, ROTATION, NetworkOptions, PodGroup, list_groups
@@ -45,7 +46,7 @@ from components.rotation import Rotation, RotationArgs
 from components.services import Services, ServicesArgs
 from components.slack import Slack, make_reporter_configs, preview_reporter_configs
 from components.storage import KEY, UPLOADER, Access, Storage, make_job_logs, preview_job_logs
-from components.workload import OwnSecrets, Workloads, WorkloadsArgs
+from components.workload import OwnSecrets, Volume, Workloads, WorkloadsArgs
 from prowconfig import unused
 from prowconfig.checkconfig import CLUSTER, NONE
 from prowconfig.external_plugins import Route
@@ -79,6 +80,8 @@ class ProwOptions:
     """Where GitHub reaches hook; None: as the addresses say."""
     login: Login | None = None
     """How people log in to deck; None: nobody does, and deck starts no job. It needs deck's URL and storage."""
+    deck_extensions: Mapping[str, bytes] | None = None
+    """Files that deck serves below /static/extensions, by name; None: those of its image."""
     storage: Storage | None = None
     """Where jobs' logs are kept; None: nowhere, and no job is decorated."""
     slack: Slack | None = None
@@ -450,9 +453,12 @@ class Prow(pulumi.ComponentResource):
             self._child,
         )
 
-    def _make_workloads(self, credentials: Credentials, config_maps: Configuration) -> Workloads:
+    def _make_volumes(
+        self, credentials: Credentials, config_maps: Configuration
+    ) -> tuple[dict[str, Volume], dict[str, pulumi.Input[str]]]:
+        """What the catalog's MOUNTS mount, by volume, and the digests of what is read only once."""
         options = self._options
-        volumes = {
+        volumes: dict[str, Volume | None] = {
             "config": config_maps.config,
             "job-config": config_maps.job_configs,
             "plugins": config_maps.plugins,
@@ -473,6 +479,16 @@ class Prow(pulumi.ComponentResource):
             )
             volumes |= {"oauth": secrets.oauth, "cookie": secrets.cookie}
             digests["oauth"] = secrets.digest
+        if options.deck_extensions is not None:
+            files = DeckExtensionsArgs(files=options.deck_extensions, namespace=self.namespace)
+            volumes["extensions"] = DeckExtensions(
+                f"{self._name}-deck-extensions", files, self._child
+            ).config_map
+        return {volume: source for volume, source in volumes.items() if source is not None}, digests
+
+    def _make_workloads(self, credentials: Credentials, config_maps: Configuration) -> Workloads:
+        options = self._options
+        volumes, digests = self._make_volumes(credentials, config_maps)
         # All pods wait for the judgement, so its Job is to be ahead of these sixty objects.
         opts = pulumi.ResourceOptions.merge(
             self._child, pulumi.ResourceOptions(depends_on=[*config_maps.candidates])
@@ -486,7 +502,7 @@ class Prow(pulumi.ComponentResource):
                 job_namespace=self.job_namespace,
                 images=options.images,
                 github=options.github,
-                volumes={volume: source for volume, source in volumes.items() if source is not None},
+                volumes=volumes,
                 storage=options.storage,
                 digests=digests,
                 config_size=self._args.files.size,

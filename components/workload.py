@@ -39,6 +39,8 @@ RUN_SECONDS = 3600
 """Time limit of a run of a CronJob."""
 BUCKET_NEEDS = {Need.LOGS: Access.READ, Need.REPORTS: Access.WRITE, Need.STATE: Access.STATE}
 """What a component does with the buckets."""
+Volume = pulumi.Input[str] | tuple[str, ...]
+"""Name of a Secret or of a ConfigMap, or names of ConfigMaps that are mounted as one directory."""
 OWN_SECRETS = "prow-stack/secrets"
 """Annotation of a pod that reads secrets of its own: their digest."""
 
@@ -73,7 +75,7 @@ class WorkloadsArgs:
     """Where the images come from."""
     github: GitHubAccount
     """Prow's account; its token or key is in the Secret of the volume `github`."""
-    volumes: Mapping[str, pulumi.Input[str] | tuple[str, ...]]
+    volumes: Mapping[str, Volume]
     """Names of the ConfigMaps and Secrets by the volume of the catalog's MOUNTS; what is missing is not mounted. Several
     ConfigMaps are mounted as one directory."""
     storage: Storage | None = None
@@ -477,9 +479,7 @@ def _mount_writable(name: str, path: str) -> kubernetes.core.v1.VolumeMountArgsD
     return {"name": name, "mount_path": path}
 
 
-def _make_volume(
-    mount: Mount, source: pulumi.Input[str] | tuple[str, ...]
-) -> kubernetes.core.v1.VolumeArgsDict:
+def _make_volume(mount: Mount, source: Volume) -> kubernetes.core.v1.VolumeArgsDict:
     if isinstance(source, tuple):
         return make_config_volume(mount.volume, source)
     if mount.is_secret:

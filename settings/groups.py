@@ -35,6 +35,7 @@ from prowconfig.checkconfig import PLACES
 from prowconfig.release import DEFAULT_IMAGE_TAG
 from settings import checks
 from settings.external_plugins import EXTERNAL_PLUGINS
+from settings.folder import Folder
 from settings.kubeconfig import BUILD_CLUSTERS, Kubeconfig
 from settings.parsers import (
     EVENT,
@@ -410,6 +411,12 @@ class Prow:
         number(1, 10),
         1,
         "Pods of each component that may run more than once (hook, deck). With two or more, a node that is drained interrupts neither webhooks nor pages.",
+    )
+    deck_extensions: dict[str, bytes] | None = setting(
+        "deckExtensions",
+        Folder(example="prow/deck"),
+        "",
+        "Folder of this project with files that deck serves at /static/extensions, such as a logo, `style.css` and `script.js`, which every page loads. Default, none.",
     )
     check_configuration: str = setting(
         "checkConfiguration",

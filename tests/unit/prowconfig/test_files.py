@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
 from prowconfig import files as prow_files
 from prowconfig import render
@@ -255,3 +256,18 @@ def test_storage_that_the_stack_adds_serves_decorated_jobs(tmp_path: Path):
 def test_500_jobs_are_read_and_checked(tmp_path: Path):
     files = prow_files.load(write(tmp_path, many_jobs(500)), REPOSITORIES)
     assert len(files.jobs["many.yaml"]["presubmits"]["me/lib"]) == 500
+
+
+def test_the_branding_of_decks_pages_is_taken_as_it_is(tmp_path):
+    branding = {
+        "logo": "/static/extensions/logo.svg",
+        "favicon": "extensions/favicon.ico",
+        "background_color": "#fff",
+        "header_color": "#013243",
+    }
+    text = to_yaml({"deck": {"branding": branding}})
+    assert load(tmp_path / "right", {"config.yaml": text}) == ([], [])
+    found = prow_files.load(write(tmp_path / "kept", {"config.yaml": text}), REPOSITORIES)
+    addresses = {"deck_url": "http://x/", "namespace": "prow", "job_namespace": "test-pods"}
+    rendered = render.render_config(found.config, github_link_url="https://github.com", **addresses)
+    assert yaml.safe_load(rendered)["deck"]["branding"] == branding
