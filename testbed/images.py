@@ -35,6 +35,7 @@ BUILDKIT = "docker.io/moby/buildkit:v0.34.2-rootless"
 LOG_STORE = "ghcr.io/versity/versitygw:v1.8.0"
 PYTHON = "docker.io/library/python:3.13-alpine"
 TRAEFIK = "docker.io/library/traefik:v3.7.13"
+OAUTH2_PROXY = "quay.io/oauth2-proxy/oauth2-proxy:v7.15.6"
 
 # Upstream's base image by component (.ko.yaml baseImageOverrides): True where it has git.
 PROW_COMPONENTS = {
@@ -305,6 +306,13 @@ def traefik(report: Report = print) -> Image:
         )
     )
     return Image(name=TRAEFIK, layers=(_system_files(), layer), entrypoint=("/usr/local/bin/traefik",))
+
+
+def oauth2_proxy(report: Report = print) -> Image:
+    """What asks people to log in before deck answers them."""
+    binary = tools.ensure(["oauth2-proxy"], report)["oauth2-proxy"]
+    layer = Layer((Entry(path="bin"), Entry(path="bin/oauth2-proxy", source=binary)))
+    return Image(name=OAUTH2_PROXY, layers=(_system_files(), layer), entrypoint=("/bin/oauth2-proxy",))
 
 
 def jobs() -> list[Image]:

@@ -125,7 +125,7 @@ def allowed(app: App, method: str, path: str, *, public: bool) -> bool:
 
     What is public anyone may read. A user's own things (`/user`) are no App's.
     """
-    if path == "/user":
+    if path == "/user" or path.startswith("/user/"):
         return False
     needed = next((names for pattern, names in _NEEDED if re.fullmatch(pattern, path)), ())
     if method == "GET":

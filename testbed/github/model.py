@@ -96,6 +96,17 @@ class Membership(Base):
     role: Mapped[str] = mapped_column(default="member")
 
 
+class Team(Base):
+    """A team of an organisation."""
+
+    __tablename__ = "team"
+    organization_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    slug: Mapped[str]
+    name: Mapped[str]
+    members: Mapped[list[int]] = mapped_column(default_factory=list)  # ids of accounts
+    organization: Mapped[Account] = relationship(init=False)
+
+
 class Repository(Base):
     """A repository; its git data lies in `repositories/<id>.git` of the state folder."""
 

@@ -2,7 +2,7 @@
 
 https://docs.github.com/en/rest/branches/branch-protection (version 2022-11-28) and
 https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/managing-protected-branches
-Teams, and Apps beside users, in restrictions are not served, as there are no teams here.
+Teams, and Apps beside users, in restrictions are not served, as nothing here restricts to one.
 """
 
 from typing import Any
@@ -56,7 +56,7 @@ def check(github: GitHub, repo: Repository, body: Json) -> Json:
             message = "Only organization repositories can have users and team restrictions"
             raise Refusal(status=422, message="Validation Failed", errors=(message,))
         if restrictions.get("teams") or restrictions.get("apps"):
-            raise Refusal(status=422, message="The stand-in has no teams and restricts to no Apps.")
+            raise Refusal(status=422, message="The stand-in restricts to neither teams nor Apps.")
         for login in restrictions["users"]:
             account = github.account(login)
             if account is None or not at_least(github.access(repo, account), "push"):

@@ -3,7 +3,7 @@
     users:
       LOGIN: {name: TEXT, site_admin: BOOL, token: generate | TEXT, scopes: [SCOPE, ...]}
     organizations:
-      LOGIN: {name: TEXT, members: {LOGIN: admin | member}}
+      LOGIN: {name: TEXT, members: {LOGIN: admin | member}, teams: {SLUG: [LOGIN, ...]}}
     repositories:
       OWNER/NAME:
         description: TEXT
@@ -34,7 +34,7 @@ import yaml
 
 from . import apps
 from .git import GitRepository
-from .model import Account, App, Collaborator, Installation, Label, Membership, Token
+from .model import Account, App, Collaborator, Installation, Label, Membership, Team, Token
 from .service import LEVELS, GitHub, token_hash
 
 DEFAULT = Path(__file__).parent / "seed.yaml"
@@ -55,7 +55,7 @@ def _object(**properties: Any) -> dict[str, Any]:
 _TEXT, _BOOL, _TEXTS = {"type": "string"}, {"type": "boolean"}, {"type": "array", "items": {"type": "string"}}
 SCHEMA = _object(
     users=_map(_object(name=_TEXT, site_admin=_BOOL, token=_TEXT, scopes=_TEXTS)),
-    organizations=_map(_object(name=_TEXT, members=_map({"enum": ["admin", "member"]}))),
+    organizations=_map(_object(name=_TEXT, members=_map({"enum": ["admin", "member"]}), teams=_map(_TEXTS))),
     repositories=_map(
         _object(
             description=_TEXT,
@@ -122,6 +122,9 @@ def apply(github: GitHub, content: dict[str, Any]) -> dict[str, str]:
             github.save(
                 Membership(organization_id=account.id, account_id=_account(github, member).id, role=role)
             )
+        for slug, logins in organization.get("teams", {}).items():
+            ids = [_account(github, member).id for member in logins]
+            github.save(Team(organization_id=account.id, slug=slug, name=slug.title(), members=ids))
     for full_name, settings in content.get("repositories", {}).items():
         _repository(github, full_name, dict(settings))
     made = {slug: _app(github, slug, settings) for slug, settings in content.get("apps", {}).items()}

@@ -90,6 +90,8 @@ class Server:
         router.add_route("*", "/_standin/faults", self._control)
         router.add_post("/_standin/oauth-apps", self._register_oauth_app)
         self.oauth.add_routes(router)
+        for path in ("/api/v3", "/api/v3/"):
+            router.add_get(path, self._root)
         for prefix in ("", "/api/v3"):
             router.add_get(f"{prefix}/rate_limit", self._rate_limit)
             for route in load():
@@ -270,6 +272,16 @@ class Server:
         return response
 
     # --- everything else --------------------------------------------------------------------------------------
+
+    async def _root(self, request: web.Request) -> web.Response:
+        """https://docs.github.com/en/rest/meta/meta#github-api-root, by which a token is looked at, too."""
+        reader = self._reader(request)
+        if not reader.known:
+            return self._error(401, reader.problem)
+        api = self.github.shapes.api
+        return web.json_response(
+            {"current_user_url": f"{api}/user", "user_url": f"{api}/users/{{user}}"}, dumps=dumps
+        )
 
     async def _rate_limit(self, request: web.Request) -> web.Response:
         reader = self._reader(request)

@@ -25,6 +25,7 @@ from .model import (
     Repository,
     Review,
     Status,
+    Team,
     Token,
     now,
     open_session,
@@ -41,6 +42,7 @@ _IMPLIED = {
     "write:repo_hook": ("read:repo_hook",),
     "admin:org": ("write:org", "read:org"),
     "write:org": ("read:org",),
+    "user": ("read:user", "user:email", "user:follow"),
 }
 
 
@@ -185,6 +187,15 @@ class GitHub:
         """The members of an organisation, its owners included."""
         query = select(Account).join(Membership, Membership.account_id == Account.id)
         return list(self.session.scalars(query.where(Membership.organization_id == organization.id)))
+
+    def organizations_of(self, account: Account) -> list[Account]:
+        """The organisations that a user is a member of."""
+        query = select(Account).join(Membership, Membership.organization_id == Account.id)
+        return list(self.session.scalars(query.where(Membership.account_id == account.id)))
+
+    def teams_of(self, account: Account) -> list[Team]:
+        """The teams that a user is in."""
+        return [team for team in self.session.scalars(select(Team)) if account.id in team.members]
 
     def access(self, repo: Repository, account: Account | None) -> str:
         """The permission that a user has, by itself or as a member: what makes a collaborator.

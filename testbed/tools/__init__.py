@@ -210,6 +210,12 @@ TOOLS = (
         ),
     ),
     Tool(
+        name="oauth2-proxy",
+        binaries=("oauth2-proxy",),
+        seconds=60,
+        ldflags="-s -w -X github.com/oauth2-proxy/oauth2-proxy/v7/pkg/version.VERSION=v7.15.6",
+    ),
+    Tool(
         name="actionlint",
         binaries=("actionlint",),
         seconds=10,

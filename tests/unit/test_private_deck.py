@@ -14,11 +14,12 @@ from components.flows import JUDGEMENT, ROTATION, list_groups
 from components.github_account import GITHUB_API, GitHubAccount
 from components.images import Images
 from components.login import Login
-from components.private_deck import FILE, OAUTH2_PROXY, PATH, hide_deck
+from components.private_deck import FILE, IMAGE, OAUTH2_PROXY, PATH, hide_deck
 from components.prow import Prow, ProwArgs, ProwOptions, read_files
 from components.proxy_secret import PREFIX, render_proxy_config
 from components.storage import Storage
 from components.workload import OWN_SECRETS, Workloads, WorkloadsArgs
+from testbed import images
 
 from .conftest import Recorder, reveal, secrets_of
 from .test_network import ANOTHER, PUBLIC, Pod, connects, pod_of
@@ -200,3 +201,9 @@ def test_without_readers_nothing_of_the_proxy_is_there(run):
     deck = reveal(recorder.of("Deployment")["prow/deck"])
     assert "--show-hidden" not in deck["spec"]["template"]["spec"]["containers"][0]["args"]
     assert DECK.make_url() == "http://deck"
+
+
+def test_the_testbed_runs_the_release_that_is_the_default():
+    assert IMAGE == images.OAUTH2_PROXY
+    module = (PROW.parent / "testbed" / "tools" / "oauth2-proxy" / "go.mod").read_text()
+    assert f"github.com/oauth2-proxy/oauth2-proxy/v7 {IMAGE.rpartition(':')[2]}" in module

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..model import Account, Repository
-from ..service import LEVELS, at_least
+from ..service import LEVELS, Refusal, at_least
 from . import NOT_FOUND, Call, Reply, route
 
 
@@ -17,6 +17,46 @@ def _account(call: Call, key: str, kind: str | None = None) -> Account:
 @route("GET", "/user", login=True)
 def me(call: Call) -> Any:
     return call.github.shapes.profile(call.actor)
+
+
+@route("GET", "/user/emails", login=True, scopes=("user:email",))
+def emails(call: Call) -> Any:
+    """Nobody here has more than one address, or publishes it."""
+    mine = {"email": call.actor.email, "primary": True, "verified": True, "visibility": "private"}
+    return call.page([mine])
+
+
+@route("GET", "/user/orgs", login=True)
+def my_organizations(call: Call) -> Any:
+    """See https://docs.github.com/en/rest/orgs/orgs#list-organizations-for-the-authenticated-user for the 403."""
+    if call.scopes is not None and call.scopes.isdisjoint({"user", "read:org"}):
+        raise Refusal(
+            status=403, message="You need at least read:org scope or user scope to list your organizations."
+        )
+    shapes = call.github.shapes
+    return [shapes.organization(found) for found in call.page(call.github.organizations_of(call.actor))]
+
+
+@route("GET", "/user/teams", login=True, scopes=("user", "repo", "read:org"))
+def my_teams(call: Call) -> Any:
+    shapes = call.github.shapes
+    return [
+        {
+            "id": team.id,
+            "node_id": f"T_{team.id}",
+            "name": team.name,
+            "slug": team.slug,
+            "description": None,
+            "privacy": "closed",
+            "permission": "pull",
+            "parent": None,
+            "members_count": len(team.members),
+            "url": f"{shapes.api}/organizations/{team.organization_id}/team/{team.id}",
+            "html_url": f"{shapes.base}/orgs/{team.organization.login}/teams/{team.slug}",
+            "organization": shapes.organization(team.organization),
+        }
+        for team in call.page(call.github.teams_of(call.actor))
+    ]
 
 
 @route("GET", "/users/{login}")

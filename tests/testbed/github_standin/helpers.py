@@ -34,7 +34,12 @@ SEED: dict[str, Any] = {
         "mallory": {"token": "generate", "scopes": ["repo"]},
         "weak": {"token": "generate", "scopes": []},  # an owner of acme whose token may do nothing
     },
-    "organizations": {"acme": {"members": {"alice": "admin", "bob": "member", "weak": "admin"}}},
+    "organizations": {
+        "acme": {
+            "members": {"alice": "admin", "bob": "member", "weak": "admin"},
+            "teams": {"release-team": ["bob"], "owners": ["alice"]},
+        }
+    },
     "repositories": {
         f"acme/r{number}": {
             "collaborators": {"prow-bot": "push"},

@@ -114,3 +114,46 @@ def test_only_an_admin_of_the_stand_in_makes_apps(standin):
         "POST", "/_standin/oauth-apps", "mallory", json={"name": "x", "callback_url": CALLBACK}
     )
     assert made.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "scope", "without"),
+    [("/user/emails", "user:email", 404), ("/user/orgs", "read:org", 403), ("/user/teams", "read:org", 404)],
+)
+def test_a_token_reads_of_its_user_what_its_scope_covers(standin, browser, app, path, scope, without):
+    """As oauth2-proxy asks who somebody is: see the source's "Scopes", and the page of each path."""
+
+    def read(scopes):
+        page = ask(standin, browser, app, scope=scopes).text
+        form = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page))
+        sent = browser.post(
+            f"{standin.address}/login/oauth/authorize", data=form | {"authorize": "1"}, allow_redirects=False
+        )
+        code = parse_qs(urlsplit(sent.headers["Location"]).query)["code"][0]
+        found = exchange(standin, app, code).json()
+        headers = {"Authorization": f"token {found['access_token']}"}
+        return requests.get(f"{standin.address}/api/v3{path}", headers=headers, timeout=10)
+
+    assert read("").status_code == without
+    assert read("public_repo").status_code == without
+    assert read(f"user:follow {scope}").json()
+    assert read("user").json()
+
+
+def test_who_is_in_which_organisation_and_team(standin):
+    def read(path, login):
+        return standin.request("GET", f"/api/v3{path}?per_page=100&page=1", login).json()
+
+    assert [found["login"] for found in read("/user/orgs", "prow-bot")] == []
+    assert read("/user/teams", "prow-bot") == []
+    (team,) = read("/user/teams", "alice")
+    assert (team["slug"], team["name"], team["organization"]["login"]) == ("owners", "Owners", "acme")
+    assert standin.request("GET", "/api/v3/user/teams?page=2", "alice").json() == []
+    assert standin.request("GET", "/api/v3/user/teams", "mallory").json() == []
+    assert standin.request("GET", "/api/v3/user/teams", "weak").status_code == 404
+
+
+def test_the_apis_root_tells_a_token_that_nobody_has(standin):
+    assert standin.request("GET", "/api/v3", "mallory").json()["current_user_url"].endswith("/api/v3/user")
+    answer = standin.request("GET", "/api/v3", headers={"Authorization": "token gho_nobody"})
+    assert (answer.status_code, answer.json()["message"]) == (401, "Bad credentials")

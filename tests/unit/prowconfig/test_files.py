@@ -268,6 +268,11 @@ def test_the_branding_of_decks_pages_is_taken_as_it_is(tmp_path):
     text = to_yaml({"deck": {"branding": branding}})
     assert load(tmp_path / "right", {"config.yaml": text}) == ([], [])
     found = prow_files.load(write(tmp_path / "kept", {"config.yaml": text}), REPOSITORIES)
-    addresses = {"deck_url": "http://x/", "namespace": "prow", "job_namespace": "test-pods"}
-    rendered = render.render_config(found.config, github_link_url="https://github.com", **addresses)
+    rendered = render.render_config(
+        found.config,
+        deck_url="http://deck/",
+        namespace="prow",
+        job_namespace="test-pods",
+        github_link_url="https://github.com",
+    )
     assert yaml.safe_load(rendered)["deck"]["branding"] == branding
