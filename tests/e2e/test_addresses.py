@@ -1,12 +1,15 @@
 """Deck and hook at hosts of their own, over TLS: behind an Ingress, then a Gateway, then at the node's ports again.
 
-Traefik serves both, and the certificate is one that the test makes. Behind the Ingress people log in to deck.
+Traefik serves both, and the certificate is one that the test makes. Behind the Ingress people log in to deck, and then
+before they see it at all.
 """
 
 import base64
 import contextlib
+import html
 import shutil
 import threading
+import tomllib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,12 +22,20 @@ import yaml
 from kubernetes import client
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
-from testbed import browser, cluster, ingress
+from testbed import browser, cluster, images, ingress
 from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
-from testbed.environment import OUTSIDER, OWNER, PUBLIC_HOSTS, REPOSITORY, Environment
+from testbed.environment import BOT, OUTSIDER, OWNER, PUBLIC_HOSTS, REPOSITORY, Environment
 from tests.conftest import report
-from tests.e2e.pods import replace_pod
+from tests.e2e.doors import (
+    list_pod_doors,
+    list_service_doors,
+    read_open,
+    render_script,
+    run_pod,
+    wait_for_log,
+)
+from tests.e2e.pods import pods, replace_pod
 from tests.e2e.stacks import deployed
 from tests.e2e.test_storage import finished, job_of, open_pull_request
 
@@ -41,13 +52,17 @@ INGRESS = {
     "prow:storage": "in-cluster",
     "prow:storageSize": "0",
     "prow:deckRerun": "true",
+    "prow:deckExtensions": "prow/deck",
 }
+READERS = ("acme/maintainers", "nobody")
+LOGO = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="7"/>'
 GATEWAY = {"prow:expose": "gateway", "prow:gatewayClass": ingress.GATEWAY_CLASS, "prow:ingressClass": ""}
 LOAD_BALANCER = {
     "prow:expose": "loadBalancer",
     **dict.fromkeys(("prow:gatewayClass", "prow:deckUrl", "prow:webhookUrl", "prow:tlsSecret"), ""),
     "prow:oauthClientId": "",
     "prow:deckRerun": "false",
+    "prow:deckExtensions": "",
 }
 NODE_PORT = {"prow:expose": "nodePort", "prow:deckNodePort": "30081"}
 
@@ -108,8 +123,14 @@ def pulumi(environment: Environment, project: Path, view: View) -> Iterator[Pulu
         pytest.skip("the controller takes ports of the testbed's own node")
     shutil.copy(Path(__file__).parent / "address_jobs.yaml", project / "prow" / "jobs")
     config = project / "prow" / "config.yaml"
-    rerun = {"deck": {"rerun_auth_configs": {"*": {"github_users": [OWNER]}}}}
-    config.write_text(config.read_text() + yaml.safe_dump(rerun))
+    deck = {
+        "rerun_auth_configs": {"*": {"github_users": [OWNER]}},
+        "branding": {"logo": "/static/extensions/logo.svg", "header_color": "#013243"},
+    }
+    config.write_text(config.read_text() + yaml.safe_dump({"deck": deck}))
+    (project / "prow" / "deck").mkdir()
+    (project / "prow" / "deck" / "logo.svg").write_text(LOGO)
+    cluster.load_images(environment.cluster, [images.oauth2_proxy(report)])
     made = requests.post(
         f"{environment.github}/_standin/oauth-apps",
         json={"name": "deck", "callback_url": f"{DECK}/github-login/redirect"},
@@ -316,9 +337,169 @@ def test_secrets_of_the_login_are_nowhere_in_plain_text(pulumi, view):
         assert text not in run.output
 
 
-def test_a_gateway_takes_the_ingresss_place(environment, pulumi, view):
-    pulumi.config_set_all(GATEWAY)
+def test_pages_have_the_logo_of_the_users_own_and_its_files_are_served(environment, pulumi, context):
+    answer = fetch(environment, f"{DECK}/static/extensions/logo.svg")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "image/svg+xml")
+    assert answer.data.decode() == LOGO
+    assert fetch(environment, f"{DECK}/static/extensions/script.js").data == b""
+    page = context.new_page()
+    page.goto(DECK)
+    assert page.locator("img.logo").evaluate("img => [img.naturalWidth, img.naturalHeight]") == [9, 7]
+    header = page.locator("header.mdl-layout__header")
+    assert header.evaluate("header => getComputedStyle(header).backgroundColor") == "rgb(1, 50, 67)"
+    page.close()
+
+
+def find_hidden_job(view: View, pull: Any) -> dict[str, Any]:
+    if not view.prowjobs(job="waits"):
+        pull.create_issue_comment("/test waits")
+    return wait_for("hidden job", lambda: view.prowjobs(job="waits"), 60)[0]
+
+
+def test_a_hidden_job_is_in_no_list_of_decks_but_whoever_knows_its_name_reads_it(
+    environment, pulumi, view, pull
+):
+    name = find_hidden_job(view, pull)["metadata"]["name"]
+    finished(environment, pull, "page")
+    wait_for("job that is not hidden", lambda: b'"page"' in fetch(environment, f"{DECK}/data.js").data, 60)
+    for path in ("/data.js", "/prowjobs.js"):
+        assert b'"waits"' not in fetch(environment, f"{DECK}{path}").data
+    assert b"name: waits" in fetch(environment, f"{DECK}/prowjob?prowjob={name}").data.replace(
+        b"job:", b"name:"
+    )
+
+
+def list_private_paths(environment: Environment, view: View, pull: Any) -> list[str]:
+    """What deck serves of jobs, of the configuration and of GitHub."""
+    job, link = view.prowjobs(job="page")[0], finished(environment, pull, "page").target_url
+    stored = urlsplit(link).path
+    lens = "/spyglass/lens/buildlog/rerender?req=%7B%7D"
+    return [
+        "/",
+        "/?job=page",
+        "/data.js",
+        "/prowjobs.js?var=allBuilds",
+        f"/prowjob?prowjob={job['metadata']['name']}",
+        f"/log?job=page&id={job['status']['build_id']}",
+        stored,
+        stored.replace("/view/", "//view/"),
+        stored.replace("/view/", "/static/../view/"),
+        lens,
+        f"/job-history/{stored.removeprefix('/view/').partition('/pull/')[0]}/directory/page",
+        f"/pr-history?org=acme&repo=go-with-prow&pr={pull.number}",
+        "/badge.svg?jobs=*",
+        "/config",
+        "/plugin-config",
+        "/plugin-help.js",
+        "/tide.js",
+        "/tide-history.js",
+        "/pr-data.js",
+        "/static/style.css",
+        "/favicon.ico",
+    ]
+
+
+def test_with_readers_deck_answers_nobody_who_is_not_logged_in(environment, pulumi, view, pull):
+    paths = list_private_paths(environment, view, pull)
+    pulumi.config_set_all({f"prow:deckReaders[{index}]": reader for index, reader in enumerate(READERS)})
     pulumi.up()
+    for path in paths:
+        answer = fetch(environment, f"{DECK}{path}")
+        assert answer.status == 302, path
+        asked = urlsplit(answer.headers["Location"])
+        assert (asked.netloc, asked.path) == (urlsplit(environment.github).netloc, "/login/oauth/authorize")
+        shown = html.unescape(answer.data.decode()).replace(answer.headers["Location"], "")
+        assert shown in ("", '<a href="">Found</a>.\n\n'), path
+    forged = {"X-Forwarded-User": OWNER, "X-Forwarded-Email": "a@b.example", "Authorization": "Basic YTpi"}
+    assert fetch(environment, f"{DECK}/config", headers=forged).status == 302
+    assert fetch(environment, f"{DECK}/config", headers={"Accept": "application/json"}).status == 401
+    assert fetch(environment, f"{DECK}/config", headers={"Cookie": "_oauth2_proxy=x|1|y"}).status == 302
+    assert fetch(environment, f"{DECK}/rerun?prowjob=x", "POST").status == 302
+    assert pulumi.up("--expect-no-changes")
+
+
+def test_no_pod_gets_around_the_login(environment, pulumi, view):
+    doors = [
+        door
+        for door in (
+            *list_pod_doors(view, "prow"),
+            *list_service_doors(view, "prow", environment.cluster.node_ip),
+        )
+        if "deck" in door.name or "oauth2-proxy" in door.name
+    ]
+    assert {"service deck", "service deck-internal", "deck:8080"} <= {door.name for door in doors}
+    with run_pod(view, "visitor", render_script(doors)):
+        log = wait_for_log(view, "visitor", "tried all")
+    assert read_open(log) == {"DNS", "service deck"}
+
+
+def enter(context: BrowserContext, environment: Environment, login: str, path: str) -> tuple[Page, int]:
+    """Open a page of deck, log in to GitHub as it asks, and the status of where GitHub sends people back to."""
+    context.clear_cookies()
+    page = context.new_page()
+    page.goto(f"{DECK}{path}")
+    page.get_by_label("Username").fill(login)
+    page.get_by_label("Token").fill(environment.person(login).token)
+    page.get_by_role("button", name="Sign in").click()
+    with page.expect_response(lambda answer: "/github-login/redirect/oauth2/callback" in answer.url) as back:
+        page.get_by_role("button", name="Authorize deck").click()
+    page.wait_for_load_state("networkidle")
+    return page, back.value.status
+
+
+def test_whoever_is_in_the_team_sees_deck_with_its_hidden_jobs_and_runs_a_job_again(
+    environment, pulumi, view, context, pull
+):
+    link = finished(environment, pull, "page").target_url
+    page, status = enter(context, environment, OWNER, urlsplit(link).path)
+    assert (status, page.url) == (302, link)
+    frame = page.frame_locator("iframe[src*='/spyglass/lens/buildlog/']")
+    frame.get_by_text("window.hacked = 1").first.wait_for()
+    raw = frame.get_by_role("link", name="Raw build-log.txt").get_attribute("href")
+    assert raw is not None
+    assert requests.get(raw, timeout=10).status_code == 200
+    assert requests.get(raw.partition("?")[0], timeout=10).status_code == 403  # the link is signed
+    find_hidden_job(view, pull)
+    read = "async path => (await fetch(path)).text()"
+    wait_for("hidden job", lambda: '"waits"' in page.evaluate(read, "/data.js"), 60)
+    # deck's own login, behind the other.
+    page.goto(f"{DECK}/github-login?dest=pr")
+    page.get_by_role("button", name="Authorize deck").click()
+    page.wait_for_url(f"{DECK}/pr**")
+    page.wait_for_load_state("networkidle")
+    before = len(view.prowjobs(job="page"))
+    assert post(environment, page, f"/rerun?prowjob={job_of_page(view)}")[0] == 200
+    wait_for("another run of the job", lambda: len(view.prowjobs(job="page")) > before, 30)
+    page.close()
+
+
+@pytest.mark.parametrize("login", [OUTSIDER, BOT])
+def test_somebody_else_gets_403(environment, pulumi, context, login):
+    page, status = enter(context, environment, login, "/data.js")
+    assert status == 403
+    assert "page" not in page.content()
+    cookies = "; ".join(f"{each.get('name')}={each.get('value')}" for each in context.cookies(DECK))
+    assert fetch(environment, f"{DECK}/data.js", headers={"Cookie": cookies}).status in (302, 403)
+    page.close()
+
+
+def test_what_oauth2_proxy_is_told_is_nowhere_in_plain_text(pulumi, view):
+    found: Any = view.core.read_namespaced_secret("oauth2-proxy", "prow")
+    told = tomllib.loads(base64.b64decode(found.data["oauth2-proxy.cfg"]).decode())
+    state = str(pulumi.stack_export())
+    logs = [view.core.read_namespaced_pod_log(name, "prow") for name in pods(view, "prow", "oauth2-proxy")]
+    assert all(logs)
+    for text in (told["client_secret"], told["cookie_secret"]):
+        assert not any(text in where for where in (state, *logs))
+
+
+def test_a_gateway_takes_the_ingresss_place_and_nothing_is_left_of_the_readers(environment, pulumi, view):
+    pulumi.config_set_all(GATEWAY)
+    pulumi.config_remove("prow:deckReaders")
+    pulumi.up()
+    assert view.labelled("app=oauth2-proxy") == []
+    names: Any = view.core.list_namespaced_service("prow").items
+    assert "deck-internal" not in {one.metadata.name for one in names}
     assert exposing(view) == {"Gateway prow/prow", "HTTPRoute prow/deck", "HTTPRoute prow/hook"}
     pull = open_pull_request(environment, {})
     assert finished(environment, pull, "page").state == "success"
@@ -347,6 +528,10 @@ def test_load_balancers_are_awaited_and_nothing_is_left_of_the_gateway_and_of_th
     assert requests.get(f"http://{node}/config", timeout=10).status_code == 200
     secrets: Any = view.core.list_namespaced_secret("prow").items
     assert not {"github-oauth-config", "cookie"} & {secret.metadata.name for secret in secrets}
+    maps: Any = view.core.list_namespaced_config_map("prow").items
+    assert "deck-extensions" not in {one.metadata.name for one in maps}
+    script = requests.get(f"http://{node}/static/extensions/script.js", timeout=10).text
+    assert "custom javascript extensions" in script  # of deck's image
 
 
 def test_at_a_node_port_without_a_login_the_script_runs_on_the_page_of_the_pods_log(
