@@ -10,6 +10,8 @@ import pytest
 import yaml
 from pre_commit.clientlib import load_config
 
+from components.private_deck import IMAGE
+
 pytestmark = pytest.mark.unit
 PROJECT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
@@ -17,6 +19,12 @@ PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 
 def renovate() -> dict[str, Any]:
     return json.loads((PROJECT / ".github" / "renovate.json").read_text())
+
+
+def find_manager(name: str) -> dict[str, Any]:
+    """Renovate's manager for a dependency that is in no lock."""
+    (manager,) = [one for one in renovate()["customManagers"] if one["depNameTemplate"] == name]
+    return manager
 
 
 def test_the_licence_is_the_one_that_pyproject_names():
@@ -44,7 +52,7 @@ def test_the_newest_release_of_the_change_log_is_the_projects_version():
 
 def test_renovate_finds_the_default_of_image_tag_wherever_it_is_written():
     tag = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]["imageTag"]["default"]
-    (manager,) = renovate()["customManagers"]
+    manager = find_manager("prow")
     # RE2's groups, as Python writes them. Patterns in slashes are regular expressions of file names.
     patterns = [pattern.replace("(?<", "(?P<") for pattern in manager["matchStrings"]]
     files = [re.compile(pattern.strip("/")) for pattern in manager["managerFilePatterns"]]
@@ -68,10 +76,31 @@ def test_renovate_finds_the_default_of_image_tag_wherever_it_is_written():
 
 def test_the_default_of_image_tag_is_of_the_form_that_renovate_compares():
     tag = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]["imageTag"]["default"]
-    (manager,) = renovate()["customManagers"]
+    manager = find_manager("prow")
     assert manager["packageNameTemplate"].startswith("us-docker.pkg.dev/k8s-infra-prow/images/")
     form = manager["versioningTemplate"].removeprefix("regex:").replace("(?<", "(?P<")
     assert re.fullmatch(form, tag)
+
+
+def test_renovate_finds_the_release_of_oauth2_proxy_wherever_it_is_written():
+    manager = find_manager("oauth2-proxy")
+    patterns = [pattern.replace("(?<", "(?P<") for pattern in manager["matchStrings"]]
+    files = [re.compile(pattern.strip("/")) for pattern in manager["managerFilePatterns"]]
+    release = IMAGE.rpartition(":")[2]
+    written = set()
+    for path in (*PROJECT.glob("*.yaml"), *PROJECT.glob("[cdst]*/**/*.py"), *PROJECT.glob("docs/**/*.md")):
+        name, text = path.relative_to(PROJECT).as_posix(), path.read_text()
+        found = [match["currentValue"] for pattern in patterns for match in re.finditer(pattern, text)]
+        if found and not name.startswith("tests/"):
+            assert set(found) == {release}, name
+            assert any(pattern.search(name) for pattern in files), f"Renovate does not look at {name}"
+            written.add(name)
+    assert {
+        "Pulumi.yaml",
+        "components/private_deck.py",
+        "testbed/images.py",
+        "testbed/tools/__init__.py",
+    } < written
 
 
 def test_renovate_follows_what_the_project_is_made_of():
