@@ -32,7 +32,7 @@ class Folder(Parser[dict[str, bytes]]):
     def parse(self, at: str, value: Any, report: Report) -> dict[str, bytes] | None:
         """See Parser."""
         text = str(value).strip()
-        if len(text) > LONGEST_TEXT or "\0" in text or not _is_folder_here(Path(text)):
+        if len(text) > LONGEST_TEXT or not _is_folder_here(Path(text)):
             reason = "not a folder below the project's, without links on the way"
             report(at, f"is {show_value(text)}, {reason}", self.fix(at))
             return None
@@ -53,7 +53,7 @@ def _is_folder_here(path: Path) -> bool:
     here = Path.cwd().resolve()
     try:
         return not path.is_absolute() and path.resolve() == here / path != here and path.is_dir()
-    except (OSError, RuntimeError):  # a name that is too long, a circle of links
+    except (OSError, RuntimeError, ValueError):  # a name that is too long, a circle of links, no name at all
         return False
 
 
