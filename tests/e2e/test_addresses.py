@@ -364,9 +364,7 @@ def test_a_hidden_job_is_in_no_list_of_decks_but_whoever_knows_its_name_reads_it
     wait_for("job that is not hidden", lambda: b'"page"' in fetch(environment, f"{DECK}/data.js").data, 60)
     for path in ("/data.js", "/prowjobs.js"):
         assert b'"waits"' not in fetch(environment, f"{DECK}{path}").data
-    assert b"name: waits" in fetch(environment, f"{DECK}/prowjob?prowjob={name}").data.replace(
-        b"job:", b"name:"
-    )
+    assert b"job: waits" in fetch(environment, f"{DECK}/prowjob?prowjob={name}").data
 
 
 def list_private_paths(environment: Environment, view: View, pull: Any) -> list[str]:
@@ -382,8 +380,6 @@ def list_private_paths(environment: Environment, view: View, pull: Any) -> list[
         f"/prowjob?prowjob={job['metadata']['name']}",
         f"/log?job=page&id={job['status']['build_id']}",
         stored,
-        stored.replace("/view/", "//view/"),
-        stored.replace("/view/", "/static/../view/"),
         lens,
         f"/job-history/{stored.removeprefix('/view/').partition('/pull/')[0]}/directory/page",
         f"/pr-history?org=acme&repo=go-with-prow&pr={pull.number}",

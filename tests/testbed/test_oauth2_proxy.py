@@ -77,7 +77,7 @@ def serving(site: Site) -> Generator[str]:
             self.end_headers()
             self.wfile.write(b"of deck")
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing."""
