@@ -56,8 +56,12 @@ def split_files(files: Mapping[str, bytes]) -> tuple[dict[str, str], dict[str, s
     data, binary_data = dict.fromkeys(LOADED, ""), {}
     for name, content in files.items():
         try:
-            data[name] = content.decode()
+            text = content.decode()
         except UnicodeDecodeError:
+            text = "\0"
+        if "\0" in text:
             data.pop(name, None)
             binary_data[name] = base64.b64encode(content).decode()
+        else:
+            data[name] = text
     return data, binary_data

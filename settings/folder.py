@@ -33,7 +33,7 @@ class Folder(Parser[dict[str, bytes]]):
         """See Parser."""
         text = str(value).strip()
         if len(text) > LONGEST_TEXT or not _is_folder_here(Path(text)):
-            reason = "not a folder below the project's, without links on the way"
+            reason = "not a folder below the project's, without a link or a hidden folder on the way"
             report(at, f"is {show_value(text)}, {reason}", self.fix(at))
             return None
         files = [entry for entry in sorted(Path(text).iterdir()) if not entry.name.startswith(".")]
@@ -49,10 +49,12 @@ class Folder(Parser[dict[str, bytes]]):
 
 
 def _is_folder_here(path: Path) -> bool:
-    """Whether a path leads to a folder below the working directory, which is the project's."""
+    """Whether a path leads to a folder below the working directory, which is the project's, and is none of git's."""
     here = Path.cwd().resolve()
+    if path.is_absolute() or any(part.startswith(".") for part in path.parts):
+        return False
     try:
-        return not path.is_absolute() and path.resolve() == here / path != here and path.is_dir()
+        return path.resolve() == here / path != here and path.is_dir()
     except (OSError, RuntimeError, ValueError):  # a name that is too long, a circle of links, no name at all
         return False
 

@@ -21,8 +21,8 @@ def test_texts_are_texts_and_others_base64():
 
 def test_what_every_page_loads_is_there_once_and_may_be_in_any_encoding():
     assert split_files({}) == ({"style.css": "", "script.js": ""}, {})
-    data, binary = split_files({"script.js": b"\xff"})
-    assert (set(data), set(binary)) == ({"style.css"}, {"script.js"})
+    data, binary = split_files({"script.js": b"\xff", "favicon.ico": b"\0\0"})
+    assert (set(data), set(binary)) == ({"style.css"}, {"script.js", "favicon.ico"})
 
 
 def test_the_config_map_is_mounted_where_decks_image_has_its_own(run):

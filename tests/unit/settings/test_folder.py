@@ -19,6 +19,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir(parents=True)
     (folder / "style.css").write_text("body {}")
     (folder / ".DS_Store").write_text("x")
+    (tmp_path / "project" / ".git" / "info").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "project")
     return folder
 
@@ -31,7 +32,17 @@ def test_its_files_are_read_but_hidden_ones(configure, project):
 
 
 @pytest.mark.parametrize(
-    "written", ["missing", "prow/deck/style.css", "../outside", "prow/../../outside", "/etc", ".", "a" * 5000]
+    "written",
+    [
+        "missing",
+        "prow/deck/style.css",
+        "../outside",
+        "prow/../../outside",
+        "/etc",
+        ".",
+        ".git/info",
+        "a" * 5000,
+    ],
 )
 def test_what_is_no_folder_of_the_project_is_refused(configure, project, written):
     text = errors(configure(deckExtensions=written))
