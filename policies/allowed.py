@@ -7,6 +7,7 @@ IMAGES: dict[str, str] = {
     PROW_IMAGES: "Prow's own, built by the project",
     "ghcr.io/versity/versitygw:": "the store of jobs' logs",
     "ghcr.io/chmouel/gosmee:": "the relay from GitHub to hook",
+    "quay.io/oauth2-proxy/oauth2-proxy:": "the login before deck",
     "docker.io/library/python:": "the stack's own small programs",
 }
 """What an image's name may begin with."""

@@ -34,12 +34,18 @@ PLAIN = {
     "prow:webhookSecretGeneration": "2",
     "prow:relay": "gosmee",
 }
+LOGIN = {
+    "prow:deckUrl": "https://prow.example",
+    "prow:oauthClientId": "Ov23known00",
+    "prow:deckReaders": '["acme/maintainers"]',
+}
+"""With storage, which a login needs."""
 HMAC = "0f" * 20
 
 
 @pytest.fixture(params=["none", "in-cluster"])
 def program(request, run, monkeypatch, tmp_path):
-    """Runs __main__.py with every optional secret set, without and with storage for logs."""
+    """Runs __main__.py with every optional secret set: without storage for logs, and with it and a private deck."""
     (tmp_path / "kubeconfig").write_text("contexts: [{name: prow-cluster}]\n")
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     facts = ClusterFacts(uid="uid-1", node_address="192.0.2.7")
@@ -53,6 +59,8 @@ def program(request, run, monkeypatch, tmp_path):
         f"prow:{key}": item["default"] if isinstance(item["default"], str) else json.dumps(item["default"])
         for key, item in declared.items()
     }
+    login = LOGIN if request.param == "in-cluster" else {}
+    secrets = SECRETS | ({"prow:oauthClientSecret": "oauth-known"} if login else {})
     pulumi.runtime.set_all_config(
         values
         | PLAIN
@@ -60,8 +68,9 @@ def program(request, run, monkeypatch, tmp_path):
             "prow:storage": request.param,
             "prow:slackChannel": "#prow",
         }
-        | SECRETS,
-        list(SECRETS),
+        | secrets
+        | login,
+        list(secrets),
     )
     recorder = run(lambda: runpy.run_path("__main__.py", run_name="__main__"))
     recorder.storage = request.param
@@ -73,7 +82,7 @@ def test_main_is_short():
 
 
 def test_every_component_is_deployed_and_every_repository_calls(program):
-    store = {"prow/log-store"} if program.storage == "in-cluster" else set()
+    store = {"prow/log-store", "prow/oauth2-proxy"} if program.storage == "in-cluster" else set()
     deployments = {name for name in program.of("Deployment") if not name.startswith("prow/gosmee-")}
     assert deployments == {f"prow/{name}" for name in CATALOG} | store
     assert set(program.of("RepositoryWebhook")) == {"webhook-acme/one", "webhook-zeta/two"}
@@ -195,7 +204,7 @@ def test_no_secret_is_sent_to_the_engine_in_plain_text(program):
 
     for resource in program.resources:
         text = json.dumps(plain(resource.inputs))
-        for secret in (*SECRETS.values(), HMAC, "kubeconfig-known"):
+        for secret in (*SECRETS.values(), HMAC, "kubeconfig-known", "oauth-known"):
             assert secret.strip() not in text, resource.name
 
 
@@ -226,7 +235,7 @@ def test_crier_has_somewhere_to_report_to_in_slack_when_it_has_the_token(program
 def test_no_config_map_and_no_argument_holds_a_secret_even_marked(program):
     for kind in ("ConfigMap", "Deployment", "Job", "CronJob"):
         text = json.dumps({key: reveal(inputs) for key, inputs in program.of(kind).items()})
-        for secret in (*SECRETS.values(), HMAC, "kubeconfig-known"):
+        for secret in (*SECRETS.values(), HMAC, "kubeconfig-known", "oauth-known"):
             assert secret.strip() not in text
 
 
