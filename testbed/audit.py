@@ -62,10 +62,12 @@ def read_used(log: Path, namespace: str) -> set[Right]:
 
 
 def _read_events(log: Path) -> Iterator[dict[str, Any]]:
-    with log.open(encoding="utf-8") as lines:
-        for line in lines:
-            if line.endswith("\n"):  # the last one may not be written yet
-                yield json.loads(line)
+    # At 100 MB the API server goes on in another file, and the first gets its time into its name.
+    for path in sorted(log.parent.glob(f"{log.stem}*{log.suffix}")):
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                if line.endswith("\n"):  # the last one may not be written yet
+                    yield json.loads(line)
 
 
 def list_granted(roles: Iterable[Any]) -> set[Right]:

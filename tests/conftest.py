@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -17,6 +17,7 @@ from testbed.cluster import ClusterError, check_machine
 from testbed.cluster_view import View
 from testbed.environment import PROJECT, Environment
 from testbed.tools import locked
+from tests.rights import Noted
 from tests.trouble import Trouble
 
 INSTANCES = PROJECT / ".testbed"
@@ -25,6 +26,9 @@ gc.disable()  # until everything is imported, all of which stays
 
 
 _config: list[pytest.Config] = []
+RIGHTS = Noted()
+"""What this process has seen of the components' rights, and at a run's end what its workers have."""
+_verdict: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +45,41 @@ def pytest_collection_finish() -> None:
     """Leave what was imported out of every further search for garbage: a quarter of the unit tests' time."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker has noted; one that crashed has sent nothing."""
+    RIGHTS.add(getattr(node, "workeroutput", {}).get("rights", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send what a worker has noted. At a run's end, fail it for each right that nobody used."""
+    if hasattr(session.config, "workerinput"):
+        session.config.workeroutput["rights"] = RIGHTS.dump()
+    elif RIGHTS.modules:
+        if reason := RIGHTS.find_reason_not_to_compare(list_choices(session.config), session.testsfailed):
+            _verdict.append(f"SKIPPED: not compared with what was used: {reason}")
+            return
+        if unused := RIGHTS.find_unused():
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        _verdict.extend(f"FAILED: `{right}` was not used, and RARE does not explain it" for right in unused)
+        _verdict.append(f"{len(RIGHTS.granted)} granted; RARE could do without {RIGHTS.find_not_rare()}")
+
+
+def list_choices(config: pytest.Config) -> list[str]:
+    """What picks single tests of a module."""
+    options = {"-k": "keyword", "-m": "markexpr", "--deselect": "deselect", "--last-failed": "lf"}
+    chosen = [flag for flag, name in options.items() if config.getoption(name, None)]
+    return chosen + [argument for argument in config.args if "::" in argument]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what came of the comparison."""
+    if _verdict:
+        terminalreporter.section("rights of Prow's components (tests/rights.py)")
+        for line in _verdict:
+            terminalreporter.line(line, red=line.startswith("FAILED"), yellow=line.startswith("SKIPPED"))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -111,6 +150,7 @@ def environment() -> Iterator[Environment]:
         # What these tests show, they show of what users run.
         assert origins["kubernetes"].startswith("official")
         yield running
+        RIGHTS.note_used(running)
     finally:
         environments.down(folder, report)
 

@@ -20,7 +20,7 @@ from kubernetes import client
 from playwright.sync_api import Page, sync_playwright
 
 from components.catalog import CATALOG
-from testbed import audit, browser
+from testbed import browser
 from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
 from testbed.environment import BOT, OUTSIDER, OWNER, PROJECT, REPOSITORY, Environment
@@ -358,41 +358,3 @@ def test_of_two_pods_of_hook_a_drained_node_takes_one_at_a_time_and_webhooks_are
     wait_for("eviction that the budget allows", lambda: evicted(first), 30)
     assert not evicted(second)
     status(environment, open_pull_request(environment), "hello", "success")
-
-
-_STARTER = "Prow's starter manifests grant it; this release reads from its cache (list, watch) alone"
-RARE = {
-    "hook: list prowjobs": "finds the jobs of a commit that a newer one follows (abortAllJobs of the plugin trigger)",
-    "hook: update prowjobs": "aborts them",
-    "deck: get prowjobs": "shows a single ProwJob's YAML",
-    "tide: create prowjobs": "tests a batch, or again what a merge made old",
-    "status-reconciler: create prowjobs": "starts what a new job of open pull requests needs",
-    "sinker: delete prowjobs": "after max_prowjob_age",
-    "sinker: delete pods": "after max_pod_age",
-    "sinker: patch pods": "takes off a finalizer first",
-    "sinker: patch events": "a repeated event, of leader election",
-    "prow-controller-manager: patch events": "likewise",
-    "prow-controller-manager: patch pods": "takes off a finalizer of a pod whose node was lost",
-    "prow-controller-manager: delete pods": "of an aborted job, or of a lost node",
-    "crier: get prowjobs": _STARTER,
-    "hook: get prowjobs": _STARTER,
-    "tide: get prowjobs": _STARTER,
-    "sinker: get prowjobs": _STARTER,
-    "sinker: get pods": _STARTER,
-    "prow-controller-manager: get prowjobs": _STARTER,
-    "prow-controller-manager: get pods": _STARTER,
-    "prow-controller-manager: update prowjobs": "Prow's starter manifests grant it; this release patches",
-}
-"""Rights that these tests may not use, and why they are granted."""
-
-
-def test_every_right_of_a_component_is_used(environment, stack, view):
-    if environment.cluster.external:
-        pytest.skip("the audit log is of the testbed's own API server")
-    used = audit.read_used(environment.cluster.folder / "node" / audit.LOG, "prow")
-    granted = audit.list_granted(
-        [*view.rbac.list_namespaced_role("prow").items, *view.rbac.list_namespaced_role("test-pods").items]
-    )
-    unused = {f"{right.account}: {right.verb} {right.resource}" for right in granted - used}
-    report(f"{len(granted)} rights, not used: {sorted(unused)}")
-    assert unused <= set(RARE)
