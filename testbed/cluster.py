@@ -285,6 +285,52 @@ def make_node_command(cluster: Cluster, argv: Sequence[str]) -> list[str]:
     return ["nsenter", f"--target={pid}", "--mount", "--net", "--wd=/", "--", *argv]
 
 
+@contextlib.contextmanager
+def stopped(cluster: Cluster, *names: str) -> Generator[None]:
+    """End programs of the node, such as `kubelet`, and start them again after the block. What they started stays."""
+    node = _own_node(cluster)
+    known = {name: node.processes.argv(name) for name in names}
+    try:
+        for name in names:
+            node.processes.stop(name)
+        yield
+    finally:
+        for name, argv in known.items():
+            if not node.processes.alive(name):
+                node.launch(name, argv)
+
+
+@contextlib.contextmanager
+def paused(cluster: Cluster, name: str) -> Generator[None]:
+    """Let a program of the node hang during the block: it keeps its connections and answers nothing."""
+    pid = _own_node(cluster).processes.pid(name)
+    if pid is None:
+        raise ClusterError(f"{name} of {cluster.name} does not run")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        # nsenter, its parent, stops with it and does not go on by itself.
+        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        for process in (pid, parent):
+            os.kill(process, signal.SIGCONT)
+
+
+def reboot(cluster: Cluster) -> None:
+    """End the whole node at once, as a power cut does, and start it again with what is on its disk.
+
+    Returns when its API answers; its pods are started by then or later. Raises what `up` raises.
+    """
+    _own_node(cluster).reboot()
+
+
+def _own_node(cluster: Cluster) -> "_Node":
+    """The node of a cluster of the testbed's own."""
+    if cluster.external:
+        raise ClusterError(f"{cluster.name} has no node on this machine")
+    return _Node(cluster.folder, _Steps(lambda line: None, total=0))
+
+
 def load_images(cluster: Cluster, wanted: Iterable[images.Image]) -> None:
     """Import images into the node's container runtime. A cluster of the user's pulls its own: nothing is done.
 
@@ -442,7 +488,12 @@ class _Node:
             (self.node / path).mkdir(parents=True, exist_ok=True)
         kept = [str(self.folder), str(tools.cache_dir())]
         script = _NODE_SCRIPT.replace("PAUSE", str(self.binaries["pause"]))
-        pid = self.processes.start_node("node", self.in_cgroup("sh", "-euc", script, "node", *kept))
+        self.boot(self.in_cgroup("sh", "-euc", script, "node", *kept))
+
+    def boot(self, argv: Sequence[str]) -> None:
+        """Start the node's first process, with a network."""
+        (self.node / "mounted").unlink(missing_ok=True)
+        pid = self.processes.start_node("node", argv)
         link, host, node = self.state.link, self.state.host_ip, self.state.node_ip
         _run(["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(pid)])
         _run(["ip", "address", "add", f"{host}/24", "dev", link])
@@ -461,6 +512,25 @@ class _Node:
         """
         self.wait("the node's mounts", (self.node / "mounted").exists, ["node"], seconds=10)
         _run(["nsenter", f"--target={pid}", "--net", "--mount", "--", "sh", "-euc", commands])
+
+    def reboot(self) -> None:
+        """End everything at once, and start it again with the same command lines and what is on the disk."""
+        state = _read_state(self.node)
+        if state is None:
+            raise ClusterError(f"{self.folder} has no node")
+        self.state = state
+        known = {name: self.processes.argv(name) for name in self.processes.names()}
+        self.processes.stop("node", grace=0)
+        self.processes.stop_all()
+        # It goes with the namespace, a moment later.
+        subprocess.run(["ip", "link", "delete", state.link], capture_output=True, check=False)
+        self.boot(known.pop("node"))
+        first = ("etcd", "kube-apiserver", "containerd")
+        for name in first:
+            self.launch(name, known.pop(name))
+        self.wait("the API server", self.api_ready, ["etcd", "kube-apiserver"], seconds=90)
+        for name, argv in known.items():
+            self.launch(name, argv)
 
     # Certificates
 
@@ -540,11 +610,14 @@ class _Node:
     # Processes
 
     def start(self, name: str, *flags: str, path: str | None = None) -> None:
+        self.launch(name, self.in_cgroup(path or self.binaries[name], *flags))
+
+    def launch(self, name: str, argv: Sequence[str]) -> None:
         temporary = self.node / "tmp"  # for what a killed kubelet leaves
         temporary.mkdir(exist_ok=True)
         self.processes.start(
             name,
-            self.in_cgroup(path or self.binaries[name], *flags),
+            argv,
             env=os.environ | {"TMPDIR": str(temporary)},
             inside="node",
         )

@@ -88,6 +88,14 @@ class Processes:
         """The recorded names, in the order of their start, whether still running or not."""
         return list(self._read())
 
+    def argv(self, name: str) -> list[str]:
+        """The command line with which it was started, without what enters or makes its namespaces.
+
+        Raises KeyError for an unknown name.
+        """
+        argv = self._read()[name].argv
+        return argv[argv.index("--") + 1 :] if argv[0] in ("nsenter", "unshare") else argv
+
     def log(self, name: str) -> Path:
         """Where the process's output goes."""
         return self.folder / "logs" / f"{name}.log"

@@ -138,6 +138,8 @@ def test_a_node_takes_everything_inside_with_it(processes: Processes, tmp_path: 
     for kind in ("mnt", "net", "pid"):
         assert os.readlink(f"/proc/{inside}/ns/{kind}") == os.readlink(f"/proc/{node}/ns/{kind}")
         assert os.readlink(f"/proc/{inside}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}")
+    assert processes.argv("node") == ["sleep", "60"]
+    assert processes.argv("inside")[:2] == ["setsid", "sh"]
     processes.stop("node", grace=0.1)
     assert not exists(inside)
     with pytest.raises(ProcessError, match="node, whose namespaces it is to join, is not running"):
