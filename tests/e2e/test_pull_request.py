@@ -5,7 +5,6 @@ import hmac
 import json
 import os
 import shutil
-import signal
 import time
 import uuid
 from collections.abc import Iterator
@@ -20,11 +19,10 @@ from kubernetes import client
 from playwright.sync_api import Page, sync_playwright
 
 from components.catalog import CATALOG
-from testbed import browser
+from testbed import browser, cluster
 from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
 from testbed.environment import BOT, OUTSIDER, OWNER, PROJECT, REPOSITORY, Environment
-from testbed.processes import Processes
 from tests.conftest import report
 from tests.e2e.pods import kill_components, pods, replace_pod
 from tests.e2e.stacks import deployed
@@ -307,17 +305,9 @@ def test_a_corrected_token_reaches_running_pods(environment, stack, view):
     "PROW_TEST_MOMENTS" not in os.environ, reason="PROW_TEST_MOMENTS asks for what takes minutes"
 )
 def test_an_api_server_that_hangs_for_30_s_loses_no_pull_request(environment, stack, view):
-    server = Processes(environment.cluster.folder / "node").pid("kube-apiserver")
-    assert server is not None
-    os.kill(server, signal.SIGSTOP)
-    try:
+    with cluster.paused(environment.cluster, "kube-apiserver"):
         opened = open_pull_request(environment)
         time.sleep(30)
-    finally:
-        # nsenter, its parent, stops with it and does not go on by itself.
-        parent = int(Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[1])
-        for process in (server, parent):
-            os.kill(process, signal.SIGCONT)
     started = time.monotonic()
     status(environment, opened, "hello", "success", 180)
     report(f"the API server hung for 30 s: a status {time.monotonic() - started:.0f} s later")

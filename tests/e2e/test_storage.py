@@ -1,12 +1,14 @@
 """Jobs that Prow clones and whose logs it stores, in the store that the stack brings."""
 
 import base64
+import contextlib
 import json
+import os
 import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -219,10 +221,28 @@ def test_logs_outlive_the_store_s_pod(environment, pulumi, view, pull):
         assert pull.head.sha in page_of(chromium.new_page(), link, "buildlog")
 
 
-def test_a_job_that_starts_while_the_store_is_down_fails_and_retest_clears_it(environment, pulumi, view):
-    view.apps.patch_namespaced_deployment_scale("log-store", "prow", {"spec": {"replicas": 0}})
+@contextlib.contextmanager
+def without_store(view: View) -> Generator[None]:
+    """The store is away during the block, and back after it."""
+
+    def scale(replicas: int) -> None:
+        view.apps.patch_namespaced_deployment_scale("log-store", "prow", {"spec": {"replicas": replicas}})
+
+    def is_back() -> bool:
+        found = pods(view, "prow", "log-store").values()
+        return [state.ready for pod in found for state in pod.status.container_statuses or ()] == [True]
+
+    scale(0)
     try:
         wait_for("end of the store", lambda: not pods(view, "prow", "log-store"))
+        yield
+    finally:
+        scale(1)
+    wait_for("the store", is_back)
+
+
+def test_a_job_that_starts_while_the_store_is_down_fails_and_retest_clears_it(environment, pulumi, view):
+    with without_store(view):
         pull = open_pull_request(environment, {})
         started = time.monotonic()
         found = finished(environment, pull, "unit", 180)
@@ -230,17 +250,27 @@ def test_a_job_that_starts_while_the_store_is_down_fails_and_retest_clears_it(en
             f"the store is down: {found.state} after {time.monotonic() - started:.0f} s, {found.description}"
         )
         assert found.state != "success"
-    finally:
-        view.apps.patch_namespaced_deployment_scale("log-store", "prow", {"spec": {"replicas": 1}})
-
-    def is_back() -> bool:
-        found = pods(view, "prow", "log-store").values()
-        return [state.ready for pod in found for state in pod.status.container_statuses or ()] == [True]
-
-    wait_for("the store", is_back)
     owner = environment.person(OWNER)
     owner.comment(REPOSITORY, pull.number, "/retest")
     wait_for("success", lambda: owner.statuses(REPOSITORY, pull.head.sha)["unit"].state == "success", 90)
+
+
+@pytest.mark.skipif(
+    "PROW_TEST_MOMENTS" not in os.environ, reason="PROW_TEST_MOMENTS asks for what takes minutes"
+)
+def test_a_job_that_ends_while_the_store_is_down_keeps_its_result_and_loses_its_log(
+    environment, pulumi, view
+):
+    pull = open_pull_request(environment, {"seconds": "20\n"})
+    wait_for("running job", lambda: running_pod(view, pull, "unit"), 90)
+    with without_store(view):
+        started = time.monotonic()
+        found = finished(environment, pull, "unit", 400)
+        report(f"the store is down: {found.state} after {time.monotonic() - started:.0f} s")
+        assert found.state == "success"
+    folder = found.target_url.partition("view/s3/prow-logs/")[2]
+    assert s3(credentials(view, "-read")).get("prow-logs", f"{folder}/build-log.txt").status_code == 404
+    assert s3(credentials(view, "-read")).get("prow-logs", f"{folder}/started.json").status_code == 200
 
 
 def test_the_store_takes_what_the_aws_sdk_of_newer_releases_of_prow_sends(pulumi, view):

@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGKILL in the middle of `pulumi up` and `destroy`. The tests are one story, in this order.
+"""What breaks in the middle of `pulumi up` and `destroy`: Pulumi itself, its disk, the API server.
 
-With PROW_TEST_MOMENTS in the environment both signals come at so many more moments of both commands, chosen by
-PROW_TEST_SEED.
+The tests are one story, in this order. With PROW_TEST_MOMENTS in the environment signals come, and the API server goes,
+at so many more moments of both commands, chosen by PROW_TEST_SEED.
 """
 
 import os
@@ -10,30 +10,48 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes.client import ApiException
+from urllib3.exceptions import HTTPError
 
+from testbed import cluster
 from testbed.cli import Pulumi, Run, exceptions
 from testbed.cluster_view import View, wait_for
 from testbed.environment import OWNER, REPOSITORY, Environment
 from tests.conftest import report
 
+from .small_disk import fill_disk
 from .test_stack import SELECTOR
 
 CHANCE = random.Random(int(os.environ.get("PROW_TEST_SEED", "1")))
 STEPS = {"up": 150, "destroy": 70}
 """Lines of progress of which each command has at least so many."""
+AWAY = 30
+"""How many seconds the API server is away."""
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 class Moment:
-    """A command that gets a signal after so many lines of its progress, with the plugins of a killed one gone, too."""
+    """A command to which something happens after so many lines of its progress."""
 
-    def __init__(self, pulumi: Pulumi, command: str, number: signal.Signals, *, after: int, of: str = ""):
-        """:param of: what the lines are about; "": anything."""
-        self._pulumi, self._command, self._number, self._after, self._of = pulumi, command, number, after, of
+    def __init__(
+        self,
+        pulumi: Pulumi,
+        command: str,
+        what: signal.Signals | Callable[[], None],
+        *,
+        after: int,
+        of: str = "",
+    ):
+        """:param what: a signal to the command, or anything else.
+        :param of: what the lines are about; "": anything.
+        """
+        self._pulumi, self._command, self._what, self._after, self._of = pulumi, command, what, after, of
         self._seen = 0
         self._last = ""
 
@@ -41,14 +59,14 @@ class Moment:
         return f"line {self._after} ({self._last})"
 
     def run(self) -> Run:
-        """What the command did until its end."""
+        """What the command did until its end. The plugins of a killed one are ended, too."""
         self._pulumi.report = self._watch
         try:
             run = getattr(self._pulumi, self._command)(check=False)
         finally:
             self._pulumi.report = None
         assert self._seen >= self._after, f"the command had {self._seen} lines of progress"
-        if self._number == signal.SIGKILL:
+        if self._what == signal.SIGKILL:
             self._pulumi.end_plugins()
             assert run.code == -signal.SIGKILL
         assert exceptions(run.output) == []
@@ -61,7 +79,10 @@ class Moment:
             self._seen += 1
             if self._seen == self._after:
                 self._last = " ".join(line.split()[:4])
-                self._pulumi.interrupt(self._number)
+                if isinstance(self._what, signal.Signals):
+                    self._pulumi.interrupt(self._what)
+                else:
+                    self._what()
 
 
 def fix(pulumi: Pulumi) -> list[str]:
@@ -167,6 +188,61 @@ def test_an_interrupted_destroy_is_finished_by_the_next_one(pulumi: Pulumi, view
     assert_nothing_is_left(pulumi, view)
 
 
+def test_an_up_whose_disk_is_full_says_so_and_loses_nothing(
+    environment: Environment, project: Path, pulumi: Pulumi, view: View
+) -> None:
+    with fill_disk(environment, pulumi, project, free=CHANCE.randint(64, 512) * 1024) as full:
+        run = full.up(check=False)
+    report(f"the disk is full: {run.code} after {run.seconds:.0f} s, {run.errors}")
+    assert run.code != 0
+    assert "no space left on device" in run.output
+    assert exceptions(run.output) == []
+    report(f"needed: {fix(pulumi)}; {len(deployments(pulumi))} Deployments in the state")
+    take_over_webhook(environment, pulumi)
+
+
+def test_an_up_whose_api_server_goes_away_ends_with_an_error_and_the_next_one_goes_on(
+    environment: Environment, pulumi: Pulumi, view: View
+) -> None:
+    """It goes on from what the full disk has left."""
+    lose_api_server(environment, pulumi, cluster.stopped(environment.cluster, "kube-apiserver"), "up", 20)
+    pulumi.up()
+    assert pulumi.up("--expect-no-changes").changes == []
+    assert len(webhooks(environment)) == 1
+    pulumi.destroy()
+    assert_nothing_is_left(pulumi, view)
+
+
+def lose_api_server(
+    environment: Environment, pulumi: Pulumi, away: AbstractContextManager[None], command: str, steps: int
+) -> Run:
+    """Run a command during which the API server is away for AWAY seconds, from one of so many lines of progress on."""
+    if environment.cluster.external:
+        pytest.skip("the API server to end is on another machine")
+
+    def be_away() -> None:
+        with away:
+            time.sleep(AWAY)
+
+    thread = threading.Thread(target=be_away)
+    moment = Moment(pulumi, command, thread.start, after=CHANCE.randint(1, steps))
+    run = moment.run()
+    thread.join()
+    wait_for("the API server", lambda: answers(environment), 60)
+    report(
+        f"API server away at {moment}: {command} ends with {run.code} after {run.seconds:.0f} s; {run.errors}"
+    )
+    return run
+
+
+def answers(environment: Environment) -> bool:
+    """Whether the API server does."""
+    try:
+        return bool(View(environment.cluster.kubeconfig, environment.cluster.context).namespaces())
+    except (ApiException, HTTPError):
+        return False
+
+
 @pytest.mark.timeout(3600)
 @pytest.mark.skipif("PROW_TEST_MOMENTS" not in os.environ, reason="PROW_TEST_MOMENTS says how many moments")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
@@ -189,3 +265,22 @@ def test_at_every_moment(
         report(
             f"{number.name} of up at {up}, of destroy at {destroy}: {said}; {again.seconds:.0f} s for the next up"
         )
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif("PROW_TEST_MOMENTS" not in os.environ, reason="PROW_TEST_MOMENTS says how many moments")
+@pytest.mark.parametrize("how", ["stopped", "paused"])
+def test_whenever_the_api_server_is_away_the_next_command_goes_on(
+    environment: Environment, pulumi: Pulumi, view: View, how: str
+) -> None:
+    def away() -> AbstractContextManager[None]:
+        return getattr(cluster, how)(environment.cluster, "kube-apiserver")
+
+    for _ in range(int(os.environ.get("PROW_TEST_MOMENTS", "0"))):
+        lose_api_server(environment, pulumi, away(), "up", STEPS["up"])
+        pulumi.up()
+        assert pulumi.up("--expect-no-changes").changes == []
+        assert len(webhooks(environment)) == 1
+        lose_api_server(environment, pulumi, away(), "destroy", STEPS["destroy"])
+        pulumi.destroy()
+        assert_nothing_is_left(pulumi, view)
