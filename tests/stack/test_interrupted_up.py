@@ -188,24 +188,35 @@ def test_an_interrupted_destroy_is_finished_by_the_next_one(pulumi: Pulumi, view
     assert_nothing_is_left(pulumi, view)
 
 
-def test_an_up_whose_disk_is_full_says_so_and_loses_nothing(
+def test_without_room_for_the_state_nothing_is_done_and_room_that_is_made_meanwhile_is_enough(
     environment: Environment, project: Path, pulumi: Pulumi, view: View
 ) -> None:
-    with fill_disk(environment, pulumi, project, free=CHANCE.randint(64, 512) * 1024) as full:
-        run = full.up(check=False)
-    report(f"the disk is full: {run.code} after {run.seconds:.0f} s, {run.errors}")
-    assert run.code != 0
-    assert "no space left on device" in run.output
-    assert exceptions(run.output) == []
-    report(f"needed: {fix(pulumi)}; {len(deployments(pulumi))} Deployments in the state")
-    take_over_webhook(environment, pulumi)
+    with fill_disk(environment, project, pulumi) as disk:
+        full = disk.pulumi.up(check=False)
+        report(f"no room: {full.code} after {full.seconds:.0f} s; {full.output}")
+        assert full.code != 0
+        assert "no space left on device" in full.output
+        assert view.labelled(SELECTOR) == []
+        little = disk.measure() + CHANCE.randint(64, 256) * 1024
+        disk.resize(little)
+        room = threading.Timer(45, disk.resize, [2**26])
+        moment = Moment(disk.pulumi, "up", room.start, after=1)
+        run = moment.run()
+        room.join()
+        report(f"room after a while: {run.code} after {run.seconds:.0f} s")
+        assert run.code == 0
+        assert disk.measure() > little
+    assert pulumi.up("--expect-no-changes").changes == []
+    assert len(webhooks(environment)) == 1
+    pulumi.destroy()
+    assert_nothing_is_left(pulumi, view)
 
 
-def test_an_up_whose_api_server_goes_away_ends_with_an_error_and_the_next_one_goes_on(
+def test_an_up_whose_api_server_goes_away_loses_nothing_and_the_next_one_goes_on(
     environment: Environment, pulumi: Pulumi, view: View
 ) -> None:
-    """It goes on from what the full disk has left."""
-    lose_api_server(environment, pulumi, cluster.stopped(environment.cluster, "kube-apiserver"), "up", 20)
+    away = cluster.stopped(environment.cluster, "kube-apiserver")
+    lose_api_server(environment, pulumi, away, "up", STEPS["up"])
     pulumi.up()
     assert pulumi.up("--expect-no-changes").changes == []
     assert len(webhooks(environment)) == 1
@@ -265,6 +276,29 @@ def test_at_every_moment(
         report(
             f"{number.name} of up at {up}, of destroy at {destroy}: {said}; {again.seconds:.0f} s for the next up"
         )
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(
+    "PROW_TEST_MOMENTS" not in os.environ, reason="PROW_TEST_MOMENTS asks for what takes minutes"
+)
+def test_an_up_whose_disk_stays_full_ends_with_an_error_and_the_next_one_goes_on(
+    environment: Environment, project: Path, pulumi: Pulumi, view: View
+) -> None:
+    with fill_disk(environment, project, pulumi) as disk:
+        disk.resize(disk.measure() + CHANCE.randint(64, 256) * 1024)
+        run = disk.pulumi.up("--parallel=4", check=False)
+        report(f"the disk stays full: {run.code} after {run.seconds:.0f} s; {run.errors}")
+        assert run.code != 0
+        assert "no space left on device" in run.output
+    assert exceptions(run.output) == []
+    report(f"needed: {fix(pulumi)}")
+    take_over_webhook(environment, pulumi)
+    pulumi.up()
+    assert pulumi.up("--expect-no-changes").changes == []
+    assert len(webhooks(environment)) == 1
+    pulumi.destroy()
+    assert_nothing_is_left(pulumi, view)
 
 
 @pytest.mark.timeout(3600)
