@@ -60,6 +60,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     elif RIGHTS.modules:
         if reason := RIGHTS.find_reason_not_to_compare(list_choices(session.config), session.testsfailed):
             _verdict.append(f"SKIPPED: not compared with what was used: {reason}")
+            _verdict.append(f"{len(RIGHTS.granted)} granted; these tests did not use {RIGHTS.list_unused()}")
             return
         if unused := RIGHTS.find_unused():
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

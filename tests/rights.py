@@ -85,9 +85,13 @@ class Noted:
             return f"{failed} tests failed"
         return None if self.granted else "no cluster of the testbed's own ran"
 
+    def list_unused(self) -> list[str]:
+        """The rights that nobody used."""
+        return sorted(self.granted - self.used)
+
     def find_unused(self) -> list[str]:
-        """The rights that nobody used and RARE does not explain."""
-        return sorted(self.granted - self.used - RARE.keys())
+        """Those of them that RARE does not explain."""
+        return sorted(set(self.list_unused()) - RARE.keys())
 
     def find_not_rare(self) -> list[str]:
         """What of RARE was used after all, or is not granted any more."""
