@@ -17,8 +17,6 @@ MODULES = frozenset(path.stem for path in (Path(__file__).parent / "e2e").glob("
 """The end-to-end tests' modules: what all of them together leave unused is unused."""
 _STARTER = "Prow's starter manifests grant it; this release reads from its cache (list, watch) alone"
 RARE = {
-    "hook: list prowjobs": "finds the jobs of a commit that a newer one follows (abortAllJobs of the plugin trigger)",
-    "hook: update prowjobs": "aborts them",
     "deck: get prowjobs": "shows a single ProwJob's YAML",
     "tide: create prowjobs": "tests a batch, or again what a merge made old",
     "status-reconciler: create prowjobs": "starts what a new job of open pull requests needs",
@@ -28,7 +26,6 @@ RARE = {
     "sinker: patch events": "a repeated event, of leader election",
     "prow-controller-manager: patch events": "likewise",
     "prow-controller-manager: patch pods": "takes off a finalizer of a pod whose node was lost",
-    "prow-controller-manager: delete pods": "of an aborted job, or of a lost node",
     "crier: get prowjobs": _STARTER,
     "hook: get prowjobs": _STARTER,
     "tide: get prowjobs": _STARTER,

@@ -194,6 +194,19 @@ def test_a_strangers_pull_request_is_tested_once_a_trusted_user_says_so(environm
     wait_for("run of hello", lambda: jobs_of(view, stranger, "hello"))
 
 
+def test_jobs_of_a_pull_request_that_is_closed_are_aborted(environment, view, stack):
+    closed = open_pull_request(environment)
+    environment.person(OWNER).comment(REPOSITORY, closed.number, "/test waits")
+    (job,) = wait_for("the job's start", lambda: jobs_of(view, closed, "waits"))
+    name = job["metadata"]["name"]
+    wait_for("the job's pod", lambda: name in pods(view, "test-pods"))
+    closed.edit(state="closed")
+    status(environment, closed, "waits", "failure")
+    (job,) = jobs_of(view, closed, "waits")
+    assert job["status"]["state"] == "aborted"
+    wait_for("end of the pod", lambda: name not in pods(view, "test-pods"), 90)
+
+
 @pytest.mark.parametrize("signature", ["wrong", "missing"])
 def test_a_delivery_that_is_not_signed_with_the_secret_is_refused(environment, stack, view, pull, signature):
     # Signed, this would start the jobs of the pull request once more.
@@ -240,6 +253,7 @@ def test_a_changed_job_reaches_running_prow_without_a_restart(environment, stack
         (Path(__file__).parent / "jobs.yaml")
         .read_text()
         .replace("fails", "added")
+        .replace("waits", "waits-too")
         .replace("exit 3", "exit 0")
     )
     stack.pulumi.up()
