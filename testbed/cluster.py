@@ -287,7 +287,10 @@ def make_node_command(cluster: Cluster, argv: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def stopped(cluster: Cluster, *names: str) -> Generator[None]:
-    """End programs of the node, such as `kubelet`, and start them again after the block. What they started stays."""
+    """End programs of the node, such as `kubelet`, and start them again after the block, the last one first.
+
+    What they started stays.
+    """
     node = _own_node(cluster)
     known = {name: node.processes.argv(name) for name in names}
     try:
@@ -295,9 +298,9 @@ def stopped(cluster: Cluster, *names: str) -> Generator[None]:
             node.processes.stop(name)
         yield
     finally:
-        for name, argv in known.items():
+        for name, argv in reversed(known.items()):
             if not node.processes.alive(name):
-                node.launch(name, argv)
+                node.revive(name, argv)
 
 
 @contextlib.contextmanager
@@ -530,7 +533,7 @@ class _Node:
             self.launch(name, known.pop(name))
         self.wait("the API server", self.api_ready, ["etcd", "kube-apiserver"], seconds=90)
         for name, argv in known.items():
-            self.launch(name, argv)
+            self.revive(name, argv)
 
     # Certificates
 
@@ -620,6 +623,19 @@ class _Node:
             argv,
             env=os.environ | {"TMPDIR": str(temporary)},
             inside="node",
+        )
+
+    def revive(self, name: str, argv: Sequence[str]) -> None:
+        """Start it until it stays, as a machine's init does: kubelet ends where containerd does not answer yet."""
+        for _ in range(10):
+            self.launch(name, argv)
+            end = time.monotonic() + (3 if name == "kubelet" else 0)
+            while self.processes.alive(name):
+                if time.monotonic() > end:
+                    return
+                time.sleep(0.1)
+        raise ClusterError(
+            f"{name} does not stay; {self.processes.log(name)} ends:\n{self.processes.log_tail(name)}"
         )
 
     def in_cgroup(self, *argv: str | Path) -> list[str]:

@@ -34,17 +34,19 @@ class SmallDisk:
 
     @property
     def state(self) -> Path:
-        return self.pulumi.folder / "state"
+        """Where others than the CLI find the state."""
+        return Path(f"/proc/{self.keeper}/root{self.pulumi.folder / 'state'}")
 
     def measure(self) -> int:
         """Bytes that the files on it take."""
-        found = Path(f"/proc/{self.keeper}/root{self.state}")
-        return int(subprocess.check_output(["du", "-s", "-B1", found], text=True).split()[0])
+        return int(subprocess.check_output(["du", "-s", "-B1", self.state], text=True).split()[0])
 
     def resize(self, size: int) -> None:
         """Let it have so many bytes."""
         enter = ["nsenter", f"--target={self.keeper}", "--mount", "--"]
-        subprocess.run([*enter, "mount", "-o", f"remount,size={size}", self.state], check=True)
+        subprocess.run(
+            [*enter, "mount", "-o", f"remount,size={size}", self.pulumi.folder / "state"], check=True
+        )
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ class Moment:
             run = getattr(self._pulumi, self._command)(check=False)
         finally:
             self._pulumi.report = None
-        assert self._seen >= self._after, f"the command had {self._seen} lines of progress"
+        assert self._seen >= self._after, f"{self._seen} lines of progress: {run.output[-3000:]}"
         if self._what == signal.SIGKILL:
             self._pulumi.end_plugins()
             assert run.code == -signal.SIGKILL
@@ -85,15 +85,20 @@ class Moment:
                     self._what()
 
 
-def fix(pulumi: Pulumi) -> list[str]:
-    """What docs/how-to/troubleshoot.md says to do after a kill, as far as it is needed; what was needed."""
+def fix(pulumi: Pulumi, state: Path | None = None) -> list[str]:
+    """What docs/how-to/troubleshoot.md says to do after a kill, as far as it is needed; what was needed.
+
+    :param state: where the state is; None: where the CLI has it.
+    """
     needed = []
+    state = state or pulumi.folder / "state"
     # Pulumi's own file system backend writes these beside its files, and not at once.
-    for attributes in (pulumi.folder / "state").rglob("*.attrs"):
+    for attributes in state.rglob("*.attrs"):
         if attributes.stat().st_size == 0:
             attributes.unlink()
             needed.append("an empty .attrs")
-    if list((pulumi.folder / "state" / ".pulumi" / "locks").rglob("*.json")):
+    # On a full disk the lock is the beginning of a file with another name.
+    if list((state / ".pulumi" / "locks").rglob("*.json*")):
         pulumi.cancel()
         needed.append("pulumi cancel")
     return needed
@@ -199,6 +204,8 @@ def test_without_room_for_the_state_nothing_is_done_and_room_that_is_made_meanwh
         assert view.labelled(SELECTOR) == []
         little = disk.measure() + CHANCE.randint(64, 256) * 1024
         disk.resize(little)
+        assert "unexpected end of JSON input" in disk.pulumi.up(check=False).output
+        assert fix(disk.pulumi, disk.state) == ["pulumi cancel"]
         room = threading.Timer(45, disk.resize, [2**26])
         moment = Moment(disk.pulumi, "up", room.start, after=1)
         run = moment.run()
