@@ -94,6 +94,8 @@ class _State:
     """What exists on the machine on behalf of a node, written before it is made."""
 
     number: int
+    group: int = 0
+    """Inode of its first control group, by which it is told from another node's that has the number since."""
 
     @property
     def link(self) -> str:
@@ -1123,11 +1125,12 @@ def _claim_number(node: Path) -> _State:
     for number in range(1, 255):
         if any(ipaddress.ip_network(f"10.200.{number}.0/24").overlaps(network) for network in used):
             continue
-        state = _State(number=number)
+        group = roots[0] / _State(number=number).link
         try:
-            (roots[0] / state.link).mkdir()
+            group.mkdir()
         except FileExistsError:
             continue
+        state = _State(number=number, group=group.stat().st_ino)
         _write_state(node, state)
         for root in roots[1:]:
             (root / state.link).mkdir(exist_ok=True)
@@ -1193,8 +1196,13 @@ def remove_cgroups(name: str) -> None:
 
 
 def _read_state(node: Path) -> _State | None:
+    """What is recorded of a node; None if nothing is, or if its number is another node's since."""
     path = node / "state.json"
-    return _State(number=json.loads(path.read_text())["number"]) if path.exists() else None
+    if not path.exists():
+        return None
+    state = _State(**json.loads(path.read_text()))
+    group = _cgroup_roots()[0] / state.link
+    return None if group.exists() and group.stat().st_ino != state.group else state
 
 
 def _write_state(node: Path, state: _State) -> None:

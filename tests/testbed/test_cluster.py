@@ -72,6 +72,23 @@ def test_down_of_nothing_is_no_error(tmp_path: Path) -> None:
     assert said == [f"no node in {tmp_path / 'none'}"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="control groups need root")
+def test_a_number_that_another_node_has_since_is_left_alone(tmp_path: Path) -> None:
+    """What a killed `down` leaves recorded is recorded of nothing any more."""
+    folders = [tmp_path / "killed", tmp_path / "later"]
+    for folder in folders:
+        (folder / "node").mkdir(parents=True)
+    before = cluster._claim_number(folders[0] / "node")
+    cluster.remove_cgroups(before.link)
+    later = cluster._claim_number(folders[1] / "node")
+    assert later.number == before.number
+    cluster.down(folders[0], lambda line: None)
+    assert cluster._cgroups(later.link)
+    assert not folders[0].exists()
+    cluster.down(folders[1], lambda line: None)
+    assert not cluster._cgroups(later.link)
+
+
 def test_a_context_that_does_not_exist_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROW_TESTBED_CONTEXT", "minikube")
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
