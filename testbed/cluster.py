@@ -529,6 +529,8 @@ class _Node:
         self.processes.stop_all()
         # It goes with the namespace, a moment later.
         subprocess.run(["ip", "link", "delete", state.link], capture_output=True, check=False)
+        # No machine starts with them: kubelet would look for the container of each, for 3 s.
+        remove_cgroups(f"{state.link}/kubepods")
         self.boot(known.pop("node"))
         first = ("etcd", "kube-apiserver", "containerd")
         for name in first:
@@ -1175,7 +1177,7 @@ def _cgroups(name: str) -> list[Path]:
 
 
 def remove_cgroups(name: str) -> None:
-    """Remove the groups, the deepest first. The kernel lets go of a group a moment after its last process."""
+    """Remove the groups of a name, such as `a` or `a/b`, the deepest first. The kernel lets go of a group a moment after its last process."""
     end = time.monotonic() + 10
     for top in _cgroups(name):
         for path in [*sorted((p for p in top.rglob("*") if p.is_dir()), reverse=True), top]:
