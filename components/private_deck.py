@@ -27,7 +27,7 @@ OAUTH2_PROXY = ProwComponent(
     singleton=False,
     serves_metrics=False,
     memory="30Mi",
-    memory_limit="128Mi",
+    memory_limit=128,
 )
 """Sessions are in people's cookies, so any number of pods serve them."""
 PRIVATE_DECK = replace(
