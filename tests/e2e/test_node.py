@@ -5,7 +5,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import urllib3
@@ -40,8 +39,8 @@ def stack(environment: Environment, project: Path) -> Iterator[Pulumi]:
         yield pulumi
 
 
-def start_slow_job(environment: Environment, view: View) -> tuple[PullRequest, str]:
-    """A pull request whose job `slow` runs, and the name of the job's pod."""
+def start_slow_job(environment: Environment, view: View) -> PullRequest:
+    """A pull request whose job `slow` runs."""
     pull = open_pull_request(environment)
     environment.person(OWNER).comment(REPOSITORY, pull.number, "/test slow")
     (job,) = wait_for("the job", lambda: jobs_of(view, pull, "slow"), 60)
@@ -52,7 +51,7 @@ def start_slow_job(environment: Environment, view: View) -> tuple[PullRequest, s
         return bool(found and found.status.phase == "Running")
 
     wait_for("the job's pod", runs, 60, every=0.2)
-    return pull, name
+    return pull
 
 
 def count_restarts(view: View) -> dict[str, int]:
@@ -69,7 +68,7 @@ def count_restarts(view: View) -> dict[str, int]:
 
 def test_a_job_that_ends_while_kubelet_and_containerd_are_away_keeps_its_result(environment, view):
     before = count_restarts(view)
-    pull, _ = start_slow_job(environment, view)
+    pull = start_slow_job(environment, view)
     with cluster.stopped(environment.cluster, "kubelet", "containerd"):
         time.sleep(JOB_SECONDS)
     started = time.monotonic()
@@ -80,7 +79,7 @@ def test_a_job_that_ends_while_kubelet_and_containerd_are_away_keeps_its_result(
 
 def test_after_a_reboot_of_the_node_prow_is_back_and_a_job_that_ran_is_run_again(environment, view):
     before = count_restarts(view)
-    pull, pod = start_slow_job(environment, view)
+    pull = start_slow_job(environment, view)
     started = time.monotonic()
     cluster.reboot(environment.cluster)
 
@@ -93,11 +92,8 @@ def test_after_a_reboot_of_the_node_prow_is_back_and_a_job_that_ran_is_run_again
 
     wait_for("all of Prow's pods after the reboot", is_back, 180)
     report(f"the node rebooted: all of Prow's pods are ready after {time.monotonic() - started:.0f} s")
-    (job,) = jobs_of(view, pull, "slow")
-    ended: Any = view.core.read_namespaced_pod(pod, "test-pods")
-    report(f"the job's pod: {ended.status.phase} {ended.status.reason}; {job['status']}")
-    found = status(environment, pull, "slow", "failure", 120)
-    report(f"the job that ran: {found.state} after {time.monotonic() - started:.0f} s, {found.description}")
+    status(environment, pull, "slow", "failure", 120)
+    report(f"the job that ran: failure after {time.monotonic() - started:.0f} s")
     environment.person(OWNER).comment(REPOSITORY, pull.number, "/test slow")
     status(environment, pull, "slow", "success", 120)
     status(environment, open_pull_request(environment), "hello", "success", 120)
