@@ -48,12 +48,16 @@ def find_component(view: View, app: str, namespace: str = "prow") -> tuple[str, 
 
 
 def await_another_pod(view: View, app: str, old: str, seconds: float = 90) -> None:
-    """Wait until a component's only pod is another one, and ready."""
+    """Wait until a component's only pod is another one, and has been ready for as long as its Deployment asks.
+
+    The node sends it what is for its Service only a moment after it is ready.
+    """
 
     def ready() -> bool:
         found = pods(view, "prow", app)
         states = [state.ready for pod in found.values() for state in pod.status.container_statuses or ()]
-        return old not in found and states == [True]
+        deployment: Any = view.apps.read_namespaced_deployment_status(app, "prow")
+        return old not in found and states == [True] and deployment.status.available_replicas == 1
 
     wait_for(f"another pod of {app}", ready, seconds, every=0.2)
 

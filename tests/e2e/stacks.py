@@ -38,8 +38,7 @@ def scale_hook(view: View, replicas: int) -> None:
 
     def settled() -> bool:
         pods: Any = view.core.list_namespaced_pod("prow", label_selector="app=hook")
-        return len(pods.items) == replicas and all(
-            status.ready for pod in pods.items for status in pod.status.container_statuses or ()
-        )
+        hook: Any = view.apps.read_namespaced_deployment_status("hook", "prow")
+        return len(pods.items) == replicas == (hook.status.available_replicas or 0)
 
-    wait_for(f"{replicas} ready pods of hook", settled, 240)
+    wait_for(f"{replicas} available pods of hook", settled, 240)
