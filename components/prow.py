@@ -297,9 +297,14 @@ class Prow(pulumi.ComponentResource):
         )
         self.deck_url, self.hook_url = services.deck_url, services.hook_url
         workloads = self._make_workloads(credentials, self._make_configuration())
-        hook = workloads.by_name[HOOK.name]
-        exposure = Exposure(
-            f"{name}-exposure",
+        exposure = self._make_exposure(hook_url, workloads)
+        rotation = self._make_rotation(workloads)
+        self.answering = [workloads.by_name[HOOK.name], exposure, rotation]
+        self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})
+
+    def _make_exposure(self, hook_url: str | None, workloads: Workloads) -> Exposure:
+        return Exposure(
+            f"{self._name}-exposure",
             ExposureArgs(addresses=self._options.addresses, hook_url=hook_url, namespace=self.namespace),
             # Whoever is led to them finds them answering.
             pulumi.ResourceOptions.merge(
@@ -313,21 +318,21 @@ class Prow(pulumi.ComponentResource):
                 ),
             ),
         )
+
+    def _make_rotation(self, workloads: Workloads) -> Rotation:
         plugins = sorted(KNOWN.keys() & self._options.external_plugins.keys())
-        rotation = Rotation(
-            f"{name}-rotation",
+        return Rotation(
+            f"{self._name}-rotation",
             RotationArgs(
                 namespace=self.namespace,
-                hmacs=args.hmacs,
+                hmacs=self._args.hmacs,
                 image=self._options.images.script,
                 # Another plugin may answer a ping as it likes.
                 plugins=plugins,
-                verifying=[hook, *(workloads.by_name[plugin] for plugin in plugins)],
+                verifying=[workloads.by_name[name] for name in (HOOK.name, *plugins)],
             ),
             self._child,
         )
-        self.answering = [hook, exposure, rotation]
-        self.register_outputs({"deckUrl": self.deck_url, "hookUrl": self.hook_url})
 
     def _make_credentials(self) -> Credentials:
         options = self._options

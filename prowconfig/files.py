@@ -184,6 +184,10 @@ def load(
         pod_security=pod_security,
         enabled=enabled or Enabled(),
     )
+    return _load_checked(folder, checks)
+
+
+def _load_checked(folder: FilePath, checks: Checks) -> ProwFiles:
     files = read_folder(folder)
     problems = [*files.problems, *_check_types(files, checks.release)]
     expanded = _expand_wildcards(files, checks)
