@@ -451,7 +451,7 @@ def test_the_stack_as_it_was_left_has_no_drift(site, account):
 
 def test_drift_names_what_was_changed_by_hand_on_the_cluster_and_on_github(site, view):
     role = view.rbac.read_namespaced_role("deck", "prow")
-    role.rules[0].verbs = [*role.rules[0].verbs, "delete"]
+    role.rules[0].verbs = [*role.rules[0].verbs, "create"]  # which deck has, and uses, with deckRerun
     view.rbac.replace_namespaced_role("deck", "prow", role)
     (hook,) = site.environment.person(OWNER).repository(REPOSITORY).get_hooks()
     hook.edit("web", hook.config | {"secret": "other"}, events=["push"], active=True)
@@ -462,10 +462,10 @@ def test_drift_names_what_was_changed_by_hand_on_the_cluster_and_on_github(site,
     assert "### Drift in stack `dev`: 2 changed by hand, " in told
     # An added verb, too, which the provider's own comparison passes over.
     assert "- Role `prow/deck`: `rules[0].verbs`" in told
-    assert "+ rules[0].verbs: [get, list, watch, delete]" in told
+    assert "+ rules[0].verbs: [get, list, watch, create]" in told
     assert f"- RepositoryWebhook `webhook-{REPOSITORY}`: `events`" in told
     assert "- events: ['*']\n+ events: [push]" in told
     # Nothing has been changed, neither there nor in the state.
     assert everything(site.pulumi.folder / "state") == state
-    assert view.rbac.read_namespaced_role("deck", "prow").rules[0].verbs[-1] == "delete"
+    assert view.rbac.read_namespaced_role("deck", "prow").rules[0].verbs[-1] == "create"
     site.assert_no_secret(done.output)
