@@ -85,7 +85,6 @@ class Stacks:
         :param runs: counted pairs.
         """
         self._running, self._pictures, self._runs = running, pictures, runs
-        self._manifests = running.folder / "manifests.yaml"
         self._project = environment.copy_project(running.folder / "stack")
         program = self._project / "__main__.py"
         program.write_text(program.read_text() + MEASURED_EXIT)
@@ -96,10 +95,9 @@ class Stacks:
 
     def measure(self) -> None:
         """All of it; the stack is gone afterwards."""
-        program = self._prepare_flat()
-        self._compare_with_kubectl(program)
+        self._compare_with_kubectl()
         self.stack.up()
-        self._compare_with_flat(program)
+        self._compare_with_flat()
         self._count_requests()
         self._sample_idle()
         self.stack.destroy()
@@ -113,20 +111,17 @@ class Stacks:
         self.rows.append((what, other, statistics.median(first), statistics.median(second), ratio))
         print(f"{key}: {ratio} ({self.found[f'{key}_seconds']})", flush=True)
 
-    def _prepare_flat(self) -> Pulumi:
-        """The stack's resources as a flat program and as manifests; both are gone from the cluster."""
+    def _compare_with_kubectl(self) -> None:
         self.stack.up()  # unpacks the images; not counted
         state = self.stack.stack_export(show_secrets=True)["deployment"]["resources"]
         self._write_flat(state)
-        self._manifests.touch(mode=0o600)
-        self._manifests.write_text(yaml.safe_dump_all(flat.list_manifests(state)))
+        manifests = self._running.folder / "manifests.yaml"
+        manifests.touch(mode=0o600)
+        manifests.write_text(yaml.safe_dump_all(flat.list_manifests(state)))
         self.stack.destroy()
-        return self._make_flat()
-
-    def _compare_with_kubectl(self, program: Pulumi) -> None:
-        kubectl = Kubectl(self._running, self._manifests)
+        kubectl = Kubectl(self._running, manifests)
         times: dict[str, list[float]] = {
-            name: [] for name in ("up", "apply", "destroy", "delete", "again", "diff", "flat")
+            name: [] for name in ("up", "apply", "destroy", "delete", "again", "diff")
         }
         for number in range(self._runs):
             for command in ("up", "destroy"):
@@ -139,12 +134,7 @@ class Stacks:
             times["again"].append(time_command(kubectl.apply_again))
             times["diff"].append(time_command(kubectl.diff))
             times["delete"].append(time_command(kubectl.delete))
-            times["flat"].append(time_command(program.up))
-            program.destroy()
         self._add("up_vs_kubectl", "`up`, empty cluster", "`apply`, `wait`", times["up"], times["apply"])
-        self._add(
-            "flat_up_vs_kubectl", "flat program's `up`", "`apply`, `wait`", times["flat"], times["apply"]
-        )
         self._add("destroy_vs_kubectl", "`destroy`", "`delete --wait`", times["destroy"], times["delete"])
         self._kubectl = times
 
@@ -157,7 +147,7 @@ class Stacks:
         )
         (folder / ".venv").symlink_to(PROJECT / ".venv")
 
-    def _make_flat(self) -> Pulumi:
+    def _compare_with_flat(self) -> None:
         environ = {"KUBECONFIG": str(self._running.cluster.kubeconfig)}
         program = Pulumi(
             self.stack.binary,
@@ -166,9 +156,6 @@ class Stacks:
             env=environ,
         )
         program.init()
-        return program
-
-    def _compare_with_flat(self, program: Pulumi) -> None:
         program.up()
         commands = {
             "preview": (self.stack.preview, program.preview),
