@@ -5,9 +5,10 @@ namespaces of `clusters` (FilterChanges and Update in pkg/plugins/updateconfig/u
 label file of label_sync is one, such as `prow/labels.yaml: {name: label-config}`.
 """
 
+import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
 from functools import partial
@@ -69,15 +70,15 @@ class Namespaces:
         return {"": Place.PROW, self.prow: Place.PROW, self.jobs: Place.JOBS}.get(namespace, Place.ELSEWHERE)
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class _Entry:
     pattern: str
     spec: Mapping[str, Any]
-    names: list[str] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
+    @property
+    def names(self) -> list[str]:
         name = as_text(self.spec.get("name"))
-        self.names = [name] if name else as_texts(self.spec.get("partitioned_names"))
+        return [name] if name else as_texts(self.spec.get("partitioned_names"))
 
     @property
     def path(self) -> Path:
@@ -206,8 +207,6 @@ def _make_key(spec: Mapping[str, Any], path: str) -> str:
 
 def _find_name(names: list[str], key: str) -> str:
     """Which of `partitioned_names` has the key, as FilterChanges chooses it."""
-    import hashlib  # here alone: most stacks have one name
-
     return names[hashlib.sha256(key.encode()).digest()[0] % len(names)] if names else ""
 
 

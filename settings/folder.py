@@ -54,7 +54,7 @@ def _is_folder_here(path: Path) -> bool:
     if path.is_absolute() or any(part.startswith(".") for part in path.parts):
         return False
     try:
-        return path.resolve() == here / path != here and path.is_dir()
+        return path.resolve() == here / path and here / path != here and path.is_dir()
     except (OSError, RuntimeError, ValueError):  # a name that is too long, a circle of links, no name at all
         return False
 
