@@ -406,15 +406,16 @@ def list_prow_jobs(namespace: str) -> Iterator[dict[str, Any]]:
     :raises Stop: when the API server does not answer or refuses.
     """
     context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+    opener = urllib.request.build_opener(SameServer, urllib.request.HTTPSHandler(context=context))
     headers = {"Authorization": f"Bearer {(ACCOUNT / 'token').read_text(encoding='utf-8')}"}
     query = {"limit": "200"}
     while True:
         path = f"/apis/prow.k8s.io/v1/namespaces/{namespace}/prowjobs?{urlencode(query)}"
         request = urllib.request.Request(API_SERVER + path, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=context) as response:
+            with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
                 page = json.load(response)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, Refused) as error:
             raise Stop(f"the cluster's ProwJobs cannot be listed: {error}") from None
         yield from page["items"]
         if not (more := page["metadata"].get("continue")):

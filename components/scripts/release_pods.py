@@ -43,13 +43,23 @@ PAUSE_SECONDS = 0.5
 TIMEOUT_SECONDS = 5.0
 
 
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Makes a redirect an error: urllib would send the account's token along, wherever it leads."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> None:
+        """No request."""
+
+
 class Api:
     """Kubernetes' API with the pod's own token."""
 
     def __init__(self, server: str, account: Path):
         self._server, self._account = server, account
         authority = account / "ca.crt"
-        self._context = ssl.create_default_context(cafile=str(authority)) if authority.exists() else None
+        context = ssl.create_default_context(cafile=str(authority)) if authority.exists() else None
+        self._opener = urllib.request.build_opener(NoRedirects, urllib.request.HTTPSHandler(context=context))
 
     def call(self, method: str, path: str, accept: str, body: Any = None) -> Any:
         """The answer, from JSON.
@@ -64,7 +74,7 @@ class Api:
             data = json.dumps(body).encode()
         request = urllib.request.Request(f"{self._server}{path}", data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=self._context) as response:
+            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as response:
                 return json.load(response)
         except (HTTPException, ValueError) as error:
             raise OSError(f"no right answer: {error!r}") from None

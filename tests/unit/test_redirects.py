@@ -4,13 +4,14 @@ import json
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import cast
 
 import pytest
 
 from components import webhook_check
-from components.scripts import redeliver
+from components.scripts import redeliver, release_pods
 from previews.github import GitHub, GitHubError, PullRequest
 
 TOKEN = "ghp_token"
@@ -102,6 +103,27 @@ def test_the_token_for_webhooks_goes_to_no_other_server(servers):
     answer = webhook_check.GitHub(github.url, TOKEN).get("repos/acme/app")
     assert answer is not None
     assert answer.status == 302
+    assert github.tokens == [f"Bearer {TOKEN}"]
+    assert thief.tokens == []
+
+
+def test_the_account_of_crier_goes_to_no_other_server(servers, tmp_path: Path):
+    github, thief = servers
+    (tmp_path / "token").write_text(TOKEN)
+    with pytest.raises(OSError, match="302"):
+        release_pods.Api(github.url, tmp_path).call("GET", "/api/v1/pods", "application/json")
+    assert github.tokens == [f"Bearer {TOKEN}"]
+    assert thief.tokens == []
+
+
+def test_the_account_of_redelivery_goes_to_no_other_server(servers, tmp_path: Path, monkeypatch):
+    github, thief = servers
+    (tmp_path / "token").write_text(TOKEN)
+    monkeypatch.setattr(redeliver, "API_SERVER", github.url)
+    monkeypatch.setattr(redeliver, "ACCOUNT", tmp_path)
+    monkeypatch.setattr(redeliver.ssl, "create_default_context", lambda cafile: None)
+    with pytest.raises(redeliver.Stop, match="another server"):
+        list(redeliver.list_prow_jobs("prow"))
     assert github.tokens == [f"Bearer {TOKEN}"]
     assert thief.tokens == []
 
