@@ -330,6 +330,11 @@ class ProwComponent:
             job_rules=() if any(entry.job_rules for entry in withheld) else self.job_rules,
         )
 
+    @property
+    def service_name(self) -> str:
+        """Name of its Service, if it has one."""
+        return self.service.name if self.service and self.service.name else self.name
+
     def make_url(self, path: str = "") -> str:
         """URL of its Service for pods of its namespace.
 
@@ -338,7 +343,7 @@ class ProwComponent:
         if self.service is None:
             raise ValueError(f"{self.name} has no Service")
         port = "" if self.service.port == 80 else f":{self.service.port}"
-        return f"http://{self.service.name or self.name}{port}{path}"
+        return f"http://{self.service_name}{port}{path}"
 
 
 def _allow_prowjobs(*verbs: str) -> PolicyRule:

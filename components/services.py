@@ -45,7 +45,7 @@ class Services(pulumi.ComponentResource):
         super().__init__("prow:index:Services", name, None, opts)
         self._name, self._args = name, args
         services = {
-            component.service.name or component.name: self._make_service(component, component.service)
+            component.service_name: self._make_service(component, component.service)
             for component in args.components
             if component.service
         }
@@ -73,7 +73,7 @@ class Services(pulumi.ComponentResource):
                 "pulumi.com/waitFor": "jsonpath={.status.loadBalancer.ingress[0]}",
                 **addresses.annotations,
             }
-        name = port.name or component.name
+        name = component.service_name
         node_port = {DECK.name: addresses.deck_node_port, HOOK.name: addresses.hook_node_port}
         return kubernetes.core.v1.Service(
             f"{self._name}-{name}",

@@ -51,13 +51,13 @@ class Noted:
         """Add what Prow's accounts may do now, in their namespace and in the jobs'."""
         for namespace in ("prow", "test-pods"):
             roles: Any = view.rbac.list_namespaced_role(namespace)
-            self.granted |= {_write(right) for right in audit.list_granted(roles.items)}
+            self.granted |= {_format_right(right) for right in audit.list_granted(roles.items)}
 
     def note_used(self, environment: Environment) -> None:
         """Add what they have done. A cluster of the user's keeps its audit log to itself."""
         if not environment.cluster.external:
             log = environment.cluster.folder / "node" / audit.LOG
-            self.used |= {_write(right) for right in audit.read_used(log, "prow")}
+            self.used |= {_format_right(right) for right in audit.read_used(log, "prow")}
 
     def dump(self) -> dict[str, list[str]]:
         """As pytest-xdist can send it."""
@@ -95,5 +95,5 @@ class Noted:
         return sorted(RARE.keys() & self.used | RARE.keys() - self.granted)
 
 
-def _write(right: audit.Right) -> str:
+def _format_right(right: audit.Right) -> str:
     return f"{right.account}: {right.verb} {right.resource}"
