@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +17,7 @@ from testbed.cluster import ClusterError, check_machine
 from testbed.cluster_view import View
 from testbed.environment import PROJECT, Environment
 from testbed.tools import locked
+from tests.diagnosis import describe
 from tests.rights import Noted
 from tests.trouble import Trouble
 
@@ -81,6 +82,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("rights of Prow's components (tests/rights.py)")
         for line in _verdict:
             terminalreporter.line(line, red=line.startswith("FAILED"), yellow=line.startswith("SKIPPED"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Add to a failed test's report what its cluster looks like now."""
+    made = yield
+    if made.failed and isinstance(view := getattr(item, "funcargs", {}).get("view"), View):
+        made.sections.append(("the cluster", describe(view)))
+    return made
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -39,7 +39,7 @@ from tests.e2e.pods import pods, replace_pod
 from tests.e2e.stacks import deployed
 from tests.e2e.test_storage import finished, job_of, open_pull_request
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 HOST, HOOK_HOST = PUBLIC_HOSTS
 DECK, HOOK = f"https://{HOST}", f"https://{HOOK_HOST}/hook"
 SECRET = "prow-cert"

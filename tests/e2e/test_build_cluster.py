@@ -27,7 +27,7 @@ from tests.e2e.stacks import deployed
 from tests.e2e.test_pull_request import jobs_of, open_pull_request, status
 from tests.e2e.test_storage import credentials, list_held, s3
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 EXAMPLE = PROJECT / "examples" / "build-cluster"
 
 

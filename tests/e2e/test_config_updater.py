@@ -23,7 +23,7 @@ from tests.e2e.pods import pods
 from tests.e2e.stacks import deployed
 from tests.e2e.test_pull_request import jobs_of, open_pull_request, status
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 # kubelet brings a changed ConfigMap into a pod within 90 s (its syncFrequency of a minute, and half of it as jitter);
 # hook reads plugins.yaml once a minute (pkg/plugins, ConfigAgent.Start).
 REACHES_PROW = 180

@@ -12,7 +12,7 @@ from testbed import slack as slacks
 from testbed.environment import Environment
 from tests.conftest import report
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from testbed.docker_engine import Engine, EngineError
 from testbed.sample import FOLDER as SAMPLE
 from tests.conftest import INSTANCES, report, sweep
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.e2e
 IMAGE = "go-with-prow"
 GREETINGS = ["Hello from main!", "Hello from Pkg01!", "Hello from Pkg02!"]
 SPECS = {

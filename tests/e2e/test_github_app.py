@@ -13,7 +13,7 @@ from testbed.cluster_view import wait_for
 from testbed.environment import BOT, OWNER, REPOSITORY, Environment
 from tests.conftest import report
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 ACCOUNT = "prow-app[bot]"
 
 

@@ -21,7 +21,7 @@ from tests.e2e.test_dockerfile import SPECS, vertices
 from tests.e2e.test_pull_request import jobs_of, status
 from tests.e2e.test_sample import log_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.e2e
 JOB = "image"
 JOB_SECONDS = 900
 

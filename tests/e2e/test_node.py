@@ -21,7 +21,7 @@ from tests.e2e.pods import kill_components, pods, replace_pod
 from tests.e2e.stacks import deployed
 from tests.e2e.test_pull_request import jobs_of, open_pull_request, status
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 slow = pytest.mark.skipif(
     "PROW_TEST_MOMENTS" not in os.environ, reason="PROW_TEST_MOMENTS asks for what takes minutes"
 )

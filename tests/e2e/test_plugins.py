@@ -22,7 +22,7 @@ from tests.conftest import report
 from tests.e2e.pods import pods
 from tests.e2e.test_pull_request import jobs_of, open_pull_request, status
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 GREETER = "registry.example/acme/greeter:v1"
 GREETING, TOKEN = "Good day-4711", "publish-token-0815"
 PROWS = ("cherrypicker", "needs-rebase", "refresh")

@@ -32,7 +32,7 @@ from testbed.environment import BOT, OUTSIDER, OWNER, PROJECT, REPOSITORY, Envir
 from tests.conftest import report
 from tests.e2e.test_pull_request import jobs_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 SCREENSHOTS = PROJECT / ".testbed" / "screenshots"
 EXAMPLE = PROJECT / "examples" / "stack-previews"
 KEPT = ("previews", "policies")

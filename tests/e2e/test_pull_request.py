@@ -27,7 +27,7 @@ from tests.conftest import report
 from tests.e2e.pods import kill_components, pods, replace_pod
 from tests.e2e.stacks import deployed
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 SCREENSHOTS = PROJECT / ".testbed" / "screenshots"
 
 

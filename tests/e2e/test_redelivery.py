@@ -21,7 +21,7 @@ from tests.conftest import report
 from .pods import await_another_pod, find_component
 from .stacks import deployed, scale_hook
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 MISSED = 8
 KILLS = int(os.environ.get("PROW_TEST_MOMENTS", "3"))
 """How often hook is killed."""

@@ -26,7 +26,7 @@ from tests import signed
 from tests.conftest import report
 from tests.e2e.stacks import deployed
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 WEBHOOK = f"webhook-{REPOSITORY}"
 EVENT = "meta"
 """An event that no plugin of Prow's handles."""

@@ -24,7 +24,7 @@ from tests.conftest import report
 
 from .stacks import deployed, scale_hook
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 A_SECOND = 20
 AT_MOST_SECONDS = 600
 EVENTS = ("ping", "star", "watch", "fork")  # hook verifies them as any other, and then has nothing to do

@@ -15,7 +15,7 @@ from testbed.environment import OWNER, REPOSITORY, Environment
 from tests.e2e.stacks import deployed
 from tests.e2e.test_pull_request import jobs_of, status
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.e2e
 JOB_SECONDS = 300
 
 

@@ -17,7 +17,7 @@ from testbed.slack import Slack
 from tests.e2e.pods import pods, replace_pod
 from tests.e2e.stacks import deployed
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")

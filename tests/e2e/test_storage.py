@@ -41,7 +41,7 @@ from tests.e2e.pods import pods, replace_pod
 from tests.e2e.stacks import deployed
 from tests.s3 import S3
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 SCREENSHOTS = PROJECT / ".testbed" / "screenshots"
 VOLUME = "test-log-store"
 FINISHED = ("success", "failure", "error")

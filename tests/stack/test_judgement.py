@@ -11,7 +11,7 @@ from testbed.cli import Run
 from testbed.cluster_view import View
 from testbed.environment import IMAGE_TAG
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.cluster
 REFUSED = f"checkconfig of Prow {IMAGE_TAG} refuses the configuration, and none of it reaches Prow:"
 JUDGED = {"prow-configuration-judgement-job", "prow-configuration-judgement-job-config"}
 

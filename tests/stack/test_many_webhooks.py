@@ -14,7 +14,7 @@ from testbed.cli import Pulumi, Run, exceptions
 from testbed.cluster_view import wait_for
 from testbed.environment import OWNER, REPOSITORY, Environment
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.cluster
 OWN, ORGANIZATION, INSIDE = "alice/tools", "omega", "omega/widget"
 """A repository of another owner, an organisation, and a repository of it that no setting names."""
 

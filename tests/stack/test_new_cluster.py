@@ -13,7 +13,7 @@ from testbed.cluster_view import View, wait_for
 from testbed.environment import OWNER, REPOSITORY, Environment
 from tests.conftest import INSTANCES, report
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")

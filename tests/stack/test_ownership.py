@@ -14,7 +14,7 @@ from testbed.cli import Pulumi, Run
 from testbed.cluster_view import View
 from testbed.environment import BOT, OWNER, REPOSITORY, Environment
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.cluster
 MANAGER = "kubectl-edit"
 """The field manager of `kubectl edit`."""
 STRATEGIC, MERGE = "application/strategic-merge-patch+json", "application/merge-patch+json"

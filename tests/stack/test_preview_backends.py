@@ -17,7 +17,7 @@ from testbed import tools
 from testbed.environment import PROJECT
 from testbed.standins.stage import stage
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.cluster
 PROGRAM = """\
 import pulumi_random as random
 

@@ -15,7 +15,7 @@ from testbed.cli import Pulumi, Run, exceptions
 from testbed.cluster_view import wait_for
 from testbed.environment import BOT, OWNER, REPOSITORY, Environment
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.cluster
 SELECTOR = "app.kubernetes.io/part-of=prow,app.kubernetes.io/instance=dev"
 
 

@@ -13,7 +13,7 @@ from testbed.cli import Pulumi
 from testbed.environment import OWNER, REPOSITORY
 from tests.stack.recorded import STATES, restore, stack_of
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.cluster
 IN_PLACE = {"create", "update", "discard"}  # discard: something is no longer read; it stays where it is
 
 

@@ -11,7 +11,7 @@ from github.Hook import Hook
 from testbed.cli import Pulumi, Run, exceptions
 from testbed.environment import BOT, OWNER, REPOSITORY, Environment
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.cluster
 SECOND = "alice/tools"
 RENAMED = "alice/implements"
 HOOKS = "/api/v3/repos/.*/hooks(/.*)?"

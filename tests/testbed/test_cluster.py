@@ -23,7 +23,6 @@ from testbed.processes import Processes
 
 needs_root = [
     pytest.mark.cluster,
-    pytest.mark.timeout(900),  # the first run builds the tools
     pytest.mark.skipif(os.geteuid() != 0, reason="a node needs root"),
 ]
 CHECKOUT = Path(__file__).parents[2]

@@ -20,8 +20,6 @@ from testbed import tools
 from testbed.github import seed
 from tests.testbed.github_standin.helpers import Standin, running, wait_for
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @dataclass
 class Site:
