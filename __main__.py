@@ -116,7 +116,7 @@ Redelivery(
         token=settings.redelivery.token if settings.redelivery.enabled else None,
         schedule=settings.redelivery.schedule,
         webhooks=webhooks.urls,
-        targets=None if settings.followed_repository else files.find_targets(),  # merges change them
+        targets=None if settings.followed_repository else files.count_jobs(),  # merges change them
         deck_url=prow.deck_url,
         namespace=prow.namespace,
         image=settings.images.script,

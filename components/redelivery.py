@@ -1,6 +1,6 @@
 """Deliveries that GitHub could not make, made again once hook is back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -26,8 +26,9 @@ class RedeliveryArgs:
     """When GitHub's delivery logs are read, in cron's form."""
     webhooks: pulumi.Input[Mapping[str, str]]
     """API URLs of the webhooks, by any name."""
-    targets: Mapping[str, Sequence[str]] | None
-    """Repositories and owners that have `presubmits`, and those that have `postsubmits`; None: any may have some."""
+    targets: Mapping[str, Mapping[str, int]] | None
+    """Repositories and owners that have `presubmits`, and those that have `postsubmits`, each with the number of jobs that
+    every event starts there; None: any may have some."""
     deck_url: pulumi.Input[str]
     """Where the statuses of jobs link to."""
     namespace: pulumi.Input[str]
@@ -89,7 +90,11 @@ class Redelivery(pulumi.ComponentResource):
 
     def _make_arguments(self, args: RedeliveryArgs) -> pulumi.Output[list[str]]:
         known = pulumi.Output.all(webhooks=args.webhooks, namespace=args.namespace, deck=args.deck_url)
-        limits = [word for kind, names in (args.targets or {}).items() for word in (f"--{kind}", *names)]
+        limits = [
+            word
+            for kind, numbers in (args.targets or {}).items()
+            for word in (f"--{kind}", *(f"{name}={number}" for name, number in numbers.items()))
+        ]
         return known.apply(
             lambda known: [
                 f"{SECRET_PATH}/token",

@@ -7,7 +7,7 @@ addresses, settings and sizes, a few mistakes that it only warns of, and what on
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -15,7 +15,7 @@ from prowconfig import external_plugins, rules, schema, scope, types, unused, up
 from prowconfig.buckets import find_buckets
 from prowconfig.external_plugins import Route, add_external_plugins, add_report_template
 from prowconfig.job_objects import CONFIG_MAP, Object, find_unknown_objects
-from prowconfig.jobs import JobContext, check_job, iterate_jobs
+from prowconfig.jobs import JobContext, check_job, iterate_jobs, starts_always
 from prowconfig.locate import locate
 from prowconfig.presets import select_presets
 from prowconfig.problem import Problem, ProwFilesError
@@ -24,7 +24,7 @@ from prowconfig.release import Release, parse_release
 from prowconfig.render import LARGE_CONFIG_MAP, LARGEST_CONFIG_MAP, SHARD_COUNTS, pack_files, shard_files
 from prowconfig.scope import Scope
 from prowconfig.user_maps import Place, UserMap
-from prowconfig.values import as_map, shorten
+from prowconfig.values import as_list, as_map, as_text, shorten
 from prowconfig.wildcard import WILDCARD, add_clone_uri, expand_config, expand_jobs, expand_plugins
 from prowconfig.yaml_text import YamlFile, to_yaml, to_yaml_by_key
 
@@ -67,14 +67,22 @@ class ProwFiles:
     buckets: tuple[str, ...] = ()
     """Buckets that the user's own decoration configs name, such as `gs://logs`."""
 
-    def find_targets(self) -> dict[str, list[str]] | None:
-        """Repositories and owners that have jobs, by section of SECTIONS; None if they may have jobs of their own."""
+    def count_jobs(self) -> dict[str, dict[str, int]] | None:
+        """How many jobs every pull request, or push, starts, by section of SECTIONS and by repository.
+
+        A repository whose jobs run for some branches or files only has 0. None: there may be others in the repositories.
+        """
         if self.config.get("in_repo_config"):
             return None
         parts = (self.config, *self.jobs.values())
+        found: dict[str, dict[str, set[str]]] = {section: {} for section in SECTIONS}
+        for section, part in product(SECTIONS, parts):
+            for target, jobs in as_map(part.get(section)).items():
+                names = found[section].setdefault(target, set())
+                names |= {as_text(job.get("name")) for job in as_list(jobs) if starts_always(job, section)}
         return {
-            section: sorted({target for part in parts for target in as_map(part.get(section))})
-            for section in SECTIONS
+            section: {target: len(names) for target, names in sorted(targets.items())}
+            for section, targets in found.items()
         }
 
     def locate(self, message: str, file: str | None) -> tuple[str, int | None] | None:

@@ -53,6 +53,17 @@ def iterate_jobs(file: YamlFile) -> Iterator[Job]:
             yield Job(file=file, path=("periodics", at), kind="periodic", body=body)
 
 
+def starts_always(body: Any, section: str) -> bool:
+    """Whether every pull request, or every push, starts the job, whatever its branch and its files are.
+
+    :param section: `presubmits` or `postsubmits`; Prow's pkg/config/jobs.go has the rules for both (ShouldRun).
+    """
+    limits = ("branches", "skip_branches", "run_if_changed", "skip_if_only_changed")
+    if any(get_in(body, limit) for limit in limits):
+        return False
+    return get_in(body, "always_run") in ((True,) if section == "presubmits" else (True, None))
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobContext:
     """What decides about a job besides itself."""

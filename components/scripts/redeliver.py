@@ -1,7 +1,7 @@
 """Have GitHub send again what it could not deliver, and what hook took but has started no job for.
 
-    python redeliver.py TOKEN_FILE HOOK WEBHOOK... [--prow-jobs NAMESPACE] [--deck URL] [--presubmits REPOSITORY...]
-        [--postsubmits REPOSITORY...]
+    python redeliver.py TOKEN_FILE HOOK WEBHOOK... [--prow-jobs NAMESPACE] [--deck URL] [--presubmits REPOSITORY=NUMBER...]
+        [--postsubmits REPOSITORY=NUMBER...]
 
 HOOK is the address of hook, WEBHOOK the API's URL of a webhook. GitHub repeats no delivery by itself, but keeps each for
 three days: https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries
@@ -14,6 +14,8 @@ that the next run finds it in the log.
 hook answers before it does the work. Killed in between, it has lost the event, and GitHub saw 200. With --prow-jobs the
 program looks at answered deliveries of the last LOOKED_BACK hours that start jobs (`LostEvents`), and asks once more for
 those of which nothing came: no ProwJob has the delivery's GUID or is of the commit, and the commit has no job's status.
+hook makes an event's ProwJobs one by one. NUMBER of them belong to each event of a repository: those of which fewer came
+are asked for as well.
 
 Exits with 1 if GitHub refuses the token or a webhook. The other webhooks are still looked at.
 """
@@ -27,7 +29,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import Message
@@ -389,15 +391,31 @@ class ProwJobs:
     """What the cluster's ProwJobs were started by and are of."""
 
     def __init__(self, jobs: Iterable[dict[str, Any]]):
-        self.guids: set[str] = set()
         self.heads: set[tuple[str, int, str]] = set()
+        self._started: dict[str, tuple[str, set[str]]] = {}
         for job in jobs:
+            spec = job.get("spec", {})
+            refs = spec.get("refs") or {}
+            name = f"{refs.get('org')}/{refs.get('repo')}".lower()
             # LabelsAndAnnotationsForSpec in pkg/pjutil/pjutil.go
-            self.guids.add(job["metadata"].get("labels", {}).get("event-GUID", ""))
-            refs = job.get("spec", {}).get("refs") or {}
+            guid = job["metadata"].get("labels", {}).get("event-GUID", "")
+            self._started.setdefault(guid, (name, set()))[1].add(spec.get("job", ""))
             for pull in refs.get("pulls") or ():
-                name = f"{refs.get('org')}/{refs.get('repo')}".lower()
                 self.heads.add((name, pull.get("number", 0), pull.get("sha", "")))
+
+    def has_started(self, guid: str) -> bool:
+        """Whether a delivery has started a job."""
+        return guid in self._started
+
+    def has_started_all(self, guid: str, numbers: Mapping[str, int]) -> bool:
+        """Whether a delivery has started a job, and as many as every event of its repository does.
+
+        :param numbers: those, by repository.
+        """
+        if guid not in self._started:
+            return False
+        repository, names = self._started[guid]
+        return len(names) >= numbers.get(repository, 1)
 
 
 def list_prow_jobs(namespace: str) -> Iterator[dict[str, Any]]:
@@ -432,10 +450,10 @@ class LostEvents:
     """Namespace of the ProwJobs."""
     deck: str
     """URL of deck, to which the statuses of jobs link."""
-    presubmits: Collection[str] | None = None
-    """Repositories and owners that have presubmits; None: any may have."""
-    postsubmits: Collection[str] | None = None
-    """Repositories and owners that have postsubmits; None: any may have."""
+    presubmits: Mapping[str, int] | None = None
+    """Repositories and owners that have presubmits, and how many of them every pull request starts; None: any may have."""
+    postsubmits: Mapping[str, int] | None = None
+    """Repositories and owners that have postsubmits, and how many of them every push starts; None: any may have."""
     settled: timedelta = timedelta(seconds=SETTLED_SECONDS)
     """How long ago the answer must be."""
 
@@ -447,9 +465,18 @@ class LostEvents:
         if not answered:
             return []
         jobs = ProwJobs(list_prow_jobs(self.namespace))
-        without = [event for event in answered if event.attempts[0].guid not in jobs.guids]
-        without.sort(key=lambda event: event.attempts[0].at)
-        return [event for event in without[:LOOKED_AT] if self._is_lost(event, jobs)]
+        lacking = [event for event in answered if not self._has_started_all(event, jobs)]
+        lacking.sort(key=lambda event: event.attempts[0].at)
+        return [event for event in lacking[:LOOKED_AT] if self._is_lost(event, jobs)]
+
+    def _has_started_all(self, event: Missed, jobs: ProwJobs) -> bool:
+        first = event.attempts[0]
+        if first.event == COMMENT:  # how many jobs it asks for is not known
+            return jobs.has_started(first.guid)
+        numbers = self.postsubmits if first.event == "push" else self.presubmits
+        return jobs.has_started_all(
+            first.guid, {name.lower(): number for name, number in (numbers or {}).items()}
+        )
 
     def _is_lost(self, event: Missed, jobs: ProwJobs) -> bool:
         sent = self._read(f"{event.webhook}/deliveries/{event.attempts[-1].id}")
@@ -464,10 +491,14 @@ class LostEvents:
             return False
         if name == COMMENT:
             return is_command(payload)
-        return self._has_no_jobs(payload, repository, jobs, anew=name in ANEW)
+        anew = name in ANEW or jobs.has_started(event.attempts[0].guid)
+        return self._lacks_jobs(payload, repository, jobs, anew=anew)
 
-    def _has_no_jobs(self, payload: dict[str, Any], repository: str, jobs: ProwJobs, *, anew: bool) -> bool:
-        """Whether a pull request that Prow tests by itself has neither job nor status at the commit of the delivery."""
+    def _lacks_jobs(self, payload: dict[str, Any], repository: str, jobs: ProwJobs, *, anew: bool) -> bool:
+        """Whether a pull request that Prow tests by itself has neither job nor status at the commit of the delivery.
+
+        :param anew: it is to have jobs of this delivery, whatever the commit has.
+        """
         pull = payload["pull_request"]
         head = pull["head"]["sha"]
         if not anew and (repository.lower(), pull["number"], head) in jobs.heads:
@@ -519,6 +550,12 @@ def is_command(payload: dict[str, Any]) -> bool:
     )
 
 
+def parse_number(argument: str) -> tuple[str, int]:
+    """`owner/name=2`: a repository, and how many jobs each of its events starts."""
+    name, _, number = argument.partition("=")
+    return name, int(number)
+
+
 def main(arguments: list[str]) -> int:
     """See the file's own text."""
     parser = argparse.ArgumentParser()
@@ -527,8 +564,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("webhooks", nargs="*")
     parser.add_argument("--prow-jobs", metavar="NAMESPACE")
     parser.add_argument("--deck", default="")
-    parser.add_argument("--presubmits", nargs="*")
-    parser.add_argument("--postsubmits", nargs="*")
+    for kind in ("--presubmits", "--postsubmits"):
+        parser.add_argument(kind, nargs="*", type=parse_number, metavar="REPOSITORY=NUMBER")
     parser.add_argument("--settled", type=float, default=SETTLED_SECONDS, metavar="SECONDS")
     args = parser.parse_args(arguments)
     github = GitHub(args.token.read_text(encoding="utf-8").strip())
@@ -538,8 +575,8 @@ def main(arguments: list[str]) -> int:
             github=github,
             namespace=args.prow_jobs,
             deck=args.deck,
-            presubmits=args.presubmits,
-            postsubmits=args.postsubmits,
+            presubmits=None if args.presubmits is None else dict(args.presubmits),
+            postsubmits=None if args.postsubmits is None else dict(args.postsubmits),
             settled=timedelta(seconds=args.settled),
         )
     return run(github, args.hook, args.webhooks, lost)

@@ -342,16 +342,16 @@ def lost(webhook: Webhook, jobs) -> Lost:
     return Lost(webhook)
 
 
-def started(guid: str = "", **refs) -> dict:
+def started(guid: str = "", job: str = "hello", **refs) -> dict:
     """A ProwJob."""
-    return {"metadata": {"labels": {"event-GUID": guid}}, "spec": {"refs": refs}}
+    return {"metadata": {"labels": {"event-GUID": guid}}, "spec": {"job": job, "refs": refs}}
 
 
 def test_a_pull_request_that_hook_took_and_forgot_is_sent_again_once(lost):
     lost.open()
-    assert lost.run(postsubmits=[]) == ["pull_request.opened"]
+    assert lost.run(postsubmits={}) == ["pull_request.opened"]
     assert lost.said.endswith("1 asked for, 1 arrived, 0 left for the next run\n")
-    assert lost.run(postsubmits=[]) == []
+    assert lost.run(postsubmits={}) == []
 
 
 def test_a_pull_request_with_a_job_or_a_status_of_a_job_is_not_sent_again(lost, jobs):
@@ -359,13 +359,33 @@ def test_a_pull_request_with_a_job_or_a_status_of_a_job_is_not_sent_again(lost, 
     guid = lost.await_answer("pull_request")
     owner, name = lost.webhook.repo.split("/")
     jobs.append(started(guid))
-    assert lost.run(postsubmits=[]) == []
+    assert lost.run(postsubmits={}) == []
     jobs[:] = [started(org=owner, repo=name, pulls=[{"number": pull.number, "sha": pull.head.sha}])]
-    assert lost.run(postsubmits=[]) == []
+    assert lost.run(postsubmits={}) == []
     jobs.clear()
     commit = lost.webhook.alice.repository(lost.webhook.repo).get_commit(pull.head.sha)
     commit.create_status("success", f"{DECK}view/1", "fine", "hello")
-    assert lost.run(postsubmits=[]) == []
+    assert lost.run(postsubmits={}) == []
+
+
+def test_a_pull_request_of_which_hook_began_only_some_jobs_is_sent_again_once(lost, jobs):
+    pull = lost.open()
+    guid = lost.await_answer("pull_request")
+    owner, name = lost.webhook.repo.split("/")
+    pulls = [{"number": pull.number, "sha": pull.head.sha}]
+    jobs.append(started(guid, org=owner, repo=name, pulls=pulls))
+    numbers = {lost.webhook.repo.upper(): 2}
+    assert lost.run(presubmits={lost.webhook.repo: 1}, postsubmits={}) == []
+    assert lost.run(presubmits=numbers, postsubmits={}) == ["pull_request.opened"]
+    assert lost.run(presubmits=numbers, postsubmits={}) == []
+
+
+def test_a_pull_request_with_all_jobs_of_every_event_and_more_is_not_sent_again(lost, jobs):
+    lost.open()
+    guid = lost.await_answer("pull_request")
+    owner, name = lost.webhook.repo.split("/")
+    jobs += [started(guid, job, org=owner, repo=name) for job in ("hello", "quick", "only-for-go")]
+    assert lost.run(presubmits={lost.webhook.repo: 2}, postsubmits={}) == []
 
 
 def test_tides_status_is_no_sign_that_prow_has_tested_the_pull_request(lost):
@@ -373,14 +393,14 @@ def test_tides_status_is_no_sign_that_prow_has_tested_the_pull_request(lost):
     lost.await_answer("pull_request")
     commit = lost.webhook.alice.repository(lost.webhook.repo).get_commit(pull.head.sha)
     commit.create_status("pending", target_url=f"{DECK}/tide", context="tide")
-    assert lost.run(postsubmits=[]) == ["pull_request.opened"]
+    assert lost.run(postsubmits={}) == ["pull_request.opened"]
 
 
 def test_the_status_of_another_ci_is_no_sign_that_prow_has_seen_the_pull_request(lost):
     pull = lost.open()
     commit = lost.webhook.alice.repository(lost.webhook.repo).get_commit(pull.head.sha)
     commit.create_status("success", "https://other.example/1", "fine", "other")
-    assert lost.run(postsubmits=[]) == ["pull_request.opened"]
+    assert lost.run(postsubmits={}) == ["pull_request.opened"]
 
 
 def test_what_starts_no_jobs_is_not_sent_again(lost):
@@ -393,8 +413,8 @@ def test_what_starts_no_jobs_is_not_sent_again(lost):
     lost.webhook.alice.comment(lost.webhook.repo, pull.number, "Looks good")
     repository.create_issue("no pull request").create_comment("/test all")
     wait_for("both comments", lambda: [sent.event for sent in lost.webhook.log()].count("issue_comment") == 2)
-    assert lost.run(postsubmits=[]) == ["pull_request.opened"]
-    assert lost.run(presubmits=["other/one"], postsubmits=["other"]) == []
+    assert lost.run(postsubmits={}) == ["pull_request.opened"]
+    assert lost.run(presubmits={"other/one": 1}, postsubmits={"other": 1}) == []
 
 
 def test_a_command_that_hook_took_and_forgot_is_sent_again_once(lost, jobs):
@@ -402,8 +422,8 @@ def test_a_command_that_hook_took_and_forgot_is_sent_again_once(lost, jobs):
     jobs.append(started(lost.await_answer("pull_request")))
     lost.webhook.alice.comment(lost.webhook.repo, pull.number, "Once more:\n/retest")
     guid = lost.await_answer("issue_comment")
-    assert lost.run(postsubmits=[]) == ["issue_comment.created"]
-    assert lost.run(postsubmits=[]) == []
+    assert lost.run(postsubmits={}) == ["issue_comment.created"]
+    assert lost.run(postsubmits={}) == []
     assert [sent.guid for sent in lost.webhook.log() if sent.redelivery] == [guid]
 
 
@@ -412,15 +432,15 @@ def test_only_the_newest_commit_of_a_pull_request_is_sent_again(lost):
     files = {"b.txt": "b\n"}
     lost.webhook.alice.push_to_pull_request(lost.webhook.repo, pull.number, files, "More")
     wait_for("synchronize", lambda: lost.webhook.log()[0].action == "synchronize" or None)
-    assert lost.run(postsubmits=[]) == ["pull_request.synchronize"]
+    assert lost.run(postsubmits={}) == ["pull_request.synchronize"]
 
 
 def test_a_push_is_sent_again_where_there_are_postsubmits(lost):
     lost.webhook.alice.push(lost.webhook.repo, "main", {"c.txt": "c\n"}, "A push")
     lost.await_answer("push")
-    assert lost.run(postsubmits=[]) == []
-    assert lost.run(postsubmits=[lost.webhook.repo]) == ["push.None"]
-    assert lost.run(postsubmits=["acme"]) == []
+    assert lost.run(postsubmits={}) == []
+    assert lost.run(postsubmits={lost.webhook.repo: 1}) == ["push.None"]
+    assert lost.run(postsubmits={"acme": 0}) == []
 
 
 def test_hook_has_time_to_start_the_jobs(lost):
@@ -470,7 +490,7 @@ def test_prowjobs_are_read_page_by_page_with_the_pods_token(hook, tmp_path, monk
         server.shutdown()
         thread.join()
         server.server_close()
-    assert found.guids == {"a", "b"}
+    assert all(found.has_started(guid) for guid in "ab")
     assert asked == ["Bearer pods-token"] * 2
     with pytest.raises(redeliver.Stop, match="cannot be listed"):
         list(redeliver.list_prow_jobs("ns"))

@@ -18,7 +18,7 @@ def make(run, token: str | None = "ghp_known"):
                 token=None if token is None else pulumi.Output.secret(token),
                 schedule="*/10 * * * *",
                 webhooks=pulumi.Output.from_input(WEBHOOKS),
-                targets={"presubmits": ["acme/one"], "postsubmits": []},
+                targets={"presubmits": {"acme/one": 2}, "postsubmits": {}},
                 deck_url="http://192.0.2.1:30080/",
                 namespace="prow",
                 image="registry.example/python:3",
@@ -63,7 +63,7 @@ def test_it_knows_where_the_jobs_are_and_which_repositories_have_some(run):
         "--prow-jobs=prow",
         "--deck=http://192.0.2.1:30080/",
         "--presubmits",
-        "acme/one",
+        "acme/one=2",
         "--postsubmits",
     ]
 

@@ -276,3 +276,26 @@ def test_the_branding_of_decks_pages_is_taken_as_it_is(tmp_path):
         github_link_url="https://github.com",
     )
     assert yaml.safe_load(rendered)["deck"]["branding"] == branding
+
+
+def test_the_jobs_of_every_event_are_counted_by_repository(tmp_path: Path):
+    names = ("each", "some-branches", "some-files", "asked-for", "twice")
+    limits: list[dict[str, object]] = [
+        {"always_run": True},
+        {"always_run": True, "branches": ["main"]},
+        {"run_if_changed": r"\.go$"},
+        {},
+        {"always_run": True},
+    ]
+    written = [
+        {"name": name, **limit, "spec": {"containers": [{"image": "i"}]}}
+        for name, limit in zip(names, limits, strict=True)
+    ]
+    after = [job | {"name": f"after-{job['name']}"} for job in written if job.get("always_run") is None]
+    data = {"presubmits": {"*": written[:4], "me/app": written[4:]}, "postsubmits": {"me/app": after}}
+    top = write(tmp_path, {**SOUND, "jobs/a.yaml": to_yaml(data)})
+    assert REPOSITORIES == ("me/app", "me/lib")
+    assert prow_files.load(top, REPOSITORIES).count_jobs() == {
+        "presubmits": {"me/app": 2, "me/lib": 1},
+        "postsubmits": {"me/app": 1},
+    }
