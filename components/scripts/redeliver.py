@@ -410,7 +410,7 @@ class ProwJobs:
     def has_started_all(self, guid: str, numbers: Mapping[str, int]) -> bool:
         """Whether a delivery has started a job, and as many as every event of its repository does.
 
-        :param numbers: those, by repository.
+        :param numbers: those, by repository in lower case.
         """
         if guid not in self._started:
             return False
@@ -451,9 +451,10 @@ class LostEvents:
     deck: str
     """URL of deck, to which the statuses of jobs link."""
     presubmits: Mapping[str, int] | None = None
-    """Repositories and owners that have presubmits, and how many of them every pull request starts; None: any may have."""
+    """Repositories and owners that have presubmits, in lower case, and how many of them every pull request starts; None: any
+    may have."""
     postsubmits: Mapping[str, int] | None = None
-    """Repositories and owners that have postsubmits, and how many of them every push starts; None: any may have."""
+    """Likewise postsubmits, and how many of them every push starts."""
     settled: timedelta = timedelta(seconds=SETTLED_SECONDS)
     """How long ago the answer must be."""
 
@@ -474,9 +475,7 @@ class LostEvents:
         if first.event == COMMENT:  # how many jobs it asks for is not known
             return jobs.has_started(first.guid)
         numbers = self.postsubmits if first.event == "push" else self.presubmits
-        return jobs.has_started_all(
-            first.guid, {name.lower(): number for name, number in (numbers or {}).items()}
-        )
+        return jobs.has_started_all(first.guid, numbers or {})
 
     def _is_lost(self, event: Missed, jobs: ProwJobs) -> bool:
         sent = self._read(f"{event.webhook}/deliveries/{event.attempts[-1].id}")
@@ -529,9 +528,9 @@ class LostEvents:
 
 
 def has_jobs(repositories: Collection[str] | None, repository: str) -> bool:
-    """Whether the repository, or its owner, is among them; None has all."""
+    """Whether the repository, or its owner, is among them, in lower case; None has all."""
     names = {repository.lower(), repository.partition("/")[0].lower()}
-    return repositories is None or any(name.lower() in names for name in repositories)
+    return repositories is None or not names.isdisjoint(repositories)
 
 
 def is_push_of_commits(payload: dict[str, Any]) -> bool:
@@ -552,7 +551,7 @@ def is_command(payload: dict[str, Any]) -> bool:
 
 def parse_number(argument: str) -> tuple[str, int]:
     """`owner/name=2`: a repository, and how many jobs each of its events starts."""
-    name, _, number = argument.partition("=")
+    name, _, number = argument.lower().partition("=")
     return name, int(number)
 
 

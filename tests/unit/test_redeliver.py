@@ -374,7 +374,7 @@ def test_a_pull_request_of_which_hook_began_only_some_jobs_is_sent_again_once(lo
     owner, name = lost.webhook.repo.split("/")
     pulls = [{"number": pull.number, "sha": pull.head.sha}]
     jobs.append(started(guid, org=owner, repo=name, pulls=pulls))
-    numbers = {lost.webhook.repo.upper(): 2}
+    numbers = {lost.webhook.repo: 2}
     assert lost.run(presubmits={lost.webhook.repo: 1}, postsubmits={}) == []
     assert lost.run(presubmits=numbers, postsubmits={}) == ["pull_request.opened"]
     assert lost.run(presubmits=numbers, postsubmits={}) == []
@@ -494,3 +494,7 @@ def test_prowjobs_are_read_page_by_page_with_the_pods_token(hook, tmp_path, monk
     assert asked == ["Bearer pods-token"] * 2
     with pytest.raises(redeliver.Stop, match="cannot be listed"):
         list(redeliver.list_prow_jobs("ns"))
+
+
+def test_the_arguments_name_repositories_in_any_case():
+    assert redeliver.parse_number("Acme/One=2") == ("acme/one", 2)
