@@ -504,6 +504,12 @@ def test_a_gateway_takes_the_ingresss_place_and_nothing_is_left_of_the_readers(e
     assert deliveries(environment, "pull_request")[0].status_code == 200
 
 
+def replace_linking(view):
+    """Start those anew that write links to deck; the others have the new configuration in a minute or two."""
+    for app in ("prow-controller-manager", "crier"):
+        replace_pod(view, app)
+
+
 def test_load_balancers_are_awaited_and_nothing_is_left_of_the_gateway_and_of_the_login(
     environment, pulumi, view
 ):
@@ -517,8 +523,7 @@ def test_load_balancers_are_awaited_and_nothing_is_left_of_the_gateway_and_of_th
         f"http://{node}/",
         f"http://{node}:8888/hook",
     )
-    for app in ("prow-controller-manager", "crier"):  # others have the new configuration in a minute or two
-        replace_pod(view, app)
+    replace_linking(view)
     pull = open_pull_request(environment, {})
     assert finished(environment, pull, "page").target_url.startswith(f"http://{node}/view/")
     assert requests.get(f"http://{node}/config", timeout=10).status_code == 200
@@ -537,6 +542,7 @@ def test_at_a_node_port_without_a_login_the_script_runs_on_the_page_of_the_pods_
     pulumi.up()
     deck = pulumi.output("deckUrl")
     assert deck == f"http://{environment.cluster.node_ip}:30081/"
+    replace_linking(view)
     pull = open_pull_request(environment, {})
     assert finished(environment, pull, "page").target_url.startswith(f"{deck}view/")
 
