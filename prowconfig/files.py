@@ -421,29 +421,21 @@ _LIMIT = f"a ConfigMap holds {LARGEST_CONFIG_MAP // 1024} KiB"
 
 def _check_job_sizes(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Iterator[Problem]:
     folder = f"{files.folder}/jobs"
-    plain = count_bytes(expanded.texts)
-    if plain <= LARGE_CONFIG_MAP:
+    if count_bytes(expanded.texts) <= LARGE_CONFIG_MAP:
         return
-    if checks.config_updater:
-        packs = updater.packs_jobs(files.plugins.data)
-        size = pack_files(expanded.texts, always=True).size if packs else plain
-        if size > LARGE_CONFIG_MAP:
-            fix = "without it the stack uses several: pulumi config set configUpdater false"
-            fix = fix if packs else f"write `gzip: true` into the map of {updater.JOBS}"
-            reason = f"{size / 1024:.0f} KiB{' compressed' if packs else ' of text'}; {_LIMIT}"
-            reason = f"{reason}, and config-updater has one for all jobs; {fix}"
-            yield Problem(file=folder, reason=reason, warning=size <= LARGEST_CONFIG_MAP)
-        return
-    packed = pack_files(expanded.texts)
-    if packed.size <= LARGE_CONFIG_MAP:
-        return
+    packed = pack_files(expanded.texts, always=True)
     too_large = False
     for key, content in packed.binary_data.items():
         if (size := len(content) // 4 * 3) > LARGEST_CONFIG_MAP:
             too_large = True
             reason = f"{size / 1024:.0f} KiB compressed; {_LIMIT}, and a file is kept in one: split it"
             yield Problem(file=files.jobs[key].name, reason=reason)
-    if not too_large and shard_files(expanded.texts, "job-config") is None:
+    if too_large:
+        return
+    followed = checks.config_updater
+    if followed or (followed is None and updater.is_enabled(files.plugins.data)):
+        yield from updater.check_sizes(files.plugins, expanded.texts)
+    elif shard_files(expanded.texts, "job-config") is None:
         most = SHARD_COUNTS[-1]
         reason = (
             f"{packed.size / 1024:.0f} KiB compressed; {_LIMIT}, and the files are kept in {most} at most"

@@ -4,7 +4,7 @@ import base64
 import gzip
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,6 +100,7 @@ LARGEST_CONFIG_MAP = 1024 * 1024
 LARGE_CONFIG_MAP = 900 * 1024
 SHARD_COUNTS = (2, 4, 8, 16, 32)
 """In how many ConfigMaps the job files may be where one cannot hold them."""
+MOST_SHARDS = SHARD_COUNTS[-1]
 _SALTS = ("", "-b", "-c", "-d", "-e", "-f", "-g", "-h")
 """Other places for the files where too many of the large ones come together."""
 
@@ -141,19 +142,40 @@ def shard_files(texts: Mapping[str, str], name: str) -> dict[str, ConfigMapConte
 
     The number is a power of two and part of each name, and a file's place follows from its own name and that of the set. So
     a changed file changes one ConfigMap, and another number makes new ones: what is mounted by running pods stays as it is
-    until they are replaced, and no job is missing in between.
+    until they are replaced, and no job is missing in between. Without a salt the places are those of config-updater: a set
+    of the same names is the same set, whoever writes it.
     """
     whole = pack_files(texts)
     if whole.size <= LARGE_CONFIG_MAP:
         return {name: whole}
     for limit in (LARGE_CONFIG_MAP, LARGEST_CONFIG_MAP):  # the second where a single file is that large
         for count, salt in itertools.product(SHARD_COUNTS, _SALTS):
-            shards: list[dict[str, str]] = [{} for _ in range(count)]
-            for key, packed in whole.binary_data.items():
-                digest = hashlib.sha256(f"{salt}{key}".encode()).digest()
-                shards[int.from_bytes(digest[:8]) % count][key] = packed
-            contents = [ConfigMapContent(data={}, binary_data=shard) for shard in shards]
-            if all(content.size <= limit for content in contents):
-                names = (f"{name}-{at}-of-{count}{salt}" for at in range(1, count + 1))
-                return dict(zip(names, contents, strict=True))
+            shards = split_content(whole, name_shards(name, count, salt), salt)
+            if all(content.size <= limit for content in shards.values()):
+                return shards
     return None
+
+
+def name_shards(name: str, count: int, salt: str = "") -> list[str]:
+    """The names of so many ConfigMaps; of one: the name itself."""
+    return [f"{name}-{at}-of-{count}{salt}" for at in range(1, count + 1)] if count > 1 else [name]
+
+
+def split_content(
+    whole: ConfigMapContent, names: Sequence[str], salt: str = ""
+) -> dict[str, ConfigMapContent]:
+    """The content of each of the ConfigMaps that hold it together, by name."""
+    shards = {name: ConfigMapContent(data={}) for name in names}
+    for key, text in whole.data.items():
+        shards[names[find_shard(key, len(names), salt)]].data[key] = text
+    for key, packed in whole.binary_data.items():
+        shards[names[find_shard(key, len(names), salt)]].binary_data[key] = packed
+    return shards
+
+
+def find_shard(key: str, count: int, salt: str = "") -> int:
+    """Which of so many ConfigMaps, from 0, has a file; without a salt as Prow's config-updater chooses it.
+
+    Source: FilterChanges in pkg/plugins/updateconfig/updateconfig.go of kubernetes-sigs/prow.
+    """
+    return hashlib.sha256(f"{salt}{key}".encode()).digest()[0] % count

@@ -14,9 +14,21 @@ stands in the repository:
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from prowconfig.problem import Path, Problem
+from prowconfig.render import (
+    LARGE_CONFIG_MAP,
+    LARGEST_CONFIG_MAP,
+    MOST_SHARDS,
+    SHARD_COUNTS,
+    ConfigMapContent,
+    name_shards,
+    pack_files,
+    split_content,
+)
 from prowconfig.scope import Findings
 from prowconfig.values import as_list, as_map, get_in, list_plugins, shorten
 from prowconfig.wildcard import WILDCARD, add_clone_uri, find_wildcards
@@ -29,13 +41,87 @@ SECTION: dict[str, Any] = {"maps": {files: {"name": name} for files, name in CON
 """What plugins.yaml must hold as `config_updater`; without a namespace Prow takes that of its ProwJobs."""
 
 JOBS = "prow/jobs/**/*.yaml"
-_PACKED_SECTION = {"maps": {**SECTION["maps"], JOBS: {"name": CONFIG_MAPS[JOBS], "gzip": True}}}
+_JOBS_PATH = ("config_updater", "maps", JOBS)
+_PARTS = "partitioned_names"
 _SECTION_TEXT = ", ".join(f"{files}: {{name: {name}}}" for files, name in CONFIG_MAPS.items())
 
 
-def packs_jobs(plugins: Mapping[str, Any]) -> bool:
-    """Whether config-updater compresses the job files."""
-    return get_in(plugins, "config_updater", "maps", JOBS, "gzip") is True
+@dataclass(frozen=True, kw_only=True)
+class JobsMap:
+    """How config-updater writes the job files: what plugins.yaml says of JOBS."""
+
+    count: int = 1
+    """Over how many ConfigMaps they are spread."""
+    gzip: bool = False
+    """Whether they are compressed."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the ConfigMaps, which are the stack's to choose: another number makes new ones."""
+        return name_shards(CONFIG_MAPS[JOBS], self.count)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The entry of plugins.yaml."""
+        spec = {_PARTS: self.names} if self.count > 1 else {"name": self.names[0]}
+        return {**spec, "gzip": True} if self.gzip else spec
+
+    def __str__(self) -> str:
+        """The entry of plugins.yaml, as it is written."""
+        target = f"{_PARTS}: [{', '.join(self.names)}]" if self.count > 1 else f"name: {self.names[0]}"
+        return f"{JOBS}: {{{target}{', gzip: true' if self.gzip else ''}}}"
+
+    @property
+    def form(self) -> str:
+        """What differs where the ConfigMaps have to be written anew; empty: one, as text."""
+        return ", ".join([str(self.count)] * (self.count > 1) + ["gzip"] * self.gzip)
+
+    def split(self, texts: Mapping[str, str]) -> dict[str, ConfigMapContent]:
+        """The content of each ConfigMap, by name, as the plugin spreads the files."""
+        whole = pack_files(texts, always=True) if self.gzip else ConfigMapContent(data=dict(texts))
+        return split_content(whole, self.names)
+
+
+def read_jobs_map(plugins: Mapping[str, Any]) -> JobsMap:
+    """What plugins.yaml says; what `check_section` refuses is read as what is nearest."""
+    spec = as_map(get_in(plugins, *_JOBS_PATH))
+    count = min(max(len(as_list(spec.get(_PARTS))), 1), MOST_SHARDS)
+    return JobsMap(count=count, gzip=spec.get("gzip") is True)
+
+
+def is_enabled(plugins: Mapping[str, Any]) -> bool:
+    """Whether plugins.yaml lists the plugin for any repository."""
+    return any(PLUGIN in list_plugins(entry) for entry in as_map(plugins.get("plugins")).values())
+
+
+def check_sizes(plugins: YamlFile, texts: Mapping[str, str]) -> Iterator[Problem]:
+    """Whether each ConfigMap holds the job files that the plugin writes into it; a warning while it just does."""
+    jobs_map = read_jobs_map(plugins.data)
+    size, name = max((content.size, name) for name, content in jobs_map.split(texts).items())
+    if size <= LARGE_CONFIG_MAP:
+        return
+    fitting = find_jobs_map(texts)
+    fix = "split the largest files"
+    if fitting not in (None, jobs_map):
+        fix = f"write {fitting}"
+    kind = "compressed" if jobs_map.gzip else "of text"
+    reason = (
+        f"config_updater: {size / 1024:.0f} KiB {kind} of jobs for {name}; a ConfigMap holds 1024 KiB; {fix}"
+    )
+    yield plugins.make_problem(_JOBS_PATH, reason, warning=size <= LARGEST_CONFIG_MAP)
+
+
+def find_jobs_map(texts: Mapping[str, str]) -> JobsMap | None:
+    """The fewest ConfigMaps that hold the files and have room, doubled where they do not; None: no number of them.
+
+    Without a salt as `shard_files` has it, where large files come together another number may part them.
+    """
+    whole = pack_files(texts, always=True)
+    maps = [JobsMap(count=count, gzip=True) for count in (1, *SHARD_COUNTS, *range(3, MOST_SHARDS))]
+    for limit, jobs_map in product((LARGE_CONFIG_MAP, LARGEST_CONFIG_MAP), maps):
+        if all(content.size <= limit for content in split_content(whole, jobs_map.names).values()):
+            return jobs_map
+    return None
 
 
 def check_config_updater(
@@ -101,13 +187,21 @@ def check_section(plugins: Mapping[str, Any], repository: str) -> Findings:
         yield where, reason
     section = as_map(plugins.get("config_updater"))
     own = {files: spec for files, spec in as_map(section.get("maps")).items() if files in CONFIG_MAPS}
-    if {**section, "maps": own} not in (SECTION, _PACKED_SECTION):
-        wanted = f"config_updater: {{maps: {{{_SECTION_TEXT}}}}}"
-        yield (
-            ("config_updater",),
-            "with prow:configUpdater this must be, with neither less nor more (but `gzip: true` for the jobs, and maps of "
-            f"other files): {wanted}",
-        )
+    jobs_map = read_jobs_map(plugins)
+    if {**section, "maps": own} == {"maps": {**SECTION["maps"], JOBS: jobs_map.spec}}:
+        return
+    parts = get_in(own, JOBS, _PARTS)
+    if parts is not None and (jobs_map.count == 1 or parts != jobs_map.names):
+        wanted = replace(jobs_map, count=max(jobs_map.count, 2))
+        reason = f"{_PARTS}: the names of these ConfigMaps are the stack's, for 2 to {MOST_SHARDS} of them"
+        yield (*_JOBS_PATH, _PARTS), f"{reason}; write {wanted}"
+        return
+    wanted = f"config_updater: {{maps: {{{_SECTION_TEXT}}}}}"
+    yield (
+        ("config_updater",),
+        f"with prow:configUpdater this must be, with neither less nor more (but for the jobs `gzip: true` and "
+        f"`{_PARTS}`, and maps of other files): {wanted}",
+    )
 
 
 def find_useless(plugins: Mapping[str, Any]) -> Findings:

@@ -5,7 +5,6 @@ namespaces of `clusters` (FilterChanges and Update in pkg/plugins/updateconfig/u
 label file of label_sync is one, such as `prow/labels.yaml: {name: label-config}`.
 """
 
-import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 
 from prowconfig.problem import Path, Problem
 from prowconfig.reading import is_config_map_key, read_matching
-from prowconfig.render import LARGEST_CONFIG_MAP, ConfigMapContent, pack_files
+from prowconfig.render import LARGEST_CONFIG_MAP, ConfigMapContent, find_shard, pack_files
 from prowconfig.scope import Findings
 from prowconfig.updater import CONFIG_MAPS, JOBS
 from prowconfig.values import as_map, as_text, as_texts, get_in, shorten
@@ -206,8 +205,8 @@ def _make_key(spec: Mapping[str, Any], path: str) -> str:
 
 
 def _find_name(names: list[str], key: str) -> str:
-    """Which of `partitioned_names` has the key, as FilterChanges chooses it."""
-    return names[hashlib.sha256(key.encode()).digest()[0] % len(names)] if names else ""
+    """Which of `partitioned_names` has the key."""
+    return names[find_shard(key, len(names))] if names else ""
 
 
 def matches(pattern: str, path: str) -> bool:

@@ -2,6 +2,9 @@
 
 import base64
 import gzip
+import random
+from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from components.configuration import Configuration, ConfigurationArgs
 from prowconfig import files as prow_files
 from prowconfig import updater
 from prowconfig.problem import ProwFilesError
-from prowconfig.render import ConfigMapContent, pack_files
+from prowconfig.render import ConfigMapContent, pack_files, shard_files
 from prowconfig.user_maps import Place, UserMap
 
 from .conftest import reveal
@@ -181,6 +184,150 @@ def test_jobs_that_config_updater_compresses_are_compressed_from_the_first(run, 
     recorder = run(lambda: Configuration("configuration", args))
     [content] = reveal(recorder.of("ConfigMap")["prow/job-config"])["binaryData"].values()
     assert gzip.decompress(base64.b64decode(content)).decode() == JOBS
+
+
+JOBS_ENTRY = "prow/jobs/**/*.yaml: {name: job-config}"
+IN_TWO = "prow/jobs/**/*.yaml: {partitioned_names: [job-config-1-of-2, job-config-2-of-2], gzip: true}"
+
+
+def make_noise(count: int, kilobytes: int) -> dict[str, str]:
+    """So many job files which take so many KB each when they are compressed."""
+    return {f"{n}.yaml": f"# {random.Random(n).randbytes(kilobytes * 1000).hex()}\n" for n in range(count)}
+
+
+def load_jobs(folder: Path, texts: Mapping[str, str], entry: str, *, followed: str | None = FOLLOWED):
+    plugins = PLUGINS.replace(JOBS_ENTRY, entry)
+    files = {"plugins.yaml": plugins, **{f"jobs/{name}": text for name, text in texts.items()}}
+    return prow_files.load(write(folder, files), REPOSITORIES, config_updater=followed)
+
+
+def test_a_file_is_in_the_config_map_in_which_prow_writes_it():
+    # The first byte of the name's SHA-256 (FilterChanges in pkg/plugins/updateconfig), by sha256sum.
+    first = {"hello.yaml": 0xD2, "a.yaml": 0xA4, "b.yaml": 0x0F}
+    for count in (2, 3, 32):
+        jobs_map = updater.JobsMap(count=count)
+        found = {
+            key: name
+            for name, content in jobs_map.split(dict.fromkeys(first, "x")).items()
+            for key in content.data
+        }
+        assert found == {key: jobs_map.names[byte % count] for key, byte in first.items()}
+
+
+def test_a_set_of_the_same_names_is_the_same_whoever_writes_it():
+    texts = make_noise(40, 40)
+    shards = shard_files(texts, "job-config")
+    assert shards is not None
+    jobs_map = updater.JobsMap(count=len(shards), gzip=True)
+    assert jobs_map.count > 1
+    assert jobs_map.split(texts) == shards
+
+
+def test_jobs_of_more_than_one_config_map_are_refused_with_the_entry_with_which_they_are_taken(
+    tmp_path: Path,
+):
+    texts = make_noise(40, 40)
+    with pytest.raises(ProwFilesError) as caught:
+        load_jobs(tmp_path / "1", texts, JOBS_ENTRY.replace("}", ", gzip: true}"))
+    [problem] = caught.value.problems
+    assert str(problem).startswith(f"{P}:9: config_updater: ")
+    assert "KiB compressed of jobs for job-config; a ConfigMap holds 1024 KiB; write " in problem.reason
+    entry = problem.reason.partition("write ")[2]
+    assert entry.startswith("prow/jobs/**/*.yaml: {partitioned_names: [job-config-1-of-")
+    files = load_jobs(tmp_path / "2", texts, entry)
+    assert not files.warnings
+    assert all(
+        content.size <= 900 * 1024
+        for content in updater.read_jobs_map(files.plugins).split(files.texts).values()
+    )
+
+
+def test_text_that_fits_when_it_is_compressed_needs_one_config_map(tmp_path: Path):
+    with pytest.raises(
+        ProwFilesError, match=r"KiB of text of jobs .* write prow/.*: \{name: job-config, gzip: true\}"
+    ):
+        load_jobs(tmp_path, {f"{n}.yaml": "# " + "x" * 600_000 for n in range(2)}, JOBS_ENTRY)
+
+
+def test_a_config_map_that_is_nearly_full_is_a_warning_before_a_merge_fills_it(tmp_path: Path):
+    texts = make_noise(20, 42)
+    entry = JOBS_ENTRY.replace("}", ", gzip: true}")
+    for followed in (FOLLOWED, None):  # None: `python -m prowconfig`, as in a presubmit
+        [warning] = load_jobs(tmp_path / str(followed), texts, entry, followed=followed).warnings
+        assert "of jobs for job-config; " in warning.reason
+        assert "write prow/jobs/**/*.yaml: {partitioned_names: " in warning.reason
+
+
+def test_files_that_come_together_in_one_config_map_of_many_are_parted_by_another_number(tmp_path: Path):
+    together = [key for n in range(2000) if sha256((key := f"{n}.yaml").encode()).digest()[0] % 32 == 0]
+    first, *others = together
+    byte = sha256(first.encode()).digest()[0]
+    second = next(key for key in others if sha256(key.encode()).digest()[0] != byte)
+    texts = dict(zip((first, second), make_noise(2, 500).values(), strict=True))
+    found = updater.find_jobs_map(texts)
+    assert found is not None
+    assert found.count not in (1, 2, 4, 8, 16, 32)
+    assert not load_jobs(tmp_path, texts, str(found)).warnings
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        ("[jobs-a, jobs-b, jobs-c]", "job-config-1-of-3, job-config-2-of-3, job-config-3-of-3]"),
+        ("[job-config-2-of-2, job-config-1-of-2]", "[job-config-1-of-2, job-config-2-of-2]"),
+        ("[job-config]", "[job-config-1-of-2, job-config-2-of-2]"),
+        ("[]", "[job-config-1-of-2, job-config-2-of-2]"),
+        (str([f"job-config-{n}-of-40" for n in range(1, 41)]), "job-config-32-of-32]"),
+    ],
+    ids=["own names", "another order", "one", "none", "too many"],
+)
+def test_other_names_of_the_config_maps_than_the_stacks_are_refused_with_these(tmp_path: Path, names, wanted):
+    entry = JOBS_ENTRY.replace("name: job-config", f"partitioned_names: {names}")
+    said = refused(tmp_path, plugins=PLUGINS.replace(JOBS_ENTRY, entry))
+    assert any(line.startswith(f"{P}:9: partitioned_names: ") and wanted in line for line in said), said
+
+
+def make_in(run, folder: Path, entry: str):
+    folder.mkdir()
+    files = load_jobs(folder, {"a.yaml": JOBS, "b.yaml": "presubmits: {}\n"}, entry)
+    args = ConfigurationArgs(
+        files=files,
+        namespace="prow",
+        job_namespace="test-pods",
+        deck_url="http://x/",
+        config_updater=FOLLOWED,
+    )
+    return {
+        key.partition("/")[2]: reveal(inputs)
+        for key, inputs in run(lambda: Configuration("configuration", args)).of("ConfigMap").items()
+    }
+
+
+def test_each_file_is_in_one_of_several_config_maps_which_the_plugin_then_writes(run, tmp_path):
+    made = make_in(run, tmp_path / "two", IN_TWO)
+    assert set(made) == {"config", "plugins", "job-config-1-of-2", "job-config-2-of-2"}
+    packed = [made[f"job-config-{n}-of-2"].get("binaryData") or {} for n in (1, 2)]
+    assert sorted(key for content in packed for key in content) == ["a.yaml", "b.yaml"]
+    for name in ("plugins", "job-config-1-of-2", "job-config-2-of-2"):
+        assert made[name]["metadata"]["annotations"][config_updater.ANNOTATION] == FOLLOWED
+
+
+@pytest.mark.parametrize(
+    ("entry", "form"),
+    [
+        (JOBS_ENTRY, None),
+        (JOBS_ENTRY.replace("}", ", gzip: true}"), "gzip"),
+        (IN_TWO.replace(", gzip: true", ""), "2"),
+        (IN_TWO, "2, gzip"),
+    ],
+    ids=["text", "compressed", "two", "two compressed"],
+)
+def test_another_number_of_config_maps_or_compression_makes_plugins_yaml_and_the_jobs_anew(
+    run, tmp_path, entry, form
+):
+    made = make_in(run, tmp_path / "project", entry)
+    annotations = [inputs["metadata"]["annotations"] for key, inputs in made.items() if key != "config"]
+    assert {found.get(config_updater.FORM_ANNOTATION) for found in annotations} == {form}
 
 
 def test_without_it_no_object_has_a_writer(run, tmp_path):
