@@ -193,6 +193,8 @@ class PolicyRule:
     verbs: tuple[str, ...]
     names: tuple[str, ...] = ()
     """Names of the objects the rule is limited to; none: all of the namespace."""
+    volumes: tuple[str, ...] = ()
+    """Volumes of MOUNTS whose ConfigMaps the rule is limited to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -378,7 +380,7 @@ HOOK = ProwComponent(
                 groups=("",),
                 resources=("configmaps",),
                 verbs=("get", "update"),
-                names=("job-config", "plugins"),
+                volumes=("job-config", "plugins"),
             ),
         )
     },

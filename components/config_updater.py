@@ -12,6 +12,8 @@ from prowconfig.user_maps import Place, UserMap
 
 ANNOTATION = "config-updater"
 """Annotation of a ConfigMap that the plugin writes; its value is the repository that it writes from."""
+FORM_ANNOTATION = "config-updater-jobs"
+"""Annotation of those with plugins.yaml and the job files: what `JobsMap.form` says of the job files; none: nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

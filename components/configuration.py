@@ -7,14 +7,14 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.config_updater import ANNOTATION
+from components.config_updater import ANNOTATION, FORM_ANNOTATION
 from components.judgement import PATHS, Judgement, JudgementArgs
 from components.objects import make_labels
 from prowconfig.checkconfig import Checkconfig, translate
 from prowconfig.files import ProwFiles
 from prowconfig.problem import Problem, ProwFilesError
-from prowconfig.render import ConfigMapContent, JobLogs, pack_files, render_config, shard_files
-from prowconfig.updater import packs_jobs
+from prowconfig.render import ConfigMapContent, JobLogs, render_config, shard_files
+from prowconfig.updater import read_jobs_map
 
 
 class ConfigurationError(pulumi.RunError):
@@ -57,7 +57,7 @@ class Configuration(pulumi.ComponentResource):
     """ConfigMaps `config`, `plugins` and `job-config`, which come after the Judgement of their content.
 
     Job files that are too large together for a ConfigMap are compressed in it; Prow reads either. Beyond that they are in
-    several, `job-config-1-of-2` and so on, which pods mount as one directory.
+    several, `job-config-1-of-2` and so on, which pods mount as one directory. For config-updater plugins.yaml says both.
 
     Changed in place: Prow's components watch the mounted files, so a change reaches them without a restart.
 
@@ -68,6 +68,10 @@ class Configuration(pulumi.ComponentResource):
     but not for a replacement (continueStepsFromDiff in pkg/resource/deploy/step_generator.go of pulumi/pulumi). When the
     stack gets it back, the API server would keep what hook has added, since server-side apply takes away only what the
     same manager applied.
+
+    So it is, too, where plugins.yaml spreads the job files over another number of ConfigMaps, or compresses them now: the
+    plugin writes changed files alone, and would leave the others where and as they were. Another number has other names,
+    so running pods keep the whole old set until they are replaced: no job is missing, and none is there twice.
 
     The names are texts, not outputs of the ConfigMaps: whoever mounts them depends on this component (`depends_on`). By
     an output a Deployment's `spec` would be unknown while a ConfigMap is made anew, and Pulumi would delete and make
@@ -107,15 +111,18 @@ class Configuration(pulumi.ComponentResource):
         judgement = self._judge(f"{name}-judgement", args, files, binary)
         self.candidates = judgement.candidates if judgement else ()
 
+        form = read_jobs_map(args.files.plugins).form
+
         def make_config_map(resource: str, writer: str | None = None) -> None:
             """:param writer: repository from which config-updater writes the data; None: the stack does."""
+            written = {ANNOTATION: writer} | ({FORM_ANNOTATION: form} if form else {}) if writer else None
             kubernetes.core.v1.ConfigMap(
                 f"{name}-{resource}",
                 metadata=kubernetes.meta.v1.ObjectMetaArgs(
                     name=resource,
                     namespace=args.namespace,
                     labels=make_labels(),
-                    annotations={ANNOTATION: writer} if writer else None,
+                    annotations=written,
                 ),
                 data=files[resource],
                 binary_data=binary.get(resource),
@@ -123,7 +130,10 @@ class Configuration(pulumi.ComponentResource):
                     parent=self,
                     depends_on=[judgement] if judgement else [],
                     ignore_changes=["data", "binaryData"] if writer else [],
-                    replace_on_changes=[f'metadata.annotations["{ANNOTATION}"]'],
+                    replace_on_changes=[
+                        f'metadata.annotations["{annotation}"]'
+                        for annotation in (ANNOTATION, FORM_ANNOTATION)
+                    ],
                     delete_before_replace=True,  # the new one has the same name
                 ),
             )
@@ -142,11 +152,8 @@ class Configuration(pulumi.ComponentResource):
     def _make_job_files(self, args: ConfigurationArgs) -> Mapping[str, ConfigMapContent]:
         """The content of the ConfigMaps with the job files, by name."""
         texts = args.files.texts
-        if args.config_updater:  # it writes files as they are, or compresses all of them
-            packed = packs_jobs(args.files.plugins)
-            return {
-                self.job_config: pack_files(texts, always=True) if packed else ConfigMapContent(data=texts)
-            }
+        if args.config_updater:
+            return read_jobs_map(args.files.plugins).split(texts)
         shards = shard_files(texts, self.job_config)
         if shards is None:
             raise ValueError("the job files are too large, which `prowconfig.load` refuses")

@@ -180,6 +180,11 @@ class Workload(pulumi.ComponentResource):
                 found |= self._args.storage.make_annotations(access)
         return found
 
+    def _find_names(self, rule: PolicyRule) -> list[pulumi.Input[str]]:
+        """Names of the objects that a rule is limited to."""
+        mounted = (self._args.volumes[volume] for volume in rule.volumes)
+        return [*rule.names, *(name for source in mounted for name in _list_names(source))]
+
     def _grant_rights(
         self,
         scope: str,
@@ -195,7 +200,7 @@ class Workload(pulumi.ComponentResource):
                     api_groups=list(rule.groups),
                     resources=list(rule.resources),
                     verbs=list(rule.verbs),
-                    resource_names=list(rule.names) or None,
+                    resource_names=self._find_names(rule) or None,
                 )
                 for rule in rules
             ],
@@ -477,6 +482,11 @@ def _mount_read_only(name: str, path: str) -> kubernetes.core.v1.VolumeMountArgs
 
 def _mount_writable(name: str, path: str) -> kubernetes.core.v1.VolumeMountArgsDict:
     return {"name": name, "mount_path": path}
+
+
+def _list_names(source: Volume) -> tuple[pulumi.Input[str], ...]:
+    """The names of what is mounted as one volume."""
+    return source if isinstance(source, tuple) else (source,)
 
 
 def _make_volume(mount: Mount, source: Volume) -> kubernetes.core.v1.VolumeArgsDict:

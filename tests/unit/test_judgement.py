@@ -226,7 +226,10 @@ def test_a_config_map_with_another_writer_is_made_anew_so_that_it_gets_the_files
     _, registered = made(config_updater=writer)
     for name in ("plugins", "job-config"):
         config_map = registered[f"configuration-{name}"]
-        assert config_map.replaceOnChanges == ['metadata.annotations["config-updater"]']
+        assert config_map.replaceOnChanges == [
+            'metadata.annotations["config-updater"]',
+            'metadata.annotations["config-updater-jobs"]',
+        ]
         assert config_map.deleteBeforeReplace
 
 

@@ -160,6 +160,15 @@ def test_hook_may_write_the_config_maps_of_config_updater_only_with_that_feature
     assert found["prow/hook"][0]["verbs"] == ["get", "update"]
 
 
+def test_hook_may_write_each_of_several_config_maps_with_jobs_and_no_other(run):
+    names = ("job-config-1-of-2", "job-config-2-of-2")
+    made = make(run, jobs=names, features={Feature.CONFIG_UPDATER})
+    [rule] = [
+        rule for rule in reveal(made.of("Role")["prow/hook"])["rules"] if rule["resources"] == ["configmaps"]
+    ]
+    assert rule["resourceNames"] == [*names, "plugins"]
+
+
 def test_only_hook_and_deck_keep_the_old_pod_until_the_new_one_answers(run):
     strategies = {
         key.split("/")[1]: reveal(inputs)["spec"]["strategy"]["type"]
