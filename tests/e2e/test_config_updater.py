@@ -3,6 +3,9 @@
 The tests are one story, in this order: off, on, merges, off again.
 """
 
+import base64
+import gzip
+import random
 import re
 import time
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from github.PullRequest import PullRequest
 from kubernetes import client
 
 from components.config_updater import ANNOTATION
+from prowconfig.updater import JobsMap
 from testbed import sample
 from testbed.cli import Pulumi, Run
 from testbed.cluster_view import View, wait_for
@@ -296,6 +300,99 @@ def test_a_map_of_the_users_own_is_made_by_an_up_and_written_by_merges(stack: St
     assert {op for op, _ in changed(stack.pulumi.up())} == {"delete"}
     left: list[Any] = view.core.list_namespaced_config_map("test-pods").items
     assert "label-config" not in {one.metadata.name for one in left}
+
+
+def read_shards(view: View) -> dict[str, dict[str, str]]:
+    """The job files in each ConfigMap that has some, by its name and theirs."""
+    found: list[Any] = view.core.list_namespaced_config_map("prow").items
+    return {
+        one.metadata.name: {
+            **{key: text for key, text in (one.data or {}).items() if key.endswith(".yaml")},
+            **{
+                key: gzip.decompress(base64.b64decode(packed)).decode()
+                for key, packed in (one.binary_data or {}).items()
+            },
+        }
+        for one in found
+        if one.metadata.name.startswith("job-config") and "-candidate-" not in one.metadata.name
+    }
+
+
+def test_jobs_of_more_than_one_config_map_are_in_several_and_a_merge_reaches_the_one_that_has_the_file(
+    stack: Stack, view: View
+) -> None:
+    jobs, plugins = stack.project / "prow" / "jobs", stack.project / "prow" / "plugins.yaml"
+    before = plugins.read_text()
+    text = before.replace("prow/jobs/**/*.yaml: {name: job-config}", str(JobsMap(count=2, gzip=True)))
+    assert text != before
+    large = {
+        f"large-{n}.yaml": f"{job(f'large-{n}')}# {random.Random(n).randbytes(300_000).hex()}\n"
+        for n in range(1, 5)
+    }
+    hook = stack.pulumi.output("hookUrl").removesuffix("/hook")
+
+    def described() -> str:
+        found = requests.get(f"{hook}/plugin-help", timeout=10).json()["PluginHelp"]["config-updater"]
+        return str(found["Config"])
+
+    def find(key: str) -> str:
+        [name] = [name for name, files in read_shards(view).items() if key in files]
+        return name
+
+    try:
+        for name, content in large.items():
+            (jobs / name).write_text(content)
+        refused = stack.pulumi.preview(check=False)
+        assert f"write {JobsMap(count=2, gzip=True)}" in " ".join(refused.output.split())
+        plugins.write_text(text)
+        files = {f"prow/jobs/{name}": content for name, content in large.items()}
+        stack.merge({"prow/plugins.yaml": text, **files}, "More jobs than one ConfigMap holds")
+        # By the entry that hook has until then they are all for the one.
+        wait_for(
+            "refusal by the API server", lambda: "may not be more than 1048576 bytes" in log_of_hook(view)
+        )
+        stack.pulumi.up()
+        wanted = {path.name: path.read_text() for path in jobs.rglob("*.yaml")}
+        shards = read_shards(view)
+        assert set(shards) == {"job-config-1-of-2", "job-config-2-of-2"}
+        assert {key: content for files in shards.values() for key, content in files.items()} == wanted
+        assert sum(len(files) for files in shards.values()) == len(wanted)
+        assert data(view, "plugins") == {"plugins.yaml": text}
+        assert {name for verb in ("get", "update") for name in shards if may(view, verb, name)} == set(shards)
+        assert not may(view, "update", "job-config")
+        wait_for("the entry at hook", lambda: "job-config" not in described(), REACHES_PROW, every=2)
+
+        # One of each ConfigMap, one changed and one gone; a third file is new.
+        first, second = "large-1.yaml", "large-2.yaml"
+        assert find(first) != find(second)
+        changes = {first: job("large-changed"), "new.yaml": job("new"), second: None}
+        stack.merge(
+            {f"prow/jobs/{name}": content for name, content in changes.items()}, "Change some of them"
+        )
+        wanted = {key: content for key, content in (wanted | changes).items() if content is not None}
+
+        def is_there() -> bool:
+            found = [item for files in read_shards(view).values() for item in files.items()]
+            return sorted(found) == sorted(wanted.items())
+
+        wait_for("the merged files, each once", is_there)
+        assert find(first) == next(name for name, files in shards.items() if first in files)
+        other = open_pull_request(stack.environment)
+
+        def runs() -> list[dict[str, Any]]:
+            stack.environment.person(OWNER).comment(REPOSITORY, other.number, "/test large-changed")
+            return jobs_of(view, other, "large-changed")
+
+        wait_for("run of the changed job", runs, REACHES_PROW, every=5)
+        status(stack.environment, other, "large-changed", "success")
+        stack.pulumi.up("--expect-no-changes")
+        assert is_there()
+    finally:
+        plugins.write_text(before)
+        for name in large:
+            (jobs / name).unlink(missing_ok=True)
+    stack.pulumi.up()
+    assert read_shards(view) == {"job-config": {path.name: path.read_text() for path in jobs.rglob("*.yaml")}}
 
 
 def test_switched_off_the_content_and_the_rights_are_the_stacks_again(stack: Stack, view: View) -> None:
