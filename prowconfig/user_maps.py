@@ -48,7 +48,7 @@ class UserMap:
     name: str
     place: Place
     namespace: str
-    """Name of the namespace, as written; "" for Prow's."""
+    """Name of the namespace; "" for Prow's, however it is written."""
     content: ConfigMapContent | None
     """What it has at first; None: the stack does not make it."""
 
@@ -67,6 +67,10 @@ class Namespaces:
     def find_place(self, namespace: str) -> Place:
         """Whose namespace it is; "" is Prow's, as Prow takes it."""
         return {"": Place.PROW, self.prow: Place.PROW, self.jobs: Place.JOBS}.get(namespace, Place.ELSEWHERE)
+
+    def normalize(self, namespace: str) -> str:
+        """The one way to write a namespace that may be written in two: "" for Prow's."""
+        return "" if self.find_place(namespace) is Place.PROW else namespace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,13 +160,13 @@ def read_maps(
             key = _make_key(entry.spec, path)
             if not is_config_map_key(key):
                 problems.append(Problem(file=path, reason=f"{shorten(key)} is no key of a ConfigMap"))
-            for namespace in entry.namespaces:
+            for namespace in map(namespaces.normalize, entry.namespaces):
                 target = contents.setdefault((_find_name(entry.names, key), namespace), {})
                 target[key] = (
                     pack_files({key: text}, always=True) if packed else ConfigMapContent(data={key: text})
                 )
         for name in entry.names:
-            for namespace in entry.namespaces:
+            for namespace in map(namespaces.normalize, entry.namespaces):
                 contents.setdefault((name, namespace), {})
     return tuple(_make_maps(contents, namespaces, plugins, problems))
 
@@ -173,19 +177,14 @@ def _make_maps(
     plugins: YamlFile,
     problems: list[Problem],
 ) -> Iterator[UserMap]:
-    found: dict[tuple[str, str], UserMap] = {}
-    for (name, written), parts in contents.items():
-        place = namespaces.find_place(written)
-        namespace = "" if place is Place.PROW else written
+    for (name, namespace), parts in contents.items():
+        place = namespaces.find_place(namespace)
         content = _join(parts.values())
         if content.size > LARGEST_CONFIG_MAP:
             reason = f"config_updater: {content.size / 1024:.0f} KiB for {shorten(name)}; a ConfigMap holds 1024 KiB"
             problems.append(plugins.make_problem(("config_updater", "maps"), reason))
         is_made = place is Place.PROW or (place is Place.JOBS and name not in namespaces.existing)
-        found[name, namespace] = UserMap(
-            name=name, place=place, namespace=namespace, content=content if is_made else None
-        )
-    yield from found.values()
+        yield UserMap(name=name, place=place, namespace=namespace, content=content if is_made else None)
 
 
 def _join(parts: Iterable[ConfigMapContent]) -> ConfigMapContent:

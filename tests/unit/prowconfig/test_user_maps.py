@@ -68,6 +68,16 @@ def test_what_something_else_makes_is_only_written(tmp_path):
     assert found[Place.PROW].data == {"a.txt": "a"}
 
 
+@pytest.mark.parametrize(
+    "clusters", ["", ", clusters: {default: [prow]}", ", clusters: {default: ['', prow]}"]
+)
+def test_entries_of_one_config_map_share_it_however_each_writes_prows_namespace(tmp_path, clusters):
+    maps = f"prow/a.txt: {{name: mine{clusters}}}\n    prow/b.txt: {{name: mine}}"
+    (found,) = load(tmp_path, maps, {"a.txt": "a", "b.txt": "b"}).user_maps
+    assert found.content is not None
+    assert found.content.data == {"a.txt": "a", "b.txt": "b"}
+
+
 def test_the_first_content_has_the_keys_and_the_place_that_prow_gives_the_files(tmp_path):
     maps = "prow/static/**/*: {partitioned_names: [s-1, s-2], use_full_path_as_key: true, gzip: true}"
     texts = {"static/a.css": "a", "static/deep/b.css": "b", "static/deep/c.css": "c"}
