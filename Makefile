@@ -57,7 +57,7 @@ minikube: ## Start the minikube profile that the stack `dev` runs on
 	minikube start --cni=calico --memory 4096 --cpus 4 --profile prow-cluster
 
 schema: ## Generate prowconfig/schema.json from Prow's own types
-	cd testbed/tools/prow-schema && CGO_ENABLED=0 go run . > ../../../prowconfig/schema.json.new
+	cd testbed/tools/prow-schema && CGO_ENABLED=0 go run -trimpath . > ../../../prowconfig/schema.json.new
 	mv prowconfig/schema.json.new prowconfig/schema.json
 
 settings: $(INSTALLED) ## Write Pulumi.yaml's settings, docs/reference/settings.md and network.md from their tables
