@@ -6,15 +6,14 @@ import hashlib
 import hmac
 import json
 import subprocess
-import threading
 import uuid
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from testbed.environment import PROJECT
+from tests import served
 
 MEGABYTE = 1024 * 1024
 
@@ -102,7 +101,7 @@ def receiver(host: str = "127.0.0.1") -> Generator[Receiver]:
     """A receiver on a free port of an address of this machine."""
     state = Receiver("")
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(served.Handler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             state.got.append(Request({name.lower(): value for name, value in self.headers.items()}, body))
@@ -110,16 +109,6 @@ def receiver(host: str = "127.0.0.1") -> Generator[Receiver]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer((host, 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    state.url = f"http://{host}:{server.server_port}/hook"
-    try:
+    with served.serving(served.Server(Handler, host)) as server:
+        state.url = f"{server.url}/hook"
         yield state
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

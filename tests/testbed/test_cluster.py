@@ -1,5 +1,4 @@
 import contextlib
-import http.server
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ from testbed import __main__ as commands
 from testbed import cluster, images, tools
 from testbed.cluster import Cluster, ClusterError
 from testbed.processes import Processes
+from tests import served
 
 needs_root = [
     pytest.mark.cluster,
@@ -236,23 +236,17 @@ class TestNode:
     def test_pods_find_services_this_machine_and_nothing_else(
         self, node: Cluster, api: Any, namespace: str
     ) -> None:
-        class Hello(http.server.BaseHTTPRequestHandler):
+        class Hello(served.Handler):
             def do_GET(self) -> None:
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(f"hello {self.client_address[0]}\n".encode())
 
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        server = http.server.ThreadingHTTPServer((node.host_ip, 0), Hello)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
+        with served.serving(served.Server(Hello, node.host_ip)) as server:
             script = f"""
                 nslookup kubernetes.default.svc.cluster.local | grep -A1 Name: | tail -1
                 wget -qO- http://github.testbed:{server.server_port}/
-                wget -qO- http://{node.host_ip}:{server.server_port}/
+                wget -qO- {server.url}/
                 export HOME=/work
                 git ls-remote http://198.51.100.1/x 2>&1 | grep -c "connect to 198.51.100.1"
                 git ls-remote http://api.github.test/x 2>&1 | grep -c "resolve host"
@@ -260,10 +254,6 @@ class TestNode:
             began = time.monotonic()
             output = run(api, namespace, script)
             assert time.monotonic() - began < 20
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
         hello = f"hello {node.node_ip}"
         assert output.splitlines() == ["Address: 10.96.0.1", hello, hello, "1", "1"]
 

@@ -5,10 +5,8 @@ import html
 import re
 import socket
 import subprocess
-import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from components.private_deck import PORT, PRIVATE_DECK
 from components.proxy_secret import render_proxy_config
 from testbed import tools
 from testbed.github import seed
+from tests import served
 from tests.testbed.github_standin.helpers import Standin, running, wait_for
 
 
@@ -68,7 +67,7 @@ def free_port() -> int:
 def serving(site: Site) -> Generator[str]:
     """What deck's place is taken by; its URL."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(served.Handler):
         def do_GET(self) -> None:
             site.asked.append((self.path, dict(self.headers)))
             self.send_response(200)
@@ -77,17 +76,8 @@ def serving(site: Site) -> Generator[str]:
 
         do_POST = do_GET  # noqa: N815
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with served.serving(served.Server(Handler)) as server:
+        yield server.url
 
 
 @contextlib.contextmanager

@@ -4,17 +4,17 @@ import hashlib
 import hmac
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import cast
 
 import pytest
 
 from components.scripts import await_hook
+from tests import served
 
 OLD, NEW = b"1" * 40, b"2" * 40
 
 
-class Hook(ThreadingHTTPServer):
+class Hook(served.Server):
     """Answers 200 to what a secret of `known` signed, in both ways, and 403 to the rest."""
 
     known: tuple[bytes, ...] = (OLD,)
@@ -22,7 +22,7 @@ class Hook(ThreadingHTTPServer):
     redirect = ""
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(served.Handler):
     def do_POST(self):
         hook = cast(Hook, self.server)
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -44,19 +44,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):  # what urllib makes of a redirected POST
         self.do_POST()
 
-    def log_message(self, format, *args):
-        pass
-
 
 @pytest.fixture
 def hook() -> Iterator[Hook]:
-    server = Hook(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served.serving(Hook(Handler)) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +112,6 @@ def test_no_pod_is_not_every_pod():
 
 
 def test_a_redirect_is_not_followed(hook):
-    hook.redirect = f"http://127.0.0.1:{hook.server_port}/elsewhere"
+    hook.redirect = f"{hook.url}/elsewhere"
     assert await_hook.send_ping("127.0.0.1", hook.server_port, OLD) == "302"
     assert hook.pings == 1

@@ -4,9 +4,7 @@ import base64
 import json
 import stat
 import tempfile
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import yaml
 from kubernetes import client
 
 from components.cluster_reader import ClusterError, ClusterFacts, read_cluster
+from tests import served
 
 TOKEN = "of-the-admin"
 ADDRESSES = [{"type": "Hostname", "address": "n"}, {"type": "InternalIP", "address": "192.0.2.7"}]
@@ -28,7 +27,7 @@ FORBIDDEN = {"of-a-job": tuple(OBJECTS), "of-a-preview": ("/api/v1/namespaces/ku
 """Paths that the bearers of other tokens may not read."""
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(served.Handler):
     def do_GET(self) -> None:
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         found = OBJECTS.get(self.path)
@@ -47,17 +46,11 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """The test's output is enough."""
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{made.server_port}"
-    made.shutdown()
-    made.server_close()
+    with served.serving(served.Server(Handler)) as made:
+        yield made.url
 
 
 def kubeconfig(path: Path, server: str, user: dict[str, Any]) -> str:

@@ -5,8 +5,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +13,7 @@ from github.PullRequest import PullRequest
 
 from components.scripts import redeliver
 from testbed.github.client import Person
+from tests import served
 from tests.testbed.github_standin.helpers import Receiver, Standin, listening, running, wait_for
 
 SEED = {
@@ -84,21 +83,13 @@ _repositories = iter(SEED["repositories"])
 def hook() -> Iterator[str]:
     """The address of a hook that answers."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(served.Handler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, format, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served.serving(served.Server(Handler)) as server:
+        yield f"{server.url}/"
 
 
 @pytest.fixture
@@ -465,7 +456,7 @@ def test_prowjobs_are_read_page_by_page_with_the_pods_token(hook, tmp_path, monk
     }
     asked: list[str | None] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(served.Handler):
         def do_GET(self) -> None:
             asked.append(self.headers["Authorization"])
             path, _, query = self.path.partition("?")
@@ -474,22 +465,12 @@ def test_prowjobs_are_read_page_by_page_with_the_pods_token(hook, tmp_path, monk
             self.end_headers()
             self.wfile.write(json.dumps(pages[query]).encode())
 
-        def log_message(self, format, *args):
-            pass
-
     (tmp_path / "token").write_text("pods-token")
     monkeypatch.setattr(redeliver, "ACCOUNT", tmp_path)
     monkeypatch.setattr(redeliver.ssl, "create_default_context", lambda cafile: None)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    monkeypatch.setattr(redeliver, "API_SERVER", f"http://127.0.0.1:{server.server_port}")
-    try:
+    with served.serving(served.Server(Handler)) as server:
+        monkeypatch.setattr(redeliver, "API_SERVER", server.url)
         found = redeliver.ProwJobs(redeliver.list_prow_jobs("ns"))
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
     assert all(found.has_started(guid) for guid in "ab")
     assert asked == ["Bearer pods-token"] * 2
     with pytest.raises(redeliver.Stop, match="cannot be listed"):

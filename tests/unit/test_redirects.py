@@ -1,11 +1,8 @@
 """Tokens stay with the server that they are for, wherever it sends its clients."""
 
 import json
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 from typing import cast
 
 import pytest
@@ -13,6 +10,7 @@ import pytest
 from components import webhook_check
 from components.scripts import redeliver, release_pods
 from previews.github import GitHub, GitHubError, PullRequest
+from tests import served
 
 TOKEN = "ghp_token"
 DELIVERY = {
@@ -27,21 +25,17 @@ DELIVERY = {
 }
 
 
-class Server(ThreadingHTTPServer):
+class Server(served.Server):
     """Sends who comes to `target`, by a redirect or as the next page."""
 
     target = ""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.tokens: list[str | None] = []
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
 
-
-class Handler(BaseHTTPRequestHandler):
+class Handler(served.Handler):
     def do_GET(self) -> None:
         server = cast(Server, self.server)
         server.tokens.append(self.headers["Authorization"])
@@ -54,27 +48,11 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(json.dumps([DELIVERY]).encode())
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def running() -> Generator[Server]:
-    server = Server()
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
 
 @pytest.fixture
 def servers() -> Iterator[tuple[Server, Server]]:
     """One that knows the token, and where it sends its clients."""
-    with running() as github, running() as thief:
+    with served.serving(Server()) as github, served.serving(Server()) as thief:
         github.target = thief.url
         yield github, thief
 

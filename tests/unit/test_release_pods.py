@@ -4,9 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
@@ -16,20 +14,23 @@ import pytest
 from components.script import read_script
 from components.scripts import release_pods
 from components.scripts.release_pods import FINALIZER, Api, release_all
+from tests import served
 
 OTHER = "example.com/other"
 
 
-class Server(ThreadingHTTPServer):
+class Server(served.Server):
     """Pods of the namespace test-pods by name, with the finalizers of each."""
 
-    pods: dict[str, list[str]]
-    failing: list[int]
-    """Codes with which the next requests fail; 0: that one does not."""
-    asked: list[str]
+    def __init__(self) -> None:
+        super().__init__(Handler)
+        self.pods: dict[str, list[str]] = {}
+        self.failing: list[int] = []
+        """Codes with which the next requests fail; 0: that one does not."""
+        self.asked: list[str] = []
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(served.Handler):
     @property
     def store(self) -> Server:
         return cast(Server, self.server)
@@ -77,20 +78,11 @@ class Handler(BaseHTTPRequestHandler):
         self.store.pods[self.path.rpartition("/")[2]] = patch["metadata"]["finalizers"] or []
         self.answer(200, {})
 
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server(("127.0.0.1", 0), Handler)
-    made.pods, made.failing, made.asked = {}, [], []
-    thread = threading.Thread(target=made.serve_forever)
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    with served.serving(Server()) as made:
+        yield made
 
 
 @pytest.fixture
@@ -98,7 +90,7 @@ def api(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Api:
     (tmp_path / "token").write_text("token-1")
     monkeypatch.setattr(release_pods, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(release_pods, "TRY_SECONDS", 0.3)
-    return Api(f"http://127.0.0.1:{server.server_address[1]}", tmp_path)
+    return Api(server.url, tmp_path)
 
 
 def test_every_pod_of_every_page_loses_criers_finalizer_and_no_other(server, api, capsys):
@@ -133,8 +125,7 @@ def test_an_api_server_that_refuses_is_told_of(server, api, tmp_path, capsys):
 def test_the_program_waits_until_it_is_stopped(server, tmp_path):
     (tmp_path / "token").write_text("token-1")
     server.pods = {"a": [FINALIZER]}
-    place = f"http://127.0.0.1:{server.server_address[1]}"
-    text = read_script("release_pods").replace(release_pods.API_SERVER, place)
+    text = read_script("release_pods").replace(release_pods.API_SERVER, server.url)
     text = text.replace(str(release_pods.ACCOUNT), str(tmp_path))
     process = subprocess.Popen(  # as the container runs it
         [sys.executable, "-u", "-c", text, "test-pods"], stdout=subprocess.PIPE, text=True

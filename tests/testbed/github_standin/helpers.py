@@ -6,17 +6,16 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import requests
 
 from testbed.github.client import Person
+from tests import served
 
 ROOT = Path(__file__).parents[3]
 _REPOSITORIES = 120  # enough for one a test
@@ -179,7 +178,7 @@ def listening() -> Generator[Receiver]:
     """A receiver on a free port of loopback."""
     state = Receiver()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(served.Handler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             time.sleep(state.delay)
@@ -189,16 +188,6 @@ def listening() -> Generator[Receiver]:
             self.end_headers()
             self.wfile.write(b"thank you")
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # seconds between looks for the end
-    thread.start()
-    state.url = f"http://127.0.0.1:{server.server_port}/hook"
-    try:
+    with served.serving(served.Server(Handler)) as server:
+        state.url = f"{server.url}/hook"
         yield state
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
