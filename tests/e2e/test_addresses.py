@@ -184,14 +184,20 @@ def pull(environment: Environment, pulumi: Pulumi):
     return open_pull_request(environment, {})
 
 
-def log_in(context: BrowserContext, environment: Environment, login: str) -> Page:
-    """Go to the page of one's pull requests, through GitHub's pages."""
+def sign_in(context: BrowserContext, environment: Environment, login: str, path: str) -> Page:
+    """Open a page of deck as nobody, and sign in to GitHub, where it leads; the page asks next whether deck may know."""
     context.clear_cookies()
     page = context.new_page()
-    page.goto(f"{DECK}/github-login?dest=pr")
+    page.goto(f"{DECK}{path}")
     page.get_by_label("Username").fill(login)
     page.get_by_label("Token").fill(environment.person(login).token)
     page.get_by_role("button", name="Sign in").click()
+    return page
+
+
+def log_in(context: BrowserContext, environment: Environment, login: str) -> Page:
+    """Go to the page of one's pull requests, through GitHub's pages."""
+    page = sign_in(context, environment, login, "/github-login?dest=pr")
     page.get_by_role("button", name="Authorize deck").click()
     page.wait_for_url(f"{DECK}/pr**")
     page.wait_for_load_state("networkidle")  # that page goes on to one with a query
@@ -431,12 +437,7 @@ def test_no_pod_gets_around_the_login(environment, pulumi, view):
 
 def enter(context: BrowserContext, environment: Environment, login: str, path: str) -> tuple[Page, int]:
     """Open a page of deck, log in to GitHub as it asks, and the status of where GitHub sends people back to."""
-    context.clear_cookies()
-    page = context.new_page()
-    page.goto(f"{DECK}{path}")
-    page.get_by_label("Username").fill(login)
-    page.get_by_label("Token").fill(environment.person(login).token)
-    page.get_by_role("button", name="Sign in").click()
+    page = sign_in(context, environment, login, path)
     with page.expect_response(lambda answer: "/github-login/redirect/oauth2/callback" in answer.url) as back:
         page.get_by_role("button", name="Authorize deck").click()
     page.wait_for_load_state("networkidle")
