@@ -1,8 +1,9 @@
 """Pulumi's mocks, fresh for each test, and a view of what a program registered."""
 
 import asyncio
+import contextlib
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +57,8 @@ class Recorder(pulumi.runtime.Mocks):
     """Answers as the providers would, and records what was asked."""
 
     node_port: int | None = 30080
+    storage: str = ""
+    """The setting of the program that ran, for tests that run it with several."""
     monitor: "Monitor | None" = None
     resources: list[Registered] = field(default_factory=list)
 
@@ -149,9 +152,9 @@ def run_program(loop: asyncio.AbstractEventLoop, program: Callable[[], Any]) -> 
         gc.enable()  # __main__.py ends before there is anything to collect; the tests do not
 
 
-@pytest.fixture
-def recorder() -> Iterator[Recorder]:
-    """Mocks of a project `prow`, stack `test`, set before the components are made."""
+@contextlib.contextmanager
+def recording() -> Generator[Recorder]:
+    """Mocks of a project `prow`, stack `test`, set before the components are made, and a loop in which they are."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield prepare()
@@ -159,6 +162,13 @@ def recorder() -> Iterator[Recorder]:
         task.cancel()
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    """Mocks and a loop of the test's own; see `recording`."""
+    with recording() as made:
+        yield made
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The whole program on Pulumi's mocks."""
 
+import asyncio
 import json
 import runpy
 from pathlib import Path
@@ -14,7 +15,7 @@ from components.cluster_reader import ClusterFacts
 from components.webhook_check import GitHub
 from prowconfig.user_maps import OWN_MAPS
 
-from .conftest import reveal, secrets_of
+from .conftest import recording, reveal, run_program, secrets_of
 
 PROJECT = Path(__file__).parents[2]
 SECRETS = {
@@ -43,38 +44,45 @@ LOGIN = {
 HMAC = "0f" * 20
 
 
-@pytest.fixture(params=["none", "in-cluster"])
-def program(request, run, monkeypatch, tmp_path):
-    """Runs __main__.py with every optional secret set: without storage for logs, and with it and a private deck."""
-    (tmp_path / "kubeconfig").write_text("contexts: [{name: prow-cluster}]\n")
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+@pytest.fixture(scope="module", params=["none", "in-cluster"])
+def program(request, tmp_path_factory):
+    """What __main__.py registers, run once, with every optional secret set: without storage for logs, and with it and a
+    private deck. It is only read.
+    """
+    kubeconfig = tmp_path_factory.mktemp("program") / "kubeconfig"
+    kubeconfig.write_text("contexts: [{name: prow-cluster}]\n")
     facts = ClusterFacts(uid="uid-1", node_address="192.0.2.7")
-    monkeypatch.setattr(cluster, "read_cluster", lambda *args, **more: facts)
-    monkeypatch.setattr(
-        GitHub, "get", lambda self, path: None
-    )  # as when it is down: nothing speaks against it
-    monkeypatch.chdir(PROJECT)
+    with pytest.MonkeyPatch.context() as patch, recording() as recorder:
+        patch.setenv("KUBECONFIG", str(kubeconfig))
+        patch.setattr(cluster, "read_cluster", lambda *args, **more: facts)
+        patch.setattr(GitHub, "get", lambda self, path: None)  # as when it is down: nothing speaks against it
+        patch.chdir(PROJECT)
+        configure_all(request.param)
+        run_program(asyncio.get_event_loop(), lambda: runpy.run_path("__main__.py", run_name="__main__"))
+    recorder.storage = request.param
+    return recorder
+
+
+def configure_all(storage: str) -> None:
+    """Set what the CLI hands to the program."""
     declared = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
     values = {
         f"prow:{key}": item["default"] if isinstance(item["default"], str) else json.dumps(item["default"])
         for key, item in declared.items()
     }
-    login = LOGIN if request.param == "in-cluster" else {}
+    login = LOGIN if storage == "in-cluster" else {}
     secrets = SECRETS | ({"prow:oauthClientSecret": "oauth-known"} if login else {})
     pulumi.runtime.set_all_config(
         values
         | PLAIN
         | {
-            "prow:storage": request.param,
+            "prow:storage": storage,
             "prow:slackChannel": "#prow",
         }
         | secrets
         | login,
         list(secrets),
     )
-    recorder = run(lambda: runpy.run_path("__main__.py", run_name="__main__"))
-    recorder.storage = request.param
-    return recorder
 
 
 def test_main_is_short():
