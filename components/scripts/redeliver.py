@@ -42,7 +42,9 @@ KEPT = timedelta(days=3)
 MOST = 100
 """Events that one run asks for."""
 PAGES = 50
-"""Pages of 100 deliveries that one run reads of a webhook's log."""
+"""Pages that one run reads of a webhook's log."""
+PAGE = 100
+"""Deliveries of a page: GitHub's most."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=10), timedelta(hours=6)
 """Pause after the second attempt, and after the last ones."""
 BETWEEN_SECONDS = 1.0
@@ -163,7 +165,7 @@ class GitHub:
 
     def list_attempts(self, webhook: str) -> tuple[str, Iterator[list[Attempt]]]:
         """The webhook's URL after redirects, and the pages of its log, the newest attempts first."""
-        body, headers, url = self.call("GET", f"{webhook}/deliveries?per_page=100")
+        body, headers, url = self.call("GET", f"{webhook}/deliveries?per_page={PAGE}")
 
         def pages() -> Iterator[list[Attempt]]:
             page, links = body, headers

@@ -35,7 +35,16 @@ class Person:
     @cached_property
     def api(self) -> github.Github:
         """PyGithub as this user; it neither retries nor waits between requests."""
+        return self._connect(lazy=False)
+
+    @cached_property
+    def _lazy_api(self) -> github.Github:
+        """For what is asked again and again: it asks for no repository before what is in it."""
+        return self._connect(lazy=True)
+
+    def _connect(self, *, lazy: bool) -> github.Github:
         return github.Github(
+            lazy=lazy,
             base_url=f"{self.base}/api/v3",
             auth=github.Auth.Token(self.token),
             retry=None,
@@ -137,13 +146,13 @@ class Person:
         return list(self.repository(full_name).get_issue(number).get_comments())
 
     def statuses(self, full_name: str, sha: str) -> dict[str, CommitStatus]:
-        """The newest status of each context of a commit, by one request: it is asked again and again."""
-        commit = self.api.get_repo(full_name, lazy=True).get_commit(sha)
+        """The newest status of each context of a commit."""
+        commit = self._lazy_api.get_repo(full_name).get_commit(sha)
         return {status.context: status for status in commit.get_combined_status().statuses}
 
     def deliveries(self, full_name: str, hook_id: int) -> list[HookDeliverySummary]:
         """The delivery log of a webhook, newest first."""
-        return list(self.repository(full_name).get_hook_deliveries(hook_id))
+        return list(self._lazy_api.get_repo(full_name).get_hook_deliveries(hook_id))
 
     def merge(self, full_name: str, number: int, method: str = "merge") -> str:
         """Merge a pull request with merge, squash or rebase; the sha that the base branch then has."""

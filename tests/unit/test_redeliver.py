@@ -61,9 +61,9 @@ class Webhook:
 
     def comment(self, number: int = 1) -> None:
         """Some events, and wait until GitHub has tried to deliver them."""
-        before = len(self.log())
+        before, repository = len(self.log()), self.alice.repository(self.repo)
         for index in range(number):
-            self.alice.repository(self.repo).create_issue(f"issue {index}")
+            repository.create_issue(f"issue {index}")
         wait_for("deliveries", lambda: len(self.log()) == before + number)
 
     def log(self) -> list:
@@ -147,7 +147,8 @@ def test_what_was_not_delivered_because_hook_was_gone_arrives(webhook, receiver)
     assert receiver.names() == ["issues.opened"]
 
 
-def test_nothing_is_asked_for_while_hook_does_not_answer(webhook):
+def test_nothing_is_asked_for_while_hook_does_not_answer(webhook, monkeypatch):
+    monkeypatch.setattr(redeliver, "HOOK_SECONDS", 0.1)
     webhook.receiver.status = 500
     webhook.comment()
     before = len(webhook.log())
@@ -171,11 +172,12 @@ def test_a_run_asks_for_no_more_than_its_bound_the_oldest_first(webhook, monkeyp
     assert "1 asked for, 1 arrived, 0 left" in webhook.run()[1]
 
 
-def test_a_log_of_more_than_one_page_is_read_to_its_end(webhook):
+def test_a_log_of_more_than_one_page_is_read_to_its_end(webhook, monkeypatch):
+    monkeypatch.setattr(redeliver, "PAGE", 2)
     webhook.receiver.status = 500
     webhook.comment(1)
     webhook.receiver.status = 200
-    webhook.comment(105)
+    webhook.comment(4)
     assert "1 asked for, 1 arrived" in webhook.run()[1]
 
 
