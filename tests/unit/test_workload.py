@@ -69,7 +69,7 @@ def args_of(recorder, component):
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_a_pod_satisfies_the_restricted_pod_security_standard(run, name):
-    pod = pods(make(run))[name]
+    pod = pods(make(run, (name,)))[name]
     (container,) = pod["containers"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -86,7 +86,7 @@ def test_a_pod_satisfies_the_restricted_pod_security_standard(run, name):
 @pytest.mark.parametrize("name", CATALOG)
 def test_a_pod_has_an_api_token_only_if_it_has_rights(run, name):
     component = CATALOG[name]
-    assert pods(make(run))[name]["automountServiceAccountToken"] is bool(
+    assert pods(make(run, (name,)))[name]["automountServiceAccountToken"] is bool(
         component.rules + component.job_rules
     )
 
