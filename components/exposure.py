@@ -18,9 +18,14 @@ NAME = "prow"
 """Name of the Ingress and of the Gateway."""
 READY_WITHIN = "5m"
 """How long the controller may take to accept them."""
-BODY_LIMIT = {"nginx.ingress.kubernetes.io/proxy-body-size": "25m"}
+BODY_LIMIT = {
+    "nginx.ingress.kubernetes.io/proxy-body-size": "25m",
+    "nginx.ingress.kubernetes.io/proxy-request-buffering": "on",
+}
 """GitHub's largest payload (https://docs.github.com/en/webhooks/webhook-events-and-payloads). ingress-nginx refuses more than
-1 MB by itself; hook reads 1 GB before it looks at the signature. Controllers that do not know the annotation pass over it."""
+1 MB by itself; hook reads 1 GB before it looks at the signature. Request buffering is on in ingress-nginx unless it is switched
+off. Traefik in its place has it off, and then passes over the limit (buildBuffering in
+pkg/provider/kubernetes/ingress-nginx/middleware.go). Controllers that do not know the annotations pass over them."""
 ISSUER = "cert-manager.io/cluster-issuer"
 # The types of the Gateway API that mean "it works", as the provider waits for them.
 _GATEWAY_READY = {"pulumi.com/waitFor": "condition=Programmed"}

@@ -1,6 +1,7 @@
 """Traefik on the node, at its ports 80 and 443: an Ingress controller, and an implementation of the Gateway API.
 
-Ingresses of the class `nginx` it reads as ingress-nginx does, with the annotations of that controller.
+Ingresses of the class `nginx` it reads as ingress-nginx does, with the annotations of that controller; those of the class
+`traefik` as itself, with its own annotations and its own types, such as Middleware.
 """
 
 import contextlib
@@ -19,7 +20,10 @@ from testbed.tools import Report
 
 NAME = "traefik"
 INGRESS_CLASS, GATEWAY_CLASS = "nginx", "traefik"
+OWN_CLASS = "traefik"
+"""Of the Ingresses that Traefik reads as itself."""
 GATEWAY_API = "sigs.k8s.io/gateway-api"
+TRAEFIK = "github.com/traefik/traefik/v3"
 KINDS = (
     "gatewayclasses",
     "gateways",
@@ -36,10 +40,10 @@ KINDS = (
 def running(environment_cluster: Cluster, view: View, report: Report = print) -> Generator[None]:
     """Traefik while the block runs; all of it is gone afterwards. Raises what the parts raise."""
     cluster.load_images(environment_cluster, [images.traefik(report)])
-    types, objects = _gateway_types(), _make_objects(environment_cluster.node_ip)
+    types, objects = [*_gateway_types(), *_own_types()], _make_objects(environment_cluster.node_ip)
     try:
         _create(view, types)
-        wait_for("types of the Gateway API", lambda: _are_established(view), 60)
+        wait_for("types of the Gateway API and Traefik's", lambda: _are_established(view, types), 60)
         _create(view, objects)
         wait_for("Traefik", lambda: _is_ready(view), 60)
         yield
@@ -51,6 +55,11 @@ def running(environment_cluster: Cluster, view: View, report: Report = print) ->
 def _gateway_types() -> list[dict[str, Any]]:
     folder = tools.module_folder("traefik", GATEWAY_API) / "config" / "crd" / "standard"
     return [yaml.safe_load((folder / f"gateway.networking.k8s.io_{kind}.yaml").read_text()) for kind in KINDS]
+
+
+def _own_types() -> list[dict[str, Any]]:
+    folder = tools.module_folder("traefik", TRAEFIK) / "docs/content/reference/dynamic-configuration"
+    return list(yaml.safe_load_all((folder / "kubernetes-crd-definition-v1.yml").read_text()))
 
 
 def _client(view: View) -> DynamicClient:
@@ -66,9 +75,9 @@ def _create(view: View, documents: list[dict[str, Any]]) -> None:
         kind.create(document, namespace=document["metadata"].get("namespace"))
 
 
-def _are_established(view: View) -> bool:
+def _are_established(view: View, types: list[dict[str, Any]]) -> bool:
     kind = _client(view).resources.get(api_version="apiextensions.k8s.io/v1", kind="CustomResourceDefinition")
-    found = [kind.get(f"{name}.gateway.networking.k8s.io") for name in KINDS]
+    found = [kind.get(document["metadata"]["name"]) for document in types]
     return all(
         any(state.type == "Established" and state.status == "True" for state in one.status.conditions or ())
         for one in found
@@ -106,12 +115,18 @@ def _make_objects(node_ip: str) -> list[dict[str, Any]]:
             "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "cluster-admin"},
             "subjects": [{"kind": "ServiceAccount", **metadata}],
         },
-        {
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "IngressClass",
-            "metadata": {"name": INGRESS_CLASS},
-            "spec": {"controller": "k8s.io/ingress-nginx"},
-        },
+        *(
+            {
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "IngressClass",
+                "metadata": {"name": name},
+                "spec": {"controller": controller},
+            }
+            for name, controller in (
+                (INGRESS_CLASS, "k8s.io/ingress-nginx"),
+                (OWN_CLASS, "traefik.io/ingress-controller"),
+            )
+        ),
         {
             "apiVersion": "gateway.networking.k8s.io/v1",
             "kind": "GatewayClass",
@@ -147,6 +162,7 @@ def _make_container(node_ip: str) -> dict[str, Any]:
         "args": [
             "--entryPoints.web.address=:80",
             "--entryPoints.websecure.address=:443",
+            "--entryPoints.websecure.http.tls=true",  # as in Traefik's own chart
             "--entryPoints.traefik.address=:9100",
             "--ping",
             "--log.level=INFO",
@@ -157,6 +173,9 @@ def _make_container(node_ip: str) -> dict[str, Any]:
             f"--providers.kubernetesIngressNGINX.publishStatusAddress={node_ip}",
             "--providers.kubernetesIngressNGINX.httpEntryPoint=web",
             "--providers.kubernetesIngressNGINX.httpsEntryPoint=websecure",
+            "--providers.kubernetesIngress",
+            f"--providers.kubernetesIngress.ingressEndpoint.ip={node_ip}",
+            "--providers.kubernetesCRD",
             "--providers.kubernetesGateway",
             f"--providers.kubernetesGateway.statusAddress.ip={node_ip}",
         ],

@@ -7,6 +7,7 @@ before they see it at all.
 import base64
 import contextlib
 import html
+import json
 import shutil
 import threading
 import tomllib
@@ -26,6 +27,7 @@ from testbed import browser, cluster, images, ingress
 from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
 from testbed.environment import BOT, OUTSIDER, OWNER, PUBLIC_HOSTS, REPOSITORY, Environment
+from tests import signed
 from tests.conftest import report
 from tests.e2e.doors import (
     list_pod_doors,
@@ -35,7 +37,7 @@ from tests.e2e.doors import (
     run_pod,
     wait_for_log,
 )
-from tests.e2e.pods import pods, replace_pod
+from tests.e2e.pods import find_component, pods, replace_pod
 from tests.e2e.stacks import deployed
 from tests.e2e.test_storage import finished, job_of, open_pull_request
 
@@ -55,6 +57,15 @@ INGRESS = {
     "prow:deckExtensions": "prow/deck",
 }
 READERS = ("acme/maintainers", "nobody")
+LARGEST = 25 * signed.MEGABYTE
+"""Bytes of GitHub's largest payload."""
+MIDDLEWARE = {
+    "apiVersion": "traefik.io/v1alpha1",
+    "kind": "Middleware",
+    "metadata": {"name": "webhook-size", "namespace": "prow"},
+    "spec": {"buffering": {"maxRequestBodyBytes": LARGEST}},
+}
+BY_MIDDLEWARE = 'prow:exposeAnnotations["traefik.ingress.kubernetes.io/router.middlewares"]'
 LOGO = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="7"/>'
 GATEWAY = {"prow:expose": "gateway", "prow:gatewayClass": ingress.GATEWAY_CLASS, "prow:ingressClass": ""}
 LOAD_BALANCER = {
@@ -252,6 +263,53 @@ def test_hooks_host_has_one_path(environment, pulumi):
     assert fetch(environment, HOOK, "POST", body=b"{}").status == 400  # hook's: no event is named
 
 
+def measure_growth(process: int, work: Callable[[], None]) -> int:
+    """By how many bytes the memory of a process of this machine grows at most while the work is done."""
+
+    def read_peak() -> int:
+        words = Path(f"/proc/{process}/status").read_text().partition("VmHWM:")[2].split()
+        return int(words[0]) * 1024
+
+    Path(f"/proc/{process}/clear_refs").write_text("5")  # the peak begins anew: proc_pid_clear_refs(5)
+    before = read_peak()
+    work()
+    return read_peak() - before
+
+
+def send_too_much(environment: Environment) -> None:
+    """Webhooks above GitHub's largest, whose size is announced or not; they are refused."""
+    headers = signed.headers("unknown", b"")
+    for _ in range(4):
+        announced = {**headers, "Content-Length": str(LARGEST + 1)}
+        assert fetch(environment, HOOK, "POST", announced, timeout=60).status == 413
+        parts = (b"x" * size for size in (*[signed.MEGABYTE] * 25, 1024))
+        assert fetch(environment, HOOK, "POST", headers, body=parts, timeout=60).status == 413
+
+
+def send_signed(environment: Environment, view: View) -> int:
+    """hook's answer to a small webhook of GitHub's."""
+    found: Any = view.core.read_namespaced_secret("hmac-token", "prow")
+    (secret,) = json.loads(signed.decoded(found.data["hmac"]))["*"]
+    body = json.dumps({"zen": "x" * 4096}).encode()
+    return fetch(
+        environment, HOOK, "POST", signed.headers(secret["value"], body), body=body, timeout=60
+    ).status
+
+
+def test_a_webhook_above_githubs_largest_does_not_reach_hook(environment, pulumi, view):
+    _, hook = find_component(view, "hook")
+    assert measure_growth(hook, lambda: send_too_much(environment)) < LARGEST / 2
+    assert send_signed(environment, view) == 200
+
+    # What does reach hook is read before its signature is looked at.
+    def send_largest() -> None:
+        body = b"x" * LARGEST
+        answer = fetch(environment, HOOK, "POST", signed.headers("unknown", body), body=body, timeout=60)
+        assert answer.status == 403
+
+    assert measure_growth(hook, send_largest) > LARGEST / 2
+
+
 def test_tides_status_links_to_the_page_of_the_authors_pull_requests(environment, pulumi, pull):
     def link():
         return environment.person(OWNER).statuses(REPOSITORY, pull.head.sha).get("tide")
@@ -404,6 +462,11 @@ def list_private_paths(environment: Environment, view: View, pull: Any) -> list[
 def test_with_readers_deck_answers_nobody_who_is_not_logged_in(environment, pulumi, view, pull):
     paths = list_private_paths(environment, view, pull)
     pulumi.config_set_all({f"prow:deckReaders[{index}]": reader for index, reader in enumerate(READERS)})
+    # In the same update, Traefik's own class in place of ingress-nginx's, with the limit that its users make.
+    view.custom.create_namespaced_custom_object("traefik.io", "v1alpha1", "prow", "middlewares", MIDDLEWARE)
+    pulumi.config_set_all(
+        {"prow:ingressClass": ingress.OWN_CLASS, BY_MIDDLEWARE: "prow-webhook-size@kubernetescrd"}
+    )
     pulumi.up()
     for path in paths:
         answer = fetch(environment, f"{DECK}{path}")
@@ -418,6 +481,12 @@ def test_with_readers_deck_answers_nobody_who_is_not_logged_in(environment, pulu
     assert fetch(environment, f"{DECK}/config", headers={"Cookie": "_oauth2_proxy=x|1|y"}).status == 302
     assert fetch(environment, f"{DECK}/rerun?prowjob=x", "POST").status == 302
     assert pulumi.up("--expect-no-changes")
+
+
+def test_traefiks_middleware_keeps_a_large_webhook_from_hook_as_well(environment, pulumi, view):
+    _, hook = find_component(view, "hook")
+    assert measure_growth(hook, lambda: send_too_much(environment)) < LARGEST / 2
+    assert send_signed(environment, view) == 200
 
 
 def test_no_pod_gets_around_the_login(environment, pulumi, view):
@@ -492,7 +561,8 @@ def test_what_oauth2_proxy_is_told_is_nowhere_in_plain_text(pulumi, view):
 
 def test_a_gateway_takes_the_ingresss_place_and_nothing_is_left_of_the_readers(environment, pulumi, view):
     pulumi.config_set_all(GATEWAY)
-    pulumi.config_remove("prow:deckReaders")
+    for key in ("prow:deckReaders", "prow:exposeAnnotations"):
+        pulumi.config_remove(key)
     pulumi.up()
     assert view.labelled("app=oauth2-proxy") == []
     names: Any = view.core.list_namespaced_service("prow").items
