@@ -29,6 +29,7 @@ prow_options = ProwOptions(
     images=settings.images,
     namespace=settings.prow.namespace,
     job_namespace=settings.prow.job_namespace,
+    prowjobs_beside_jobs=settings.prow.prowjobs_beside_jobs,
     jobs=settings.jobs,
     components=settings.prow.components,
     external_plugins=settings.external_plugins.plugins,
@@ -119,6 +120,7 @@ Redelivery(
         targets=None if settings.followed_repository else files.count_jobs(),  # merges change them
         deck_url=prow.deck_url,
         namespace=prow.namespace,
+        prowjob_namespace=prow.prowjob_namespace,
         image=settings.images.script,
     ),
     cluster.options,
@@ -132,6 +134,7 @@ if relay.manual_command is not None:
 pulumi.export("webhookUrls", webhooks.urls)
 pulumi.export("namespace", prow.namespace)
 pulumi.export("jobNamespace", prow.job_namespace)
+pulumi.export("prowJobNamespace", prow.prowjob_namespace)
 pulumi.export(
     "next",
     pulumi.Output.concat(

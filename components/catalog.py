@@ -195,6 +195,8 @@ class PolicyRule:
     """Names of the objects the rule is limited to; none: all of the namespace."""
     volumes: tuple[str, ...] = ()
     """Volumes of MOUNTS whose ConfigMaps the rule is limited to."""
+    follows_prowjobs: bool = False
+    """Whether a rule of a component's `rules` holds in the namespace of the ProwJobs, where that is not Prow's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +264,7 @@ class ProwComponent:
     args_feature: Mapping[Feature, tuple[str, ...]] = field(default_factory=dict)
     """Flags for a feature that is on."""
     rules: tuple[PolicyRule, ...] = ()
-    """What it may do in Prow's namespace."""
+    """What it may do in Prow's namespace, or in that of the ProwJobs: see `list_rules`."""
     rules_for: Mapping[Feature, tuple[PolicyRule, ...]] = field(default_factory=dict)
     """What it may do there besides, for a feature that is on."""
     job_rules: tuple[PolicyRule, ...] = ()
@@ -332,6 +334,16 @@ class ProwComponent:
             job_rules=() if any(entry.job_rules for entry in withheld) else self.job_rules,
         )
 
+    def list_rules(
+        self, *, prowjobs_beside_jobs: bool
+    ) -> tuple[tuple[PolicyRule, ...], tuple[PolicyRule, ...]]:
+        """What it may do in Prow's namespace, and in that of the jobs' pods.
+
+        :param prowjobs_beside_jobs: whether ProwJobs are in the second; False: they are in the first.
+        """
+        moved = [rule for rule in self.rules if prowjobs_beside_jobs and rule.follows_prowjobs]
+        return tuple(rule for rule in self.rules if rule not in moved), (*self.job_rules, *moved)
+
     @property
     def service_name(self) -> str:
         """Name of its Service, if it has one."""
@@ -349,18 +361,20 @@ class ProwComponent:
 
 
 def _allow_prowjobs(*verbs: str) -> PolicyRule:
-    return PolicyRule(groups=("prow.k8s.io",), resources=("prowjobs",), verbs=verbs)
+    return PolicyRule(groups=("prow.k8s.io",), resources=("prowjobs",), verbs=verbs, follows_prowjobs=True)
 
 
 def _allow_leader_election(lock: str) -> tuple[PolicyRule, ...]:
     # `create` cannot be limited to a name: the object has none yet (kubernetes.io, RBAC, "Referring to resources").
-    return (
+    rules = (
         PolicyRule(
             groups=("coordination.k8s.io",), resources=("leases",), verbs=("get", "update"), names=(lock,)
         ),
         PolicyRule(groups=("coordination.k8s.io",), resources=("leases",), verbs=("create",)),
         PolicyRule(groups=("",), resources=("events",), verbs=("create", "patch")),
     )
+    # LeaderElectionNamespace in cmd/sinker/main.go and cmd/prow-controller-manager/main.go.
+    return tuple(replace(rule, follows_prowjobs=True) for rule in rules)
 
 
 HOOK_PORT = ServicePort(port=8888, target=8888, node_port=True)

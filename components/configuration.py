@@ -34,9 +34,11 @@ class ConfigurationArgs:
     files: ProwFiles
     """The checked files of `prow/`."""
     namespace: pulumi.Input[str]
-    """Namespace of Prow's components and of the ProwJobs."""
+    """Namespace of Prow's components."""
     job_namespace: pulumi.Input[str]
     """Namespace of the jobs' pods."""
+    prowjob_namespace: pulumi.Input[str]
+    """Namespace of the ProwJobs."""
     deck_url: pulumi.Input[str]
     """URL of deck, with a trailing slash."""
     github_link_url: pulumi.Input[str] = "https://github.com"
@@ -93,7 +95,7 @@ class Configuration(pulumi.ComponentResource):
         super().__init__("prow:index:Configuration", name, None, opts)
 
         config = pulumi.Output.all(
-            namespace=args.namespace,
+            prowjob_namespace=args.prowjob_namespace,
             job_namespace=args.job_namespace,
             deck_url=args.deck_url,
             github_link_url=args.github_link_url,
@@ -184,7 +186,7 @@ class Configuration(pulumi.ComponentResource):
 def check_files(
     files: ProwFiles,
     *,
-    namespace: str,
+    prowjob_namespace: str,
     job_namespace: str,
     checkconfig: Checkconfig | None,
     job_logs: JobLogs | None = None,
@@ -199,7 +201,7 @@ def check_files(
         # The addresses are not known yet; any will do, since checkconfig only reads them.
         config = render_config(
             files.config,
-            namespace=namespace,
+            prowjob_namespace=prowjob_namespace,
             job_namespace=job_namespace,
             deck_url="http://deck.example/",
             github_link_url="https://github.com",

@@ -26,7 +26,7 @@ class NamespacesArgs:
     """The two namespaces."""
 
     namespace: pulumi.Input[str] = "prow"
-    """Of Prow's components and of the ProwJobs."""
+    """Of Prow's components."""
     job_namespace: pulumi.Input[str] = "test-pods"
     """Of the pods that run jobs."""
     jobs: Jobs = field(default_factory=Jobs)

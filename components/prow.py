@@ -65,9 +65,11 @@ class ProwOptions:
     images: Images
     """Where the images come from."""
     namespace: pulumi.Input[str] = "prow"
-    """Namespace of Prow's components and of the ProwJobs. It is made."""
+    """Namespace of Prow's components. It is made."""
     job_namespace: pulumi.Input[str] = "test-pods"
     """Namespace of the jobs' pods. It is made."""
+    prowjobs_beside_jobs: bool = False
+    """Whether ProwJobs are in the jobs' namespace; False: in that of the components."""
     jobs: Jobs = field(default_factory=Jobs)
     """What they may be and take."""
     components: Sequence[str] = tuple(CATALOG)
@@ -206,14 +208,20 @@ def read_files(
     :raises ConfigurationError: with every problem of every file.
     """
     job_logs = preview_job_logs(options.storage, options.images, options.github) if options.storage else None
-    job_namespace, tag = get_known(options.job_namespace, "test-pods"), get_known(options.images.tag, "")
+    namespace, job_namespace = (
+        get_known(options.namespace, "prow"),
+        get_known(options.job_namespace, "test-pods"),
+    )
+    prowjob_namespace = job_namespace if options.prowjobs_beside_jobs else namespace
+    tag = get_known(options.images.tag, "")
     try:
         files = load(
             folder,
             repositories,
             organizations=organizations,
-            namespace=get_known(options.namespace, "prow"),
+            namespace=namespace,
             job_namespace=job_namespace,
+            prowjob_namespace=prowjob_namespace,
             decoration=job_logs.decoration if job_logs else None,
             github_url=derive_web_url(options.github.endpoint),
             config_updater=str(options.config_updater) if options.config_updater else "",
@@ -228,7 +236,7 @@ def read_files(
     judge = judgement.find_checkconfig(options.check_configuration, image)
     configuration.check_files(
         files,
-        namespace=get_known(options.namespace, "prow"),
+        prowjob_namespace=prowjob_namespace,
         job_namespace=job_namespace,
         checkconfig=judge,
         job_logs=job_logs,
@@ -250,6 +258,8 @@ class Prow(pulumi.ComponentResource):
     """Name of Prow's namespace, known once it exists."""
     job_namespace: pulumi.Output[str]
     """Name of the jobs' namespace, known once it exists."""
+    prowjob_namespace: pulumi.Output[str]
+    """Name of that one of them which has the ProwJobs."""
     deck_url: pulumi.Output[str]
     """Where people see jobs, with a trailing slash."""
     hook_url: pulumi.Output[str]
@@ -278,6 +288,8 @@ class Prow(pulumi.ComponentResource):
             self._child,
         )
         self.namespace, self.job_namespace = namespaces.namespace, namespaces.job_namespace
+        beside = self._options.prowjobs_beside_jobs
+        self.prowjob_namespace = self.job_namespace if beside else self.namespace
         self._child = pulumi.ResourceOptions.merge(self._child, namespaces.options)
         self.prowjob_crd = namespaces.prowjob_crd
         credentials = self._make_credentials()
@@ -443,6 +455,7 @@ class Prow(pulumi.ComponentResource):
                 files=self._args.files,
                 namespace=self.namespace,
                 job_namespace=self.job_namespace,
+                prowjob_namespace=self.prowjob_namespace,
                 deck_url=self.deck_url,
                 github_link_url=derive_web_url(options.github.endpoint),
                 job_logs=make_job_logs(options.storage, options.images, options.github)
@@ -505,6 +518,7 @@ class Prow(pulumi.ComponentResource):
                 components=self._components,
                 namespace=self.namespace,
                 job_namespace=self.job_namespace,
+                prowjobs_beside_jobs=options.prowjobs_beside_jobs,
                 images=options.images,
                 github=options.github,
                 volumes=volumes,

@@ -32,7 +32,9 @@ class RedeliveryArgs:
     deck_url: pulumi.Input[str]
     """Where the statuses of jobs link to."""
     namespace: pulumi.Input[str]
-    """Namespace of Prow's components and of the ProwJobs."""
+    """Namespace of Prow's components."""
+    prowjob_namespace: pulumi.Input[str]
+    """Namespace of the ProwJobs."""
     image: pulumi.Input[str]
     """Image with Python 3.11 or later."""
 
@@ -89,7 +91,9 @@ class Redelivery(pulumi.ComponentResource):
         return name_of(cron_job)
 
     def _make_arguments(self, args: RedeliveryArgs) -> pulumi.Output[list[str]]:
-        known = pulumi.Output.all(webhooks=args.webhooks, namespace=args.namespace, deck=args.deck_url)
+        known = pulumi.Output.all(
+            webhooks=args.webhooks, namespace=args.prowjob_namespace, deck=args.deck_url
+        )
         limits = [
             word
             for kind, numbers in (args.targets or {}).items()
@@ -114,15 +118,18 @@ class Redelivery(pulumi.ComponentResource):
         account = kubernetes.core.v1.ServiceAccount(
             f"{self._name}-account", metadata=metadata, automount_service_account_token=False, opts=child
         )
+        there = kubernetes.meta.v1.ObjectMetaArgs(
+            name=NAME, namespace=args.prowjob_namespace, labels=make_labels(NAME)
+        )
         role = kubernetes.rbac.v1.Role(
             f"{self._name}-role",
-            metadata=metadata,
+            metadata=there,
             rules=[{"api_groups": ["prow.k8s.io"], "resources": ["prowjobs"], "verbs": ["list"]}],
             opts=child,
         )
         binding = kubernetes.rbac.v1.RoleBinding(
             f"{self._name}-role-binding",
-            metadata=metadata,
+            metadata=there,
             role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": name_of(role)},
             subjects=[{"kind": "ServiceAccount", "name": name_of(account), "namespace": args.namespace}],
             opts=child,

@@ -43,6 +43,9 @@ Volume = pulumi.Input[str] | tuple[str, ...]
 """Name of a Secret or of a ConfigMap, or names of ConfigMaps that are mounted as one directory."""
 OWN_SECRETS = "prow-stack/secrets"
 """Annotation of a pod that reads secrets of its own: their digest."""
+NAMESPACES = "prow-stack/namespaces"
+"""Annotation of a pod that reads config.yaml: the namespaces of ProwJobs and of jobs' pods. Prow watches these two from its
+start (`cache.Options` in cmd/*/main.go), so others need other pods."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,8 @@ class WorkloadsArgs:
     """Namespace of Prow's components."""
     job_namespace: pulumi.Input[str]
     """Namespace of the jobs' pods."""
+    prowjobs_beside_jobs: bool = False
+    """Whether ProwJobs are in the jobs' namespace; False: in that of the components."""
     images: Images
     """Where the images come from."""
     github: GitHubAccount
@@ -136,11 +141,12 @@ class Workload(pulumi.ComponentResource):
             automount_service_account_token=False,  # mounted by those pods that have rights to use
             opts=pulumi.ResourceOptions(parent=self),
         )
+        rules, job_rules = component.list_rules(prowjobs_beside_jobs=args.prowjobs_beside_jobs)
         bindings = [
             self._grant_rights(scope, namespace, granted, account)
             for scope, namespace, granted in (
-                ("role", args.namespace, component.rules),
-                ("job-role", args.job_namespace, component.job_rules),
+                ("role", args.namespace, rules),
+                ("job-role", args.job_namespace, job_rules),
             )
             if granted
         ]
@@ -273,13 +279,17 @@ class Workload(pulumi.ComponentResource):
 
     def _make_pod_metadata(self) -> kubernetes.meta.v1.ObjectMetaArgsDict:
         metadata: kubernetes.meta.v1.ObjectMetaArgsDict = {"labels": make_labels(self._component.name)}
-        annotations = {
+        annotations: dict[str, pulumi.Input[str]] = {
             ANNOTATIONS.get(mount.need, STORAGE_CREDENTIALS): self._args.digests[mount.volume]
             for mount in MOUNTS
             if mount.need in self._component.needs and mount.volume in self._args.digests
         }
         if own := self._args.secrets.get(self._component.name):
             annotations[OWN_SECRETS] = own.digest
+        if Need.CONFIG in self._component.needs:
+            jobs = self._args.job_namespace
+            prowjobs = jobs if self._args.prowjobs_beside_jobs else self._args.namespace
+            annotations[NAMESPACES] = pulumi.Output.concat(prowjobs, " ", jobs)
         return metadata | {"annotations": annotations} if annotations else metadata
 
     def _make_pod(self, account: kubernetes.core.v1.ServiceAccount) -> kubernetes.core.v1.PodSpecArgsDict:

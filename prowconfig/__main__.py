@@ -90,7 +90,7 @@ def _ask_checkconfig(files: ProwFiles, job_namespace: str) -> list[Problem]:
     # Addresses are the stack's; any will do, since checkconfig only reads them.
     config = render_config(
         files.config,
-        namespace="prow",
+        prowjob_namespace="prow",
         job_namespace=job_namespace,
         deck_url="http://deck.example/",
         github_link_url="https://github.com",

@@ -117,6 +117,7 @@ class Checks:
     release: Release
     namespace: str = "prow"
     job_namespace: str = "test-pods"
+    prowjob_namespace: str | None = None
     decoration: Mapping[str, Any] = field(default_factory=dict)
     clone_url: str = ""
     """What the stack completes `clone_uri` with; empty: nothing to complete."""
@@ -126,12 +127,18 @@ class Checks:
     enabled: Enabled = field(default_factory=Enabled)
 
     @property
+    def has_prowjobs_elsewhere(self) -> bool:
+        """Whether ProwJobs are in another namespace than Prow's components."""
+        return self.prowjob_namespace not in (None, self.namespace)
+
+    @property
     def namespaces(self) -> user_maps.Namespaces:
         """The stack's namespaces with their ConfigMaps."""
         own, known = self.enabled.job_config_maps, self.enabled.job_objects or ()
         return user_maps.Namespaces(
             prow=self.namespace,
             jobs=self.job_namespace,
+            prowjobs=self.prowjob_namespace or self.namespace,
             job_maps=own,
             existing={name for kind, name in known if kind == CONFIG_MAP and name not in own},
         )
@@ -155,6 +162,7 @@ def load(
     organizations: Sequence[str] = (),
     namespace: str = "prow",
     job_namespace: str = "test-pods",
+    prowjob_namespace: str | None = None,
     decoration: Mapping[str, Any] | None = None,
     github_url: str = GITHUB,
     config_updater: str | None = None,
@@ -167,8 +175,9 @@ def load(
 
     :param repositories: `owner/name` of the settings.
     :param organizations: organisations of the settings, whose webhook calls for all of their repositories.
-    :param namespace: where Prow's components and ProwJobs are.
+    :param namespace: where Prow's components are.
     :param job_namespace: where jobs run; a job that names another namespace is refused, by Prow too.
+    :param prowjob_namespace: where ProwJobs are, which is one of these two; None: not known, and not checked.
     :param decoration: defaults for decorated jobs that the stack adds to config.yaml when logs are stored; then jobs are
         decorated unless they, or `decorate_all_jobs` in config.yaml, say no.
     :param github_url: where the repositories of decorated jobs are cloned from.
@@ -185,6 +194,7 @@ def load(
         release=release or parse_release(),
         namespace=namespace,
         job_namespace=job_namespace,
+        prowjob_namespace=prowjob_namespace,
         decoration=decoration or {},
         clone_url="" if github_url == GITHUB or not decoration else github_url,
         config_updater=config_updater,
@@ -278,7 +288,13 @@ def _check_all(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Itera
         _check_plugins(files.plugins, checks),
         _check_external_plugins(files.plugins, checks),
         _find_unused(files, checks),
-        updater.check_config_updater(files.plugins, files.jobs, checks.config_updater, checks.clone_url),
+        updater.check_config_updater(
+            files.plugins,
+            files.jobs,
+            checks.config_updater,
+            checks.clone_url,
+            checks.namespace if checks.has_prowjobs_elsewhere else None,
+        ),
         _check_user_maps(files.plugins, checks),
         _check_scope(files, checks.scope),
         _find_mistakes(files, expanded),
@@ -315,6 +331,10 @@ def _check_jobs(files: FolderFiles, checks: Checks) -> Iterator[Problem]:
 
 def _check_config(config: YamlFile, checks: Checks) -> Iterator[Problem]:
     yield from _report_findings(config, rules.check_config(config.data, checks.release))
+    yield from _report_findings(
+        config,
+        rules.check_namespaces(config.data, checks.namespace, checks.job_namespace, checks.prowjob_namespace),
+    )
     yield from _report_findings(
         config, rules.find_missing_sections(config.data, checks.enabled.runs), warning=True
     )

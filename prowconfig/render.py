@@ -30,7 +30,7 @@ class JobLogs:
 def render_config(
     config: Mapping[str, Any],
     *,
-    namespace: str,
+    prowjob_namespace: str,
     job_namespace: str,
     deck_url: str,
     github_link_url: str,
@@ -46,7 +46,7 @@ def render_config(
     :param has_buckets: whether the user's own decoration configs name buckets, whose content deck then shows.
     """
     filled = copy_value(dict(config))
-    filled["prowjob_namespace"] = namespace
+    filled["prowjob_namespace"] = prowjob_namespace
     filled["pod_namespace"] = job_namespace
     plank = filled["plank"] = filled.get("plank") or {}  # `plank:` without anything is valid
     prefixes = plank["job_url_prefix_config"] = plank.get("job_url_prefix_config") or {}

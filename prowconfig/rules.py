@@ -19,14 +19,37 @@ DERIVED: tuple[tuple[Path, str], ...] = (
         (("tide", name), "from the setting prow:deckUrl or the deck Service")
         for name in ("target_url", "target_urls", "pr_status_base_url", "pr_status_base_urls")
     ),
-    (("prowjob_namespace",), "from the setting prow:namespace"),
-    (("pod_namespace",), "from the setting prow:jobNamespace"),
 )
-"""What the stack writes into config.yaml itself, and from what."""
+"""What the stack writes into config.yaml itself, and from what. It writes the namespaces, too: see `check_namespaces`."""
 
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _MERGE_BLOCKS = ("ignore", "permit", "block")  # pkg/config/tide.go, GitHubMergeBlocksPolicy
 _COMMIT_CHECKS = ("fixupPrefix", "issueClosingKeywords")  # pkg/plugins/config.go, validInvalidCommitMsgChecks
 _REQUIRED_LABELS = {"lgtm": "lgtm", "approved": "approve"}  # checkconfig, validateTideRequirements
+
+
+def check_namespaces(config: Mapping[str, Any], own: str, jobs: str, prowjobs: str | None) -> Findings:
+    """Namespaces of config.yaml that are not those of the settings, which the stack writes.
+
+    :param own: of Prow's components.
+    :param jobs: of the jobs' pods.
+    :param prowjobs: of the ProwJobs, which is one of these; None: not known.
+    """
+    written = as_text(config.get("pod_namespace"))
+    if written and written != jobs:
+        reason = f"pod_namespace is {shorten(written)}, but jobs run in {jobs} (setting prow:jobNamespace)"
+        yield ("pod_namespace",), f"{reason}; leave this out, or: {_set_namespace('jobNamespace', written)}"
+    written = as_text(config.get("prowjob_namespace"))
+    if not written or prowjobs is None or written == prowjobs:
+        return
+    fixes = {own: "pulumi config rm prowJobNamespace", jobs: _set_namespace("prowJobNamespace", jobs)}
+    fix = fixes.get(written, f"set prow:namespace ({own}) or prow:jobNamespace ({jobs}) to that name")
+    reason = f"prowjob_namespace is {shorten(written)}, but ProwJobs are in {prowjobs} (setting prow:prowJobNamespace)"
+    yield ("prowjob_namespace",), f"{reason}; leave this out, or: {fix}"
+
+
+def _set_namespace(setting: str, name: str) -> str:
+    return f"pulumi config set {setting} {name if _LABEL.fullmatch(name) else '<name>'}"
 
 
 def check_config(config: Mapping[str, Any], release: Release) -> Findings:

@@ -125,18 +125,23 @@ def find_jobs_map(texts: Mapping[str, str]) -> JobsMap | None:
 
 
 def check_config_updater(
-    plugins: YamlFile, jobs: Mapping[str, YamlFile], repository: str | None, github_url: str
+    plugins: YamlFile,
+    jobs: Mapping[str, YamlFile],
+    repository: str | None,
+    github_url: str,
+    namespace: str | None = None,
 ) -> Iterator[Problem]:
     """What keeps config-updater from copying the files as they are, or does nothing without it.
 
     :param repository: `owner/name` that the plugin follows; empty: it is off; None: not known, and not checked.
     :param github_url: what the stack else completes `clone_uri` with; empty: nothing to complete.
+    :param namespace: that of Prow's components, where ProwJobs are in another.
     """
     if not repository:
         for path, reason in find_useless(plugins.data) if repository is not None else ():
             yield plugins.make_problem(path, reason, warning=True)
         return
-    for path, reason in check_section(plugins.data, repository):
+    for path, reason in check_section(plugins.data, repository, namespace):
         yield plugins.make_problem(path, reason)
     for file, path in _find_file_wildcards(plugins, jobs):
         yield file.make_problem(path, describe_wildcard(repository))
@@ -170,10 +175,11 @@ def describe_wildcard(repository: str) -> str:
     )
 
 
-def check_section(plugins: Mapping[str, Any], repository: str) -> Findings:
+def check_section(plugins: Mapping[str, Any], repository: str, namespace: str | None = None) -> Findings:
     """What plugins.yaml lacks to survive being replaced by the repository's own.
 
     :param repository: `owner/name` that the plugin follows.
+    :param namespace: that of Prow's components, where ProwJobs are in another.
     """
     entries = as_map(plugins.get("plugins"))
     enabled = [key for key, entry in entries.items() if PLUGIN in list_plugins(entry)]
@@ -187,6 +193,12 @@ def check_section(plugins: Mapping[str, Any], repository: str) -> Findings:
         yield where, reason
     section = as_map(plugins.get("config_updater"))
     own = {files: spec for files, spec in as_map(section.get("maps")).items() if files in CONFIG_MAPS}
+    if namespace is not None:
+        yield from _check_clusters(own, namespace)
+        own = {
+            files: {key: value for key, value in as_map(spec).items() if key != "clusters"}
+            for files, spec in own.items()
+        }
     jobs_map = read_jobs_map(plugins)
     if {**section, "maps": own} == {"maps": {**SECTION["maps"], JOBS: jobs_map.spec}}:
         return
@@ -202,6 +214,15 @@ def check_section(plugins: Mapping[str, Any], repository: str) -> Findings:
         f"with prow:configUpdater this must be, with neither less nor more (but for the jobs `gzip: true` and "
         f"`{_PARTS}`, and maps of other files): {wanted}",
     )
+
+
+def _check_clusters(maps: Mapping[str, Any], namespace: str) -> Findings:
+    """Without `clusters` Prow takes the namespace of the ProwJobs (handle in pkg/plugins/updateconfig/updateconfig.go)."""
+    wanted = {"default": [namespace]}
+    for files, spec in maps.items():
+        if as_map(spec).get("clusters") != wanted:
+            reason = f"config_updater: {files}: ProwJobs are elsewhere (prow:prowJobNamespace), where Prow would write this"
+            yield ("config_updater", "maps", files), f"{reason}; add `clusters: {{default: [{namespace}]}}`"
 
 
 def find_useless(plugins: Mapping[str, Any]) -> Findings:

@@ -59,18 +59,21 @@ class Namespaces:
 
     prow: str
     jobs: str
+    prowjobs: str
+    """One of these two, which Prow takes where an entry names no namespace."""
     job_maps: Collection[str] = ()
     """Names of those of jobs that the settings have."""
     existing: Collection[str] = ()
     """Names of those of jobs that something else makes."""
 
     def find_place(self, namespace: str) -> Place:
-        """Whose namespace it is; "" is Prow's, as Prow takes it."""
-        return {"": Place.PROW, self.prow: Place.PROW, self.jobs: Place.JOBS}.get(namespace, Place.ELSEWHERE)
+        """Whose namespace it is; "" is that of the ProwJobs."""
+        own = {self.prow: Place.PROW, self.jobs: Place.JOBS}
+        return own.get(namespace or self.prowjobs, Place.ELSEWHERE)
 
     def normalize(self, namespace: str) -> str:
-        """The one way to write a namespace that may be written in two: "" for Prow's."""
-        return "" if self.find_place(namespace) is Place.PROW else namespace
+        """The name of a namespace that an entry writes, or leaves out."""
+        return namespace or self.prowjobs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +139,9 @@ def _check_target(entry: _Entry, namespaces: Namespaces) -> Findings:
             yield (), f"{shorten(name)} is no name of a ConfigMap"
         for namespace in entry.namespaces:
             place = namespaces.find_place(namespace)
-            where = f"the ConfigMap {shorten(name)} of the namespace {shorten(namespace or namespaces.prow)}"
+            where = (
+                f"the ConfigMap {shorten(name)} of the namespace {shorten(namespace or namespaces.prowjobs)}"
+            )
             if place is Place.PROW and OWN_MAPS.fullmatch(name):
                 yield (), f"{where} is the stack's own; take another name"
             if place is Place.JOBS and (name in namespaces.job_maps or name == "kube-root-ca.crt"):
@@ -184,7 +189,12 @@ def _make_maps(
             reason = f"config_updater: {content.size / 1024:.0f} KiB for {shorten(name)}; a ConfigMap holds 1024 KiB"
             problems.append(plugins.make_problem(("config_updater", "maps"), reason))
         is_made = place is Place.PROW or (place is Place.JOBS and name not in namespaces.existing)
-        yield UserMap(name=name, place=place, namespace=namespace, content=content if is_made else None)
+        yield UserMap(
+            name=name,
+            place=place,
+            namespace="" if place is Place.PROW else namespace,
+            content=content if is_made else None,
+        )
 
 
 def _join(parts: Iterable[ConfigMapContent]) -> ConfigMapContent:

@@ -40,6 +40,7 @@ from settings.kubeconfig import BUILD_CLUSTERS, Kubeconfig
 from settings.parsers import (
     EVENT,
     IMAGE,
+    JOB_NAMESPACE,
     NAMESPACE,
     ORGANIZATION,
     PRIVATE_KEY,
@@ -396,9 +397,15 @@ class Prow:
     )
     job_namespace: str = setting(
         "jobNamespace",
-        text(checks.DNS_LABEL, "a namespace's name", "test-pods"),
+        JOB_NAMESPACE,
         "test-pods",
         "Namespace in which the jobs' pods run. The stack creates it.",
+    )
+    prowjob_namespace: str | None = setting(
+        "prowJobNamespace",
+        JOB_NAMESPACE,
+        "",
+        "Which of these two namespaces has the ProwJobs: Prow's `prowjob_namespace`. Change it while no job runs. Default, `namespace`.",
     )
     components: tuple[str, ...] = setting(
         "components",
@@ -448,6 +455,11 @@ class Prow:
         "",
         "Repository, as owner/name, that has this project's prow/ folder, for configUpdater. Default, the only one of repositories.",
     )
+
+    @property
+    def prowjobs_beside_jobs(self) -> bool:
+        """Whether ProwJobs are in the jobs' namespace; False: in that of Prow's components."""
+        return self.prowjob_namespace == self.job_namespace
 
 
 @dataclass(frozen=True, kw_only=True)

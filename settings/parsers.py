@@ -316,6 +316,7 @@ WEBHOOK_NUMBER = replace(
 )
 EVENT = text(checks.EVENT, "a webhook event of GitHub", "pull_request")
 NAMESPACE = text(checks.DNS_LABEL, "a namespace's name", "prow")
+JOB_NAMESPACE = replace(NAMESPACE, example="test-pods")
 URL = path_text(checks.is_url, "an http(s) URL", "https://<host>")
 IMAGE = text(checks.is_image, "an image with its tag", "<image>:<tag>")
 

@@ -68,18 +68,28 @@ def check_context(checked: Checked) -> Iterator[Problem]:
 
 
 def check_namespaces(checked: Checked) -> Iterator[Problem]:
-    """Jobs run code of pull requests: next to Prow's secrets they could mount them."""
-    prow = checked.settings.prow
-    if prow.namespace == prow.job_namespace and checked.are_right("namespace", "jobNamespace"):
+    """Jobs run code of pull requests: next to Prow's secrets they could mount them. ProwJobs are beside either."""
+    prow, name = checked.settings.prow, "prowJobNamespace"
+    if not checked.are_right("namespace", "jobNamespace"):
+        return
+    if prow.namespace == prow.job_namespace:
         fix = TABLE["jobNamespace"].fix
         if prow.namespace == TABLE["jobNamespace"].default:  # which that command would set
             fix = set_command("jobNamespace", "prow-jobs")
         reason = (
             f"is {checked.show('namespace')} as well as namespace, where a job, and so the author of a pull request, could "
-            "mount the bot's token and the webhook secret, and where Pod Security `restricted` refuses most jobs; namespace is "
-            "that of Prow's components, whatever `prowjob_namespace` was"
+            "mount the bot's token and the webhook secret, and where its pod could pass for one of Prow's before the "
+            "NetworkPolicies; to have ProwJobs and jobs in one namespace, set prowJobNamespace to jobNamespace, and namespace "
+            "to another one"
         )
         yield "jobNamespace", reason, fix
+    elif prow.prowjob_namespace not in (None, prow.namespace, prow.job_namespace) and checked.are_right(name):
+        reason = (
+            f"is {checked.show(name)}, neither namespace ({checked.show('namespace')}) nor jobNamespace "
+            f"({checked.show('jobNamespace')}): the stack has no third one"
+        )
+        fix = set_command(name, "<jobNamespace>" if "jobNamespace" in checked.hidden else prow.job_namespace)
+        yield name, reason, f"{fix}  (or, for namespace: pulumi config rm {name})"
 
 
 def check_job_security(checked: Checked) -> Iterator[Problem]:

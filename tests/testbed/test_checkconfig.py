@@ -116,7 +116,7 @@ def judge(program: Checkconfig, top: Path, **more: str) -> list[Problem]:
     taken = files.load(top, REPOSITORIES)
     config = render_config(
         taken.config,
-        namespace="prow",
+        prowjob_namespace="prow",
         job_namespace="test-pods",
         deck_url="http://192.0.2.7/",
         github_link_url="https://github.com",
@@ -144,7 +144,7 @@ def render_with_storage(kind: str, top: Path) -> tuple[str, files.ProwFiles]:
     taken = files.load(top, REPOSITORIES, decoration=logs.decoration, github_url=github)
     config = render_config(
         taken.config,
-        namespace="prow",
+        prowjob_namespace="prow",
         job_namespace="test-pods",
         deck_url="http://192.0.2.7:30080/",
         github_link_url=github,

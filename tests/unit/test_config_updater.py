@@ -141,6 +141,7 @@ def config_maps(run, folder: Path, writer: str | None):
         files=load(folder, jobs__a=JOBS),
         namespace="prow",
         job_namespace="test-pods",
+        prowjob_namespace="prow",
         deck_url="http://192.0.2.7:30080/",
         config_updater=writer,
     )
@@ -178,6 +179,7 @@ def test_jobs_that_config_updater_compresses_are_compressed_from_the_first(run, 
         files=files,
         namespace="prow",
         job_namespace="test-pods",
+        prowjob_namespace="prow",
         deck_url="http://x/",
         config_updater=FOLLOWED,
     )

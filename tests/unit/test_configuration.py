@@ -22,7 +22,7 @@ from .conftest import reveal
 
 PROW = Path(__file__).parents[2] / "prow"
 ADDRESSES: dict[str, Any] = {
-    "namespace": "prow",
+    "prowjob_namespace": "prow",
     "job_namespace": "test-pods",
     "deck_url": "http://192.0.2.7:30080/",
     "github_link_url": "https://github.com",
@@ -127,7 +127,11 @@ def test_slack_is_told_what_the_settings_say_unless_config_yaml_says_it():
 
 def test_config_maps_have_the_names_and_keys_that_prow_reads(run, files):
     args = ConfigurationArgs(
-        files=files, namespace="prow", job_namespace="test-pods", deck_url="http://192.0.2.7:30080/"
+        files=files,
+        namespace="prow",
+        job_namespace="test-pods",
+        prowjob_namespace="prow",
+        deck_url="http://192.0.2.7:30080/",
     )
     recorder = run(lambda: Configuration("configuration", args))
     data = {key: reveal(inputs)["data"] for key, inputs in recorder.of("ConfigMap").items()}
@@ -144,7 +148,9 @@ def test_config_maps_have_the_names_and_keys_that_prow_reads(run, files):
 
 def test_an_unknown_address_makes_only_config_yaml_unknown(run, files):
     unknown: Any = pulumi.Output.from_input("x").apply(lambda _: pulumi.UNKNOWN)
-    args = ConfigurationArgs(files=files, namespace="prow", job_namespace="test-pods", deck_url=unknown)
+    args = ConfigurationArgs(
+        files=files, namespace="prow", job_namespace="test-pods", prowjob_namespace="prow", deck_url=unknown
+    )
     recorder = run(lambda: Configuration("configuration", args))
     data = {key: reveal(inputs)["data"] for key, inputs in recorder.of("ConfigMap").items()}
     assert "acme/one" in data["prow/plugins"]["plugins.yaml"]
@@ -163,7 +169,7 @@ class Judge(Checkconfig):
 
 
 def judge(files, *says: str) -> None:
-    check_files(files, namespace="prow", job_namespace="test-pods", checkconfig=Judge(command=says))
+    check_files(files, prowjob_namespace="prow", job_namespace="test-pods", checkconfig=Judge(command=says))
 
 
 def test_what_checkconfig_refuses_stops_the_program(files, recorder):
@@ -182,5 +188,5 @@ def test_without_a_checkconfig_the_files_own_warnings_are_shown_all_the_same(fil
     shown = []
     monkeypatch.setattr(pulumi.log, "warn", shown.append)
     doubted = replace(files, warnings=(Problem(file="prow/config.yaml", reason="hm", warning=True),))
-    check_files(doubted, namespace="prow", job_namespace="test-pods", checkconfig=None)
+    check_files(doubted, prowjob_namespace="prow", job_namespace="test-pods", checkconfig=None)
     assert shown == ["prow/config.yaml: hm"]

@@ -141,7 +141,7 @@ def test_prow_takes_the_decoration_of_an_app(configure):
     files = prow_files.load(PROJECT / "prow", ["acme/one"], decoration=logs.decoration)
     text = render_config(
         files.config,
-        namespace="prow",
+        prowjob_namespace="prow",
         job_namespace="test-pods",
         deck_url="http://deck.example/",
         github_link_url="https://github.com",

@@ -63,6 +63,7 @@ def made(run, recorder, files):
             "files": files,
             "namespace": "prow",
             "job_namespace": "test-pods",
+            "prowjob_namespace": "prow",
             "deck_url": "http://192.0.2.7:30080/",
             "checkconfig_image": IMAGE,
         }

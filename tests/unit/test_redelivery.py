@@ -10,7 +10,7 @@ WEBHOOKS = {
 }
 
 
-def make(run, token: str | None = "ghp_known"):
+def make(run, token: str | None = "ghp_known", prowjob_namespace: str = "prow"):
     def program():
         Redelivery(
             "redelivery",
@@ -21,6 +21,7 @@ def make(run, token: str | None = "ghp_known"):
                 targets={"presubmits": {"acme/one": 2}, "postsubmits": {}},
                 deck_url="http://192.0.2.1:30080/",
                 namespace="prow",
+                prowjob_namespace=prowjob_namespace,
                 image="registry.example/python:3",
             ),
         )

@@ -31,6 +31,7 @@ def make(name: str, *, install_crd: bool, after: pulumi.Resource | None = None) 
         ),
         namespace=output(name),
         job_namespace=output(f"{name}-jobs"),
+        prowjobs_beside_jobs=not install_crd,
         components=REQUIRED,
         storage=Storage(kind="in-cluster", bucket=output("logs"), region=output("eu-1")),
         install_crd=install_crd,
@@ -59,6 +60,7 @@ def make(name: str, *, install_crd: bool, after: pulumi.Resource | None = None) 
             targets=None,
             deck_url=prow.deck_url,
             namespace=prow.namespace,
+            prowjob_namespace=prow.prowjob_namespace,
             image="registry.example/python:3",
         ),
     )

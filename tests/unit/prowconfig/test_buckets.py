@@ -41,7 +41,7 @@ def test_links_of_jobs_lead_to_decks_page_of_their_bucket(tmp_path):
         rendered = yaml.safe_load(
             render_config(
                 taken.config,
-                namespace="prow",
+                prowjob_namespace="prow",
                 job_namespace="test-pods",
                 deck_url="http://deck/",
                 github_link_url="https://github.com",

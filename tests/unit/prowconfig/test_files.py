@@ -271,7 +271,7 @@ def test_the_branding_of_decks_pages_is_taken_as_it_is(tmp_path):
     rendered = render.render_config(
         found.config,
         deck_url="http://deck/",
-        namespace="prow",
+        prowjob_namespace="prow",
         job_namespace="test-pods",
         github_link_url="https://github.com",
     )
