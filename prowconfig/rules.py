@@ -35,12 +35,12 @@ def check_namespaces(config: Mapping[str, Any], own: str, jobs: str, prowjobs: s
     :param jobs: of the jobs' pods.
     :param prowjobs: of the ProwJobs, which is one of these; None: not known.
     """
-    written = as_text(config.get("pod_namespace"))
-    if written and written != jobs:
+    written = config.get("pod_namespace")
+    if isinstance(written, str) and written not in ("", jobs):
         reason = f"pod_namespace is {shorten(written)}, but jobs run in {jobs} (setting prow:jobNamespace)"
         yield ("pod_namespace",), f"{reason}; leave this out, or: {_set_namespace('jobNamespace', written)}"
-    written = as_text(config.get("prowjob_namespace"))
-    if not written or prowjobs is None or written == prowjobs:
+    written = config.get("prowjob_namespace")
+    if not isinstance(written, str) or prowjobs is None or written in ("", prowjobs):
         return
     fixes = {own: "pulumi config rm prowJobNamespace", jobs: _set_namespace("prowJobNamespace", jobs)}
     fix = fixes.get(written, f"set prow:namespace ({own}) or prow:jobNamespace ({jobs}) to that name")

@@ -69,6 +69,16 @@ def test_it_knows_where_the_jobs_are_and_which_repositories_have_some(run):
     ]
 
 
+def test_it_reads_prowjobs_where_they_are(run):
+    recorder = make(run, prowjob_namespace="test-pods")
+    pod = reveal(recorder.of("CronJob"))["prow/redelivery"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert "--prow-jobs=test-pods" in pod["containers"][0]["args"]
+    assert list(recorder.of("Role")) == list(recorder.of("RoleBinding")) == ["test-pods/redelivery"]
+    assert list(recorder.of("ServiceAccount")) == ["prow/redelivery"]
+    (binding,) = recorder.of("RoleBinding").values()
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "redelivery", "namespace": "prow"}]
+
+
 def test_its_account_may_list_prowjobs_and_nothing_else(run):
     recorder = make(run)
     (role,) = recorder.of("Role").values()

@@ -27,6 +27,7 @@ def make(
     features=frozenset(),
     jobs="job-config",
     config_size=0,
+    prowjobs_beside_jobs=False,
 ):
     volumes = {
         "config": "config",
@@ -44,6 +45,7 @@ def make(
         components=tuple(STORING_CRIER if storage and name == "crier" else CATALOG[name] for name in names),
         namespace="prow",
         job_namespace="test-pods",
+        prowjobs_beside_jobs=prowjobs_beside_jobs,
         images=Images(registry="registry.example/prow", tag="v1", script="python:3"),
         github=GitHubAccount(bot_token="ghp_1", app_id=app, endpoint=endpoint),
         volumes={volume: source for volume, source in volumes.items() if source is not None},
@@ -141,6 +143,48 @@ def test_rights_are_the_catalogs_and_bound_to_the_components_account(run):
         assert binding["roleRef"]["name"] == name
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": name, "namespace": "prow"}]
     assert recorder.of("ClusterRole") == recorder.of("ClusterRoleBinding") == {}
+
+
+def test_beside_the_jobs_the_rights_on_prowjobs_and_on_the_leaders_leases_are_there(run):
+    """And those on something of Prow's own namespace are not."""
+    features = frozenset({Feature.CONFIG_UPDATER})
+    rights = {
+        (*key.split("/"), resource, verb)
+        for key, inputs in make(run, features=features, prowjobs_beside_jobs=True).of("Role").items()
+        for rule in reveal(inputs)["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert {right[1:] for right in rights} == {
+        (name, resource, verb)
+        for name, component in CATALOG.items()
+        for rule in (*component.adapt(features).rules, *component.job_rules)
+        for resource in rule.resources
+        for verb in rule.verbs
+    }
+    assert {right for right in rights if right[0] == "prow"} == {
+        ("prow", "hook", "configmaps", "get"),
+        ("prow", "hook", "configmaps", "update"),
+    }
+    for name in ("sinker", "prow-controller-manager"):  # LeaderElectionNamespace in cmd/<name>/main.go
+        assert ("test-pods", name, "leases", "update") in rights
+
+
+def test_the_account_of_a_role_beside_the_jobs_is_still_one_of_prows_namespace(run):
+    recorder = make(run, prowjobs_beside_jobs=True)
+    assert {key.partition("/")[0] for key in recorder.of("ServiceAccount")} == {"prow"}
+    for inputs in recorder.of("RoleBinding").values():
+        assert [subject["namespace"] for subject in inputs["subjects"]] == ["prow"]
+
+
+def test_other_namespaces_are_other_pods_for_whoever_reads_them(run):
+    """Prow's programs watch the namespaces that config.yaml named at their start."""
+    for beside, namespaces in ((False, "prow test-pods"), (True, "test-pods test-pods")):
+        recorder = make(run, prowjobs_beside_jobs=beside)
+        for key, inputs in recorder.of("Deployment").items():
+            metadata = reveal(inputs)["spec"]["template"]["metadata"]
+            wanted = None if key == "prow/ghproxy" else namespaces  # which reads no configuration
+            assert (metadata.get("annotations") or {}).get("prow-stack/namespaces") == wanted
 
 
 def test_hook_may_write_the_config_maps_of_config_updater_only_with_that_feature(run):
@@ -267,7 +311,8 @@ def test_other_credentials_replace_the_pods_that_read_them_once_at_their_start(r
         key.split("/")[1]: reveal(inputs)["spec"]["template"]["metadata"].get("annotations")
         for key, inputs in make(run, storage=STORAGE).of("Deployment").items()
     }
-    found = {name: found["prow-stack/storage-credentials"] for name, found in annotations.items() if found}
+    key = "prow-stack/storage-credentials"
+    found = {name: found[key] for name, found in annotations.items() if found and key in found}
     assert found == {"deck": "read", "crier": "write", "tide": "state", "status-reconciler": "state"}
 
 

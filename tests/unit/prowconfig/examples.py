@@ -312,10 +312,11 @@ BROKEN = [
     ),
     own("template", {"config.yaml": "plank:\n  job_url_template: x\n"}, f"{C}:2", "deck Service"),
     own(
-        "namespaces",
-        {"config.yaml": "prowjob_namespace: x\npod_namespace: y\n"},
+        "namespace of jobs",
+        {"config.yaml": "log_level: info\npod_namespace: ci\n"},
         f"{C}:2",
-        "prow:jobNamespace",
+        "jobs run in test-pods",
+        "pulumi config set jobNamespace ci",
     ),
     own(
         "tide's address",

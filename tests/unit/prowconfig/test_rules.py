@@ -23,6 +23,29 @@ def check(folder: Path, texts: dict[str, str], **options) -> tuple[list[Problem]
     return [], list(taken.warnings)
 
 
+@pytest.mark.parametrize(
+    ("prowjobs", "written", "fix"),
+    [
+        ("prow", "test-pods", "pulumi config set prowJobNamespace test-pods"),
+        ("test-pods", "prow", "pulumi config rm prowJobNamespace"),
+        ("prow", "default", "set prow:namespace (prow) or prow:jobNamespace (test-pods) to that name"),
+    ],
+)
+def test_a_namespace_of_prowjobs_that_is_not_the_settings_is_refused(prowjobs, written, fix, tmp_path: Path):
+    (error,), _ = check(
+        tmp_path, {"config.yaml": f"prowjob_namespace: {written}\n"}, prowjob_namespace=prowjobs
+    )
+    assert str(error).startswith(f"{C}:1: prowjob_namespace is {written}, but ProwJobs are in {prowjobs}")
+    assert "leave this out, or: " + fix in error.reason
+
+
+def test_namespaces_that_are_those_of_the_settings_may_stay_in_the_file(tmp_path: Path):
+    config = {"config.yaml": "prowjob_namespace: ci-jobs\npod_namespace: ci-jobs\n"}
+    names = {"namespace": "ci", "job_namespace": "ci-jobs"}
+    assert check(tmp_path / "1", config, prowjob_namespace="ci-jobs", **names)[0] == []
+    assert check(tmp_path / "2", config, **names)[0] == []  # as an editor has it: not known
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.otherwise], ids=str)
 def test_what_an_older_checkconfig_answers_otherwise_is_known_without_it(kind: Kind, tmp_path: Path):
     errors, _ = check(tmp_path, dict(kind.files))

@@ -57,6 +57,25 @@ def test_a_map_of_the_jobs_namespace_is_one_that_jobs_may_name(tmp_path):
     assert "the ConfigMap label-config is nobody's" in str(files.warnings[0])
 
 
+def test_a_map_without_a_namespace_is_where_the_prowjobs_are(tmp_path):
+    """`defaultNamespace` of handle in pkg/plugins/updateconfig."""
+    plugins = PLUGINS.replace("plugins}", "plugins, clusters: {default: [prow]}}").replace(
+        "job-config}", "job-config, clusters: {default: [prow]}}"
+    )
+    texts = {
+        "labels.yaml": LABELS,
+        "plugins.yaml": f"{plugins}    prow/labels.yaml: {{name: label-config}}\n",
+    }
+    (found,) = load(tmp_path, "", texts, prowjob_namespace="test-pods").user_maps
+    assert (found.place, found.namespace) == (Place.JOBS, "test-pods")
+
+
+def test_beside_the_jobs_the_stacks_own_maps_must_name_prows_namespace(tmp_path):
+    (said,) = refused(tmp_path, "prow/labels.yaml: {name: label-config}", prowjob_namespace="test-pods")
+    assert said.startswith(f"{P}:4: ")
+    assert "prow/plugins.yaml: {name: plugins, clusters: {default: [prow]}}" in said
+
+
 def test_what_something_else_makes_is_only_written(tmp_path):
     maps = "prow/a.txt: {name: mine, clusters: {default: [test-pods, elsewhere, prow]}}"
     enabled = Enabled(job_objects=frozenset({("ConfigMap", "mine")}))

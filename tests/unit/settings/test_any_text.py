@@ -109,6 +109,10 @@ def test_a_rule_does_not_show_a_hidden_value_either(configure):
     text = read_errors(configure(hidden=("namespace",), namespace=SECRET, jobNamespace=SECRET))
     assert "prow:jobNamespace is a secret as well as namespace" in text
     assert SECRET not in text
+    hidden = configure(hidden=("jobNamespace",), jobNamespace=SECRET, prowJobNamespace="other")
+    text = read_errors(hidden)
+    assert "prow:prowJobNamespace is 'other', neither namespace ('prow') nor jobNamespace (a secret)" in text
+    assert SECRET not in text
 
 
 def test_the_password_of_a_url_is_not_shown(configure):

@@ -184,7 +184,7 @@ def test_jobs_do_not_run_next_to_prows_secrets(configure):
     text = errors(configure(jobNamespace="prow"))
     assert "prow:jobNamespace is 'prow' as well as namespace" in text
     assert "could mount the bot's token and the webhook secret" in text
-    assert "that of Prow's components, whatever `prowjob_namespace` was" in text
+    assert "set prowJobNamespace to jobNamespace, and namespace to another one" in text
     assert "pulumi config set jobNamespace test-pods" in text
 
 
@@ -192,6 +192,21 @@ def test_the_command_that_separates_the_namespaces_takes_a_name_that_neither_has
     text = errors(configure(namespace="test-pods"))
     assert "prow:jobNamespace is 'test-pods' as well as namespace" in text
     assert "fix: pulumi config set jobNamespace prow-jobs" in text
+
+
+def test_prowjobs_are_beside_the_components_or_beside_the_jobs(configure):
+    for name, beside_jobs in (("", False), ("ci", False), ("jobs", True)):
+        prow = load(configure(namespace="ci", jobNamespace="jobs", prowJobNamespace=name)).prow
+        assert prow.prowjobs_beside_jobs is beside_jobs
+
+
+def test_there_is_no_third_namespace_for_prowjobs(configure):
+    text = errors(configure(prowJobNamespace="other"))
+    assert (
+        "prow:prowJobNamespace is 'other', neither namespace ('prow') nor jobNamespace ('test-pods')" in text
+    )
+    assert "fix: pulumi config set prowJobNamespace test-pods" in text
+    assert "pulumi config rm prowJobNamespace" in text
 
 
 @pytest.mark.parametrize("missing", REQUIRED)
