@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
+from kubernetes import client
 
 from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
@@ -20,6 +22,7 @@ from tests.conftest import report
 
 from .pods import await_another_pod, find_component
 from .stacks import deployed, scale_hook
+from .test_pull_request import open_pull_request, status
 
 pytestmark = pytest.mark.e2e
 MISSED = 8
@@ -192,9 +195,52 @@ def test_what_hook_has_answered_and_lost_when_it_was_killed_is_tested_in_the_end
     assert " 0 asked for" in run_now(view, "--settled=5").splitlines()[-1]
 
 
+def test_prowjobs_beside_the_jobs_are_run_reported_shown_and_found(environment, pulumi, view):
+    old = {job["metadata"]["name"] for job in view.prowjobs()}
+    pulumi.config_set_all({"prow:prowJobNamespace": "test-pods"})
+    pulumi.up()
+    pull = open_pull_request(environment)
+    for name in ("hello", "quick"):
+        link = status(environment, pull, name, "success", 240).target_url
+        assert link.startswith(pulumi.output("deckUrl"))
+
+    def started() -> dict[str, str]:
+        found = view.prowjobs("test-pods", type="presubmit")
+        return {
+            job["metadata"]["name"]: job["status"]["state"]
+            for job in found
+            if job["spec"]["refs"]["pulls"][0]["number"] == pull.number
+        }
+
+    assert list(started().values()) == ["success"] * JOBS
+    assert {job["metadata"]["name"] for job in view.prowjobs()} <= old
+    leases = client.CoordinationV1Api(view.api)
+    for lock in ("prow-controller-manager-leader-lock", "prow-sinker-leaderlock"):
+        held: Any = leases.read_namespaced_lease(lock, "test-pods")
+        assert held.spec.holder_identity
+
+    def shown() -> set[str]:
+        jobs = requests.get(f"{pulumi.output('deckUrl')}prowjobs.js", timeout=10).json()["items"]
+        return {job["metadata"]["name"] for job in jobs}
+
+    # deck lists the ProwJobs every 30 s (pkg/deck/jobs, period)
+    wait_for("the jobs at deck", lambda: started().keys() <= shown(), 60)
+    wait_for("a periodic job", lambda: view.prowjobs("test-pods", type="periodic", job="heartbeat"), 120)
+    # Its account may list ProwJobs there: it finds those that the pull request has started.
+    assert " 0 asked for" in run_now(view, "--settled=5").splitlines()[-1]
+    pulumi.up("--expect-no-changes")
+
+
 def test_without_the_setting_there_is_no_cron_job_and_no_token_in_the_cluster(pulumi, view):
     pulumi.config_set_all({"prow:redeliverMissed": "false"})
     run = pulumi.up()
     assert {change.op for change in run.changes} == {"delete"}
     assert view.batch.list_namespaced_cron_job("prow").items == []
     assert "redelivery" not in {item.metadata.name for item in view.core.list_namespaced_secret("prow").items}
+
+
+def test_destroy_takes_the_prowjobs_of_both_namespaces_along(pulumi, view):
+    assert view.prowjobs()
+    assert view.prowjobs("test-pods")
+    pulumi.destroy()
+    assert not {"prow", "test-pods"} & view.namespaces()
