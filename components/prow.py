@@ -208,12 +208,7 @@ def read_files(
     :raises ConfigurationError: with every problem of every file.
     """
     job_logs = preview_job_logs(options.storage, options.images, options.github) if options.storage else None
-    namespace, job_namespace = (
-        get_known(options.namespace, "prow"),
-        get_known(options.job_namespace, "test-pods"),
-    )
-    prowjob_namespace = job_namespace if options.prowjobs_beside_jobs else namespace
-    tag = get_known(options.images.tag, "")
+    namespace, job_namespace, prowjob_namespace, tag = _preview_names(options)
     try:
         files = load(
             folder,
@@ -245,6 +240,12 @@ def read_files(
     if judge is None and pulumi.runtime.is_dry_run():
         pulumi.log.info(judgement.describe_judge(options.check_configuration, image))
     return files
+
+
+def _preview_names(options: ProwOptions) -> tuple[str, str, str, str]:
+    """The namespaces of the components, of the jobs' pods and of the ProwJobs, and the images' tag."""
+    own, jobs = get_known(options.namespace, "prow"), get_known(options.job_namespace, "test-pods")
+    return own, jobs, jobs if options.prowjobs_beside_jobs else own, get_known(options.images.tag, "")
 
 
 class Prow(pulumi.ComponentResource):
