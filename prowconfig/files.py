@@ -127,11 +127,6 @@ class Checks:
     enabled: Enabled = field(default_factory=Enabled)
 
     @property
-    def has_prowjobs_elsewhere(self) -> bool:
-        """Whether ProwJobs are in another namespace than Prow's components."""
-        return self.prowjob_namespace not in (None, self.namespace)
-
-    @property
     def namespaces(self) -> user_maps.Namespaces:
         """The stack's namespaces with their ConfigMaps."""
         own, known = self.enabled.job_config_maps, self.enabled.job_objects or ()
@@ -293,7 +288,8 @@ def _check_all(files: FolderFiles, expanded: _Expanded, checks: Checks) -> Itera
             files.jobs,
             checks.config_updater,
             checks.clone_url,
-            checks.namespace if checks.has_prowjobs_elsewhere else None,
+            namespace=checks.namespaces.prow,
+            prowjob_namespace=checks.namespaces.prowjobs,
         ),
         _check_user_maps(files.plugins, checks),
         _check_scope(files, checks.scope),

@@ -129,19 +129,22 @@ def check_config_updater(
     jobs: Mapping[str, YamlFile],
     repository: str | None,
     github_url: str,
-    namespace: str | None = None,
+    *,
+    namespace: str,
+    prowjob_namespace: str,
 ) -> Iterator[Problem]:
     """What keeps config-updater from copying the files as they are, or does nothing without it.
 
     :param repository: `owner/name` that the plugin follows; empty: it is off; None: not known, and not checked.
     :param github_url: what the stack else completes `clone_uri` with; empty: nothing to complete.
-    :param namespace: that of Prow's components, where ProwJobs are in another.
+    :param namespace: that of Prow's components.
+    :param prowjob_namespace: that of the ProwJobs.
     """
     if not repository:
         for path, reason in find_useless(plugins.data) if repository is not None else ():
             yield plugins.make_problem(path, reason, warning=True)
         return
-    for path, reason in check_section(plugins.data, repository, namespace):
+    for path, reason in check_section(plugins.data, repository, namespace, prowjob_namespace):
         yield plugins.make_problem(path, reason)
     for file, path in _find_file_wildcards(plugins, jobs):
         yield file.make_problem(path, describe_wildcard(repository))
@@ -175,11 +178,15 @@ def describe_wildcard(repository: str) -> str:
     )
 
 
-def check_section(plugins: Mapping[str, Any], repository: str, namespace: str | None = None) -> Findings:
+def check_section(
+    plugins: Mapping[str, Any], repository: str, namespace: str, prowjob_namespace: str
+) -> Findings:
     """What plugins.yaml lacks to survive being replaced by the repository's own.
 
     :param repository: `owner/name` that the plugin follows.
-    :param namespace: that of Prow's components, where ProwJobs are in another.
+    :param namespace: that of Prow's components.
+    :param prowjob_namespace: that of the ProwJobs, which Prow takes for an entry without `clusters` (handle in
+        pkg/plugins/updateconfig/updateconfig.go).
     """
     entries = as_map(plugins.get("plugins"))
     enabled = [key for key, entry in entries.items() if PLUGIN in list_plugins(entry)]
@@ -193,12 +200,14 @@ def check_section(plugins: Mapping[str, Any], repository: str, namespace: str | 
         yield where, reason
     section = as_map(plugins.get("config_updater"))
     own = {files: spec for files, spec in as_map(section.get("maps")).items() if files in CONFIG_MAPS}
-    if namespace is not None:
-        yield from _check_clusters(own, namespace)
-        own = {
-            files: {key: value for key, value in as_map(spec).items() if key != "clusters"}
-            for files, spec in own.items()
-        }
+    clusters = {"default": [namespace]}
+    if namespace != prowjob_namespace:
+        for files, spec in own.items():
+            if as_map(spec).get("clusters") != clusters:
+                reason = f"config_updater: {files}: ProwJobs are in {prowjob_namespace}, where Prow would write this"
+                reason = f"{reason}; add `clusters: {{default: [{namespace}]}}`"
+                yield ("config_updater", "maps", files), reason
+    own = {files: _drop_clusters(spec, clusters) for files, spec in own.items()}
     jobs_map = read_jobs_map(plugins)
     if {**section, "maps": own} == {"maps": {**SECTION["maps"], JOBS: jobs_map.spec}}:
         return
@@ -216,13 +225,9 @@ def check_section(plugins: Mapping[str, Any], repository: str, namespace: str | 
     )
 
 
-def _check_clusters(maps: Mapping[str, Any], namespace: str) -> Findings:
-    """Without `clusters` Prow takes the namespace of the ProwJobs (handle in pkg/plugins/updateconfig/updateconfig.go)."""
-    wanted = {"default": [namespace]}
-    for files, spec in maps.items():
-        if as_map(spec).get("clusters") != wanted:
-            reason = f"config_updater: {files}: ProwJobs are elsewhere (prow:prowJobNamespace), where Prow would write this"
-            yield ("config_updater", "maps", files), f"{reason}; add `clusters: {{default: [{namespace}]}}`"
+def _drop_clusters(spec: Any, clusters: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of `maps` without `clusters`, if it is this one."""
+    return {key: value for key, value in as_map(spec).items() if (key, value) != ("clusters", clusters)}
 
 
 def find_useless(plugins: Mapping[str, Any]) -> Findings:

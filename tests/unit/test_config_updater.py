@@ -296,6 +296,7 @@ def make_in(run, folder: Path, entry: str):
         files=files,
         namespace="prow",
         job_namespace="test-pods",
+        prowjob_namespace="prow",
         deck_url="http://x/",
         config_updater=FOLLOWED,
     )

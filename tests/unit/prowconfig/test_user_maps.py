@@ -71,9 +71,14 @@ def test_a_map_without_a_namespace_is_where_the_prowjobs_are(tmp_path):
 
 
 def test_beside_the_jobs_the_stacks_own_maps_must_name_prows_namespace(tmp_path):
-    (said,) = refused(tmp_path, "prow/labels.yaml: {name: label-config}", prowjob_namespace="test-pods")
-    assert said.startswith(f"{P}:4: ")
-    assert "prow/plugins.yaml: {name: plugins, clusters: {default: [prow]}}" in said
+    said = refused(tmp_path / "1", "prow/labels.yaml: {name: label-config}", prowjob_namespace="test-pods")
+    assert [line.partition(": ")[0] for line in said] == [f"{P}:6", f"{P}:7"]
+    assert all("add `clusters: {default: [prow]}`" in line for line in said)
+    # They may name it before, and a merge that says so reaches Prow.
+    right = PLUGINS.replace("plugins}", "plugins, clusters: {default: [prow]}}")
+    load(tmp_path / "2", "", {"plugins.yaml": right})
+    wrong = right.replace("[prow]", "[test-pods]")
+    assert "neither less nor more" in refused(tmp_path / "3", "", files={"plugins.yaml": wrong})[0]
 
 
 def test_what_something_else_makes_is_only_written(tmp_path):
