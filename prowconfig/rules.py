@@ -35,15 +35,18 @@ def check_namespaces(config: Mapping[str, Any], own: str, jobs: str, prowjobs: s
     :param jobs: of the jobs' pods.
     :param prowjobs: of the ProwJobs, which is one of these; None: not known.
     """
-    written = config.get("pod_namespace")
-    if isinstance(written, str) and written not in ("", jobs):
-        reason = f"pod_namespace is {shorten(written)}, but jobs run in {jobs} (setting prow:jobNamespace)"
-        yield ("pod_namespace",), f"{reason}; leave this out, or: {_set_namespace('jobNamespace', written)}"
+    of_pods = config.get("pod_namespace")
+    if isinstance(of_pods, str) and of_pods not in ("", jobs):
+        reason = f"pod_namespace is {shorten(of_pods)}, but jobs run in {jobs} (setting prow:jobNamespace)"
+        yield ("pod_namespace",), f"{reason}; leave this out, or: {_set_namespace('jobNamespace', of_pods)}"
     written = config.get("prowjob_namespace")
     if not isinstance(written, str) or prowjobs is None or written in ("", prowjobs):
         return
-    fixes = {own: "pulumi config rm prowJobNamespace", jobs: _set_namespace("prowJobNamespace", jobs)}
-    fix = fixes.get(written, f"set prow:namespace ({own}) or prow:jobNamespace ({jobs}) to that name")
+    fix = f"set prow:namespace ({own}) or prow:jobNamespace ({jobs}) to that name"
+    if written == own:
+        fix = "pulumi config rm prowJobNamespace"
+    elif written in (jobs, of_pods):
+        fix = _set_namespace("prowJobNamespace", written)
     reason = f"prowjob_namespace is {shorten(written)}, but ProwJobs are in {prowjobs} (setting prow:prowJobNamespace)"
     yield ("prowjob_namespace",), f"{reason}; leave this out, or: {fix}"
 

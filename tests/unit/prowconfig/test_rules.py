@@ -39,6 +39,15 @@ def test_a_namespace_of_prowjobs_that_is_not_the_settings_is_refused(prowjobs, w
     assert "leave this out, or: " + fix in error.reason
 
 
+def test_one_name_for_both_has_the_commands_for_both(tmp_path: Path):
+    config = {"config.yaml": "prowjob_namespace: ci-jobs\npod_namespace: ci-jobs\n"}
+    errors, _ = check(tmp_path, config, prowjob_namespace="prow")
+    assert [error.reason.rpartition(": ")[2] for error in errors] == [
+        "pulumi config set prowJobNamespace ci-jobs",
+        "pulumi config set jobNamespace ci-jobs",
+    ]
+
+
 def test_namespaces_that_are_those_of_the_settings_may_stay_in_the_file(tmp_path: Path):
     config = {"config.yaml": "prowjob_namespace: ci-jobs\npod_namespace: ci-jobs\n"}
     names = {"namespace": "ci", "job_namespace": "ci-jobs"}
