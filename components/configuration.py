@@ -55,6 +55,14 @@ class ConfigurationArgs:
     """Image of the checkconfig that judges the files before Prow reads them; None: none does on the cluster."""
 
 
+def _annotate_followed(args: ConfigurationArgs) -> dict[str, str] | None:
+    """Annotations of the ConfigMaps that config-updater writes; None: it writes none."""
+    if not args.config_updater:
+        return None
+    form = read_jobs_map(args.files.plugins).form
+    return {ANNOTATION: args.config_updater} | ({FORM_ANNOTATION: form} if form else {})
+
+
 class Configuration(pulumi.ComponentResource):
     """ConfigMaps `config`, `plugins` and `job-config`, which come after the Judgement of their content.
 
@@ -113,37 +121,32 @@ class Configuration(pulumi.ComponentResource):
         judgement = self._judge(f"{name}-judgement", args, files, binary)
         self.candidates = judgement.candidates if judgement else ()
 
-        form = read_jobs_map(args.files.plugins).form
-
-        def make_config_map(resource: str, writer: str | None = None) -> None:
-            """:param writer: repository from which config-updater writes the data; None: the stack does."""
-            written = {ANNOTATION: writer} | ({FORM_ANNOTATION: form} if form else {}) if writer else None
+        def make_config_map(resource: str, annotations: dict[str, str] | None = None) -> None:
+            """:param annotations: those of what config-updater writes; None: the stack does."""
             kubernetes.core.v1.ConfigMap(
                 f"{name}-{resource}",
                 metadata=kubernetes.meta.v1.ObjectMetaArgs(
                     name=resource,
                     namespace=args.namespace,
                     labels=make_labels(),
-                    annotations=written,
+                    annotations=annotations,
                 ),
                 data=files[resource],
                 binary_data=binary.get(resource),
                 opts=pulumi.ResourceOptions(
                     parent=self,
                     depends_on=[judgement] if judgement else [],
-                    ignore_changes=["data", "binaryData"] if writer else [],
+                    ignore_changes=["data", "binaryData"] if annotations else [],
                     replace_on_changes=[
-                        f'metadata.annotations["{annotation}"]'
-                        for annotation in (ANNOTATION, FORM_ANNOTATION)
+                        f'metadata.annotations["{key}"]' for key in (ANNOTATION, FORM_ANNOTATION)
                     ],
                     delete_before_replace=True,  # the new one has the same name
                 ),
             )
 
         make_config_map(self.config)
-        make_config_map(self.plugins, args.config_updater)
-        for job_config in self.job_configs:
-            make_config_map(job_config, args.config_updater)
+        for resource in (self.plugins, *self.job_configs):
+            make_config_map(resource, _annotate_followed(args))
         self.register_outputs({})
 
     @staticmethod
