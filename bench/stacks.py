@@ -20,6 +20,7 @@ from testbed.cluster_view import View
 from testbed.environment import PROJECT
 
 WITHIN = "--timeout=300s"
+CHECK = "prow:checkConfiguration"
 SOURCES = ("__main__.py", "resources.json")
 MEASURED_EXIT = """
 import atexit as _atexit
@@ -121,7 +122,7 @@ class Stacks:
         self.stack.destroy()
         kubectl = Kubectl(self._running, manifests)
         times: dict[str, list[float]] = {
-            name: [] for name in ("up", "apply", "destroy", "delete", "again", "diff")
+            name: [] for name in ("up", "unjudged", "apply", "destroy", "delete", "again", "diff")
         }
         for number in range(self._runs):
             for command in ("up", "destroy"):
@@ -134,9 +135,20 @@ class Stacks:
             times["again"].append(time_command(kubectl.apply_again))
             times["diff"].append(time_command(kubectl.diff))
             times["delete"].append(time_command(kubectl.delete))
+            times["unjudged"].append(self._time_up_without_check())
         self._add("up_vs_kubectl", "`up`, empty cluster", "`apply`, `wait`", times["up"], times["apply"])
+        what = "`up` likewise, without checkconfig's Job"
+        self._add("unjudged_up_vs_kubectl", what, "`apply`, `wait`", times["unjudged"], times["apply"])
         self._add("destroy_vs_kubectl", "`destroy`", "`delete --wait`", times["destroy"], times["delete"])
         self._kubectl = times
+
+    def _time_up_without_check(self) -> float:
+        """Seconds of an `up` that does only what kubectl's `apply` does, too."""
+        self.stack.config_set_all({CHECK: "none"})
+        seconds = time_command(self.stack.up)
+        self.stack.destroy()
+        self.stack.config_remove(CHECK)
+        return seconds
 
     def _write_flat(self, state: list[dict[str, Any]]) -> None:
         folder = self._running.folder / "flat"

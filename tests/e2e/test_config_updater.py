@@ -219,8 +219,10 @@ def test_a_change_beside_the_data_is_applied_and_keeps_it(stack: Stack, view: Vi
     merged = data(view, "plugins"), data(view, "job-config")
     source = stack.project / "components" / "configuration.py"
     text = source.read_text()
-    assert text.count("{ANNOTATION: writer}") == 1
-    source.write_text(text.replace("{ANNOTATION: writer}", '{ANNOTATION: writer, "other": "new"}'))
+    assert text.count("{ANNOTATION: args.config_updater}") == 1
+    source.write_text(
+        text.replace("{ANNOTATION: args.config_updater}", '{ANNOTATION: args.config_updater, "other": "new"}')
+    )
     try:
         assert changed(stack.pulumi.up()) == [
             ("update", "prow-configuration-job-config"),
