@@ -57,8 +57,8 @@ class View:
 def wait_for(what: str, get: Callable[[], T | None], seconds: float = 60, every: float = 0.5) -> T:
     """The first value of `get` that is true.
 
-    :param seconds: how long to wait on an idle machine. A busy one gets more, by its load for each processor: it says
-        nothing of what is waited for.
+    :param seconds: how long to wait on an idle machine. On a busy one the wait is as many times longer as processes want each
+        processor.
     :raises TimeoutError: naming `what`.
     """
     start = time.monotonic()

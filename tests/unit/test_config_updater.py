@@ -15,6 +15,7 @@ from components.config_updater import UserMaps, UserMapsArgs
 from components.configuration import Configuration, ConfigurationArgs
 from prowconfig import files as prow_files
 from prowconfig import updater
+from prowconfig.files import ProwFiles
 from prowconfig.problem import ProwFilesError
 from prowconfig.render import ConfigMapContent, pack_files, shard_files
 from prowconfig.user_maps import Place, UserMap
@@ -136,16 +137,21 @@ def test_the_shipped_maps_are_those_that_hook_may_write():
     assert shipped["config_updater"] == updater.SECTION
 
 
-def config_maps(run, folder: Path, writer: str | None):
+def configure(run, files: ProwFiles, writer: str | None = FOLLOWED):
+    """The configuration of these files, of which config-updater writes some."""
     args = ConfigurationArgs(
-        files=load(folder, jobs__a=JOBS),
+        files=files,
         namespace="prow",
         job_namespace="test-pods",
         prowjob_namespace="prow",
         deck_url="http://192.0.2.7:30080/",
         config_updater=writer,
     )
-    recorder = run(lambda: Configuration("configuration", args))
+    return run(lambda: Configuration("configuration", args))
+
+
+def config_maps(run, folder: Path, writer: str | None):
+    recorder = configure(run, load(folder, jobs__a=JOBS), writer)
     return recorder, {key: reveal(inputs) for key, inputs in recorder.of("ConfigMap").items()}
 
 
@@ -174,16 +180,7 @@ def test_jobs_that_the_stack_would_compress_are_written_as_they_are(run, tmp_pat
 def test_jobs_that_config_updater_compresses_are_compressed_from_the_first(run, tmp_path):
     packed = PLUGINS.replace("{name: job-config}", "{name: job-config, gzip: true}")
     assert packed != PLUGINS
-    files = load(tmp_path, jobs__a=JOBS, plugins=packed)
-    args = ConfigurationArgs(
-        files=files,
-        namespace="prow",
-        job_namespace="test-pods",
-        prowjob_namespace="prow",
-        deck_url="http://x/",
-        config_updater=FOLLOWED,
-    )
-    recorder = run(lambda: Configuration("configuration", args))
+    recorder = configure(run, load(tmp_path, jobs__a=JOBS, plugins=packed))
     [content] = reveal(recorder.of("ConfigMap")["prow/job-config"])["binaryData"].values()
     assert gzip.decompress(base64.b64decode(content)).decode() == JOBS
 
@@ -291,19 +288,8 @@ def test_other_names_of_the_config_maps_than_the_stacks_are_refused_with_these(t
 
 def make_in(run, folder: Path, entry: str):
     folder.mkdir()
-    files = load_jobs(folder, {"a.yaml": JOBS, "b.yaml": "presubmits: {}\n"}, entry)
-    args = ConfigurationArgs(
-        files=files,
-        namespace="prow",
-        job_namespace="test-pods",
-        prowjob_namespace="prow",
-        deck_url="http://x/",
-        config_updater=FOLLOWED,
-    )
-    return {
-        key.partition("/")[2]: reveal(inputs)
-        for key, inputs in run(lambda: Configuration("configuration", args)).of("ConfigMap").items()
-    }
+    recorder = configure(run, load_jobs(folder, {"a.yaml": JOBS, "b.yaml": "presubmits: {}\n"}, entry))
+    return {key.partition("/")[2]: reveal(inputs) for key, inputs in recorder.of("ConfigMap").items()}
 
 
 def test_each_file_is_in_one_of_several_config_maps_which_the_plugin_then_writes(run, tmp_path):
