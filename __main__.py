@@ -66,6 +66,7 @@ cluster = Cluster(
         context=settings.cluster.context,
         node=settings.node,
         node_address=settings.cluster.node_address,
+        jobs=settings.jobs,
         has_policies=settings.network.has_policies,
     ),
 )

@@ -2,13 +2,14 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.cluster_reader import ClusterError, ClusterFacts, read_cluster
+from components.jobs import Jobs
 
 PATCH_FORCE = "pulumi.com/patchForce"
 """Annotation with which the provider takes back a field that somebody else has set, in place of a conflict."""
@@ -26,6 +27,8 @@ class ClusterArgs:
     """Node whose InternalIP is the NodePorts' address; None: nothing is reached at a NodePort."""
     node_address: str | None = None
     """Address of the NodePorts, in place of the node's InternalIP; the node is then not read."""
+    jobs: Jobs = field(default_factory=Jobs)
+    """What jobs' pods get: that the cluster has it is looked at."""
     has_policies: bool = False
     """Whether NetworkPolicies are made: a network that is known to ignore them is warned of."""
 
@@ -73,13 +76,25 @@ class Cluster(pulumi.ComponentResource):
                 "server and the node (docs/explanation/security.md). fix: a cluster whose network enforces them, as `make minikube` "
                 "makes one (or: pulumi config set networkPolicies false)"
             )
+        if facts.without_user_namespaces:
+            pulumi.log.warn(
+                f"no job with a user namespace (prow:jobUserNamespaces) starts on {', '.join(facts.without_user_namespaces)}: "
+                "the container runtime there has none. fix: containerd 2 and Linux 6.3 or later there, or a nodeSelector in the jobs"
+            )
         self.node_address = args.node_address or facts.node_address or ""
         self.register_outputs({"nodeAddress": self.node_address})
 
 
 def _read_facts(args: ClusterArgs) -> ClusterFacts:
     try:
-        return read_cluster(args.kubeconfig, args.context, node=None if args.node_address else args.node)
+        node = None if args.node_address else args.node
+        return read_cluster(
+            args.kubeconfig,
+            args.context,
+            node=node,
+            runtime_class=args.jobs.runtime_class,
+            user_namespaces=args.jobs.user_namespaces,
+        )
     except ClusterError:
         if args.node_address and pulumi.runtime.is_dry_run():
             return ClusterFacts(uid=None, node_address=None)

@@ -21,6 +21,7 @@ IDENTITY = "kube-system"
 """The namespace whose uid is a cluster's identity: every cluster has it, nobody can delete it, a new cluster has another."""
 WITHOUT_POLICIES = frozenset({"kube-proxy", "kube-flannel-ds"})
 """DaemonSets of networks that ignore NetworkPolicies: none for the network (minikube's default, a bridge), and flannel."""
+POLICIES = "mutatingadmissionpolicies"
 TIMEOUT_SECONDS = (5, 20)
 """For a connection, and for an answer."""
 
@@ -35,27 +36,47 @@ class ClusterFacts:
     """InternalIP of the node; None: it was not asked for."""
     ignores_policies: bool = False
     """Whether the network is one that ignores NetworkPolicies; False: it enforces them, or that cannot be seen."""
+    without_user_namespaces: tuple[str, ...] = ()
+    """Nodes whose container runtime has no user namespaces, if they are wanted and another node has them."""
 
 
 class ClusterError(pulumi.RunError):
     """The cluster or the node cannot be read. The text names the setting and the command that fixes it."""
 
 
-def read_cluster(kubeconfig: str, context: str, *, node: str | None) -> ClusterFacts:
+def read_cluster(
+    kubeconfig: str,
+    context: str,
+    *,
+    node: str | None,
+    runtime_class: str | None = None,
+    user_namespaces: bool = False,
+) -> ClusterFacts:
     """Read the cluster of a context.
 
     :param kubeconfig: one path, or several with the separator of PATH between them.
     :param node: node whose InternalIP is wanted; None: none is.
-    :raises ClusterError: the cluster does not answer, refuses who asks, or has no such node or no InternalIP of it.
+    :param runtime_class: RuntimeClass that jobs' pods get; None: none.
+    :param user_namespaces: whether they get user namespaces.
+    :raises ClusterError: the cluster does not answer, refuses who asks, has no such node or no InternalIP of it, or has not
+        what jobs' pods get.
     """
     try:
         settings = client.Configuration()
         settings.retries = False
         config.load_kube_config(kubeconfig, context, client_configuration=settings, persist_config=False)
         with client.ApiClient(settings) as api:
-            address = None if node is None else _read_node_address(api, context, node)
+            if runtime_class is not None or user_namespaces:
+                _look_for_policies(api, context, "jobRuntimeClass" if runtime_class else "jobUserNamespaces")
+            if runtime_class is not None:
+                _look_for_runtime_class(api, context, runtime_class)
             return ClusterFacts(
-                uid=_read_uid(api), node_address=address, ignores_policies=_ignores_policies(api)
+                node_address=None if node is None else _read_node_address(api, context, node),
+                uid=_read_uid(api),
+                ignores_policies=_ignores_policies(api),
+                without_user_namespaces=_list_without_user_namespaces(api, context)
+                if user_namespaces
+                else (),
             )
     except (ConfigException, ApiException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         reason = " ".join(str(getattr(error, "reason", None) or error).split())
@@ -92,6 +113,55 @@ def _get(api: client.ApiClient, path: str, names: dict[str, str], accept: str = 
     if response.status != 200:
         raise ApiException.from_response(http_resp=response, body=None, data=None)
     return json.loads(content)
+
+
+def _look_for_policies(api: client.ApiClient, context: str, setting: str) -> None:
+    """See that the API server has MutatingAdmissionPolicies."""
+    found = _get(api, "/apis/admissionregistration.k8s.io/v1", {})
+    if not any(kind["name"] == POLICIES for kind in found.get("resources") or ()):
+        raise ClusterError(
+            f"prow:{setting} needs Kubernetes 1.36 or later, and the cluster of the context {context} has no {POLICIES}\n"
+            f"    fix: pulumi config rm {setting}, and name it in the jobs' own pods"
+        )
+
+
+def _look_for_runtime_class(api: client.ApiClient, context: str, name: str) -> None:
+    try:
+        _read(api, "/apis/node.k8s.io/v1/runtimeclasses", name)
+    except ApiException as error:
+        if error.status == 404:
+            raise ClusterError(
+                f"prow:jobRuntimeClass is {name!r}, which the cluster of the context {context} does not have\n"
+                f"    fix: pulumi config set jobRuntimeClass <name> (kubectl --context {context} get runtimeclasses)"
+            ) from None
+        if error.status != 403:  # whoever may not look still gets the API server's word at the first pod
+            raise
+
+
+def _list_without_user_namespaces(api: client.ApiClient, context: str) -> tuple[str, ...]:
+    """Names of the nodes whose default runtime has no user namespaces, as kubelet says it.
+
+    :raises ClusterError: no node has them.
+    """
+    try:
+        nodes = _get(api, "/api/v1/nodes", {}).get("items") or []
+    except ApiException as error:
+        if error.status == 403:
+            return ()
+        raise
+    without = tuple(node["metadata"]["name"] for node in nodes if not _has_user_namespaces(node))
+    if nodes and len(without) == len(nodes):
+        raise ClusterError(
+            f"prow:jobUserNamespaces is true, and no node of the cluster of the context {context} has them: they need "
+            "containerd 2 (or CRI-O) and Linux 6.3 or later\n    fix: pulumi config set jobUserNamespaces false"
+        )
+    return without
+
+
+def _has_user_namespaces(node: dict[str, Any]) -> bool:
+    handlers = (node.get("status") or {}).get("runtimeHandlers") or ()
+    default = (handler for handler in handlers if not handler.get("name"))
+    return any((handler.get("features") or {}).get("userNamespaces") for handler in default)
 
 
 def _read_uid(api: client.ApiClient) -> str | None:

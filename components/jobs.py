@@ -20,6 +20,10 @@ class Jobs:
     """
     limits: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Of each container, as `default.memory` and the like; none: no LimitRange."""
+    runtime_class: str | None = None
+    """RuntimeClass of pods that name none; None: that of the cluster."""
+    user_namespaces: bool = False
+    """Whether pods that say nothing of it get a user namespace (`hostUsers: false`): their root is nobody on the node."""
     quota: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Of all pods together, as `requests.memory` and the like; none: no ResourceQuota."""
     secrets: Mapping[str, Mapping[str, pulumi.Input[str]]] | None = None

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import yaml
 
+from components.job_sandbox import JobSandbox, JobSandboxArgs
 from components.jobs import Jobs
 from components.objects import make_labels, name_of
 
@@ -88,6 +89,12 @@ class Namespaces(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self._limit_jobs(name, args)
+        if args.jobs.runtime_class is not None or args.jobs.user_namespaces:
+            JobSandbox(
+                f"{name}-job-sandbox",
+                JobSandboxArgs(job_namespace=self.job_namespace, jobs=args.jobs),
+                pulumi.ResourceOptions(parent=self),
+            )
         if args.install_crd:
             self.prowjob_crd = kubernetes.apiextensions.v1.CustomResourceDefinition(
                 f"{name}-prowjob",

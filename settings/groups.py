@@ -515,6 +515,18 @@ class Jobs(jobs.Jobs):
         {},
         "Limits and requests of each container of a job (a LimitRange), such as `default.memory`, `defaultRequest.cpu` and `max.memory`. Default, none.",
     )
+    runtime_class: str | None = setting(
+        "jobRuntimeClass",
+        text(checks.NODE_NAME, "a RuntimeClass's name", "gvisor"),
+        "",
+        "RuntimeClass of the jobs' pods that name none, such as a sandbox. It needs Kubernetes 1.36 or later. Default, the cluster's.",
+    )
+    user_namespaces: bool = setting(
+        "jobUserNamespaces",
+        SWITCH,
+        False,
+        "Give the jobs' pods a user namespace (`hostUsers: false`), in which their root is nobody on the node. Pods that name the field, or use the node's network or processes, stay as they are. It needs Kubernetes 1.36, containerd 2 and Linux 6.3 or later.",
+    )
     quota: dict[str, str] = setting(
         "jobQuota",
         Quantities(

@@ -16,7 +16,7 @@ from kubernetes import client
 
 from testbed import cluster, images
 from testbed.cli import Pulumi, Run
-from testbed.cluster_view import wait_for
+from testbed.cluster_view import View, wait_for
 from testbed.environment import BOT, OWNER, REPOSITORY, Environment
 from tests.conftest import report
 from tests.e2e.pods import pods
@@ -25,6 +25,7 @@ from tests.e2e.test_pull_request import jobs_of, open_pull_request, status
 pytestmark = pytest.mark.e2e
 GREETER = "registry.example/acme/greeter:v1"
 GREETING, TOKEN = "Good day-4711", "publish-token-0815"
+OVERHEAD = {"cpu": "10m", "memory": "16Mi"}
 PROWS = ("cherrypicker", "needs-rebase", "refresh")
 PLAIN = {
     **{f'prow:externalPlugins["{name}"]': "" for name in PROWS},
@@ -37,6 +38,7 @@ PLAIN = {
     'prow:externalPlugins["greeter"].rules[0].verbs[0]': "list",
     'prow:jobConfigMaps["targets"].registry': "registry.example",
     'prow:jobServiceAccounts["publisher"]["example.com/identity"]': "publisher@example.com",
+    "prow:jobRuntimeClass": "sandbox",
     "prow:branchProtection": "true",
     'prow:ghproxyThrottling["throttling-time-ms"]': "1",
     'prow:ghproxyThrottling["get-throttling-time-ms"]': "1",
@@ -51,6 +53,8 @@ SETTINGS = (
     "jobSecrets",
     "jobConfigMaps",
     "jobServiceAccounts",
+    "jobRuntimeClass",
+    "jobUserNamespaces",
     "branchProtection",
     "ghproxyThrottling",
 )
@@ -66,7 +70,7 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(environment: Environment, project: Path) -> Iterator[Stack]:
+def stack(environment: Environment, project: Path, view: View) -> Iterator[Stack]:
     """The stack with everything on; destroyed after the module's tests."""
     if environment.cluster.external:
         pytest.skip("the greeter's image is on the testbed's own node only")
@@ -96,6 +100,14 @@ def stack(environment: Environment, project: Path) -> Iterator[Stack]:
     pulumi = environment.pulumi(project)
     environment.configure(pulumi)
     pulumi.config_set_all(PLAIN, SECRET)
+    refused = pulumi.preview(check=False)
+    assert "prow:jobRuntimeClass is 'sandbox', which the cluster of the context" in refused.output
+    runtime_class = client.V1RuntimeClass(
+        metadata=client.V1ObjectMeta(name="sandbox"),
+        handler="runc",
+        overhead=client.V1Overhead(pod_fixed=OVERHEAD),
+    )
+    client.NodeV1Api(view.api).create_runtime_class(runtime_class)
     try:
         report("pulumi up …")
         run = pulumi.up()
@@ -104,6 +116,7 @@ def stack(environment: Environment, project: Path) -> Iterator[Stack]:
     finally:
         pulumi.destroy()
         pulumi.remove()
+        client.NodeV1Api(view.api).delete_runtime_class("sandbox")
 
 
 def comments_of_bot(environment: Environment, pull: PullRequest) -> list[str]:
@@ -161,6 +174,8 @@ def test_a_job_uses_secret_config_map_and_account_of_the_settings(environment, s
     (prowjob,) = jobs_of(view, pull, "uses-secrets")
     log = view.core.read_namespaced_pod_log(prowjob["metadata"]["name"], "test-pods")
     assert f"token of {len(TOKEN)} characters, to registry.example as alice" in log
+    pod: Any = view.core.read_namespaced_pod(prowjob["metadata"]["name"], "test-pods")
+    assert (pod.spec.runtime_class_name, pod.spec.overhead) == ("sandbox", OVERHEAD)
     account: Any = view.core.read_namespaced_service_account("publisher", "test-pods")
     assert account.metadata.annotations["example.com/identity"] == "publisher@example.com"
 
@@ -253,12 +268,41 @@ def test_branch_protection_is_applied_to_github_as_the_file_says(environment, st
         owner.repository(REPOSITORY).add_to_collaborators(BOT, "push")
 
 
+def test_jobs_get_user_namespaces_where_a_node_has_them(stack, view):
+    """This node's container runtime has none, so no such pod is started: the API server alone is asked."""
+    pulumi = stack.pulumi
+    pulumi.config_set_all({"prow:jobUserNamespaces": "true"})
+    assert "no node of the cluster of the context" in pulumi.preview(check=False).output
+    node = {"metadata": {"name": "modern"}, "spec": {"unschedulable": True}}
+    view.core.create_node(node)
+    try:
+        handlers = [{"name": "", "features": {"userNamespaces": True}}]
+        view.core.patch_node_status("modern", {"status": {"runtimeHandlers": handlers}})
+        run = pulumi.up()
+        assert "no job with a user namespace (prow:jobUserNamespaces) starts on" in run.output
+
+        def admit(namespace: str = "test-pods", **spec: Any) -> tuple[bool | None, str | None]:
+            pod = {
+                "metadata": {"name": "tried"},
+                "spec": {"containers": [{"name": "c", "image": "busybox"}], **spec},
+            }
+            made: Any = view.core.create_namespaced_pod(namespace, pod, dry_run="All")
+            return made.spec.host_users, made.spec.runtime_class_name
+
+        wait_for("the policy", lambda: admit() == (False, "sandbox"), 30)
+        assert admit(hostUsers=True) == (True, "sandbox")
+        assert admit("default") == admit("default", hostNetwork=True) == (None, None)
+    finally:
+        view.core.delete_node("modern")
+
+
 def test_everything_off_again_leaves_nothing_behind(stack, view):
     for name in SETTINGS:
         stack.pulumi.config_remove(f"prow:{name}")
     (stack.project / "prow" / "jobs" / "plugins_jobs.yaml").unlink()
     stack.pulumi.up()
     names = [*PROWS, "greeter", "plugin-greeter", "publish", "publisher", "targets", "branchprotector"]
+    names.append("prow-jobs-test-pods")
     left = [
         found
         for found in view.labelled("app.kubernetes.io/managed-by=pulumi")

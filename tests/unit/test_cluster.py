@@ -4,6 +4,7 @@ import pytest
 from components import cluster as module
 from components.cluster import PATCH_FORCE, Cluster, ClusterArgs
 from components.cluster_reader import ClusterError, ClusterFacts
+from components.jobs import Jobs
 from components.log_store import LogStore, LogStoreArgs
 from components.namespaces import CLUSTER, Namespaces, NamespacesArgs
 
@@ -17,7 +18,7 @@ def asked(monkeypatch):
     """The nodes that a cluster, which answers, was asked for."""
     nodes = []
 
-    def read(kubeconfig, context, *, node):
+    def read(kubeconfig, context, *, node, **_):
         nodes.append(node)
         return ClusterFacts(uid="uid-1", node_address=node and "192.0.2.7")
 
@@ -55,6 +56,24 @@ def test_a_network_that_ignores_policies_is_warned_of(run, monkeypatch, caplog, 
     assert ("ignores NetworkPolicies" in caplog.text) is warned
 
 
+def test_what_the_pods_of_jobs_get_is_asked_for_and_nodes_without_it_are_warned_of(run, monkeypatch, caplog):
+    asked = []
+
+    def read(kubeconfig, context, **wanted):
+        asked.append(wanted)
+        return ClusterFacts(uid="uid-1", node_address="192.0.2.7", without_user_namespaces=("old-1", "old-2"))
+
+    monkeypatch.setattr(module, "read_cluster", read)
+    jobs = Jobs(runtime_class="gvisor", user_namespaces=True)
+
+    def program() -> None:
+        Cluster("cluster", ClusterArgs(kubeconfig="config", context="prow-cluster", node="n", jobs=jobs))
+
+    run(program)
+    assert asked == [{"node": "n", "runtime_class": "gvisor", "user_namespaces": True}]
+    assert "(prow:jobUserNamespaces) starts on old-1, old-2" in caplog.text
+
+
 def test_without_a_node_none_is_read_and_there_is_no_address(run, asked):
     made = []
     args = ClusterArgs(kubeconfig="config", context="eks", node=None)
@@ -69,7 +88,7 @@ def test_without_a_node_none_is_read_and_there_is_no_address(run, asked):
 def test_only_a_preview_that_knows_the_node_address_does_without_the_cluster(
     run, monkeypatch, node_address, preview, works
 ):
-    def read(kubeconfig, context, *, node):
+    def read(kubeconfig, context, *, node, **_):
         raise ClusterError("away")
 
     monkeypatch.setattr(module, "read_cluster", read)

@@ -119,6 +119,87 @@ def test_a_network_that_ignores_policies_is_known_by_its_daemon_sets(
     assert read_cluster(file, "here", node=None).ignores_policies is ignores
 
 
+ADMISSION, NODES = "/apis/admissionregistration.k8s.io/v1", "/api/v1/nodes"
+RUNTIME_CLASS = "/apis/node.k8s.io/v1/runtimeclasses/gvisor"
+MODERN = {"resources": [{"name": "validatingadmissionpolicies"}, {"name": "mutatingadmissionpolicies"}]}
+
+
+def node(name: str, *, user_namespaces: bool | None) -> dict[str, Any]:
+    """A node as kubelet reports it; None: by a runtime that says nothing of its handlers, as containerd 1 does."""
+    handlers = [{"name": name, "features": {"userNamespaces": user_namespaces}} for name in ("", "runsc")]
+    return {
+        "metadata": {"name": name},
+        "status": {} if user_namespaces is None else {"runtimeHandlers": handlers},
+    }
+
+
+@pytest.mark.parametrize(
+    ("nodes", "without"),
+    [([True, True], ()), ([True, False, None], ("n1", "n2")), ([], ())],
+)
+def test_a_cluster_that_has_what_jobs_get_is_taken_and_its_nodes_without_it_are_known(
+    server, tmp_path, monkeypatch, nodes, without
+):
+    made = [node(f"n{number}", user_namespaces=has) for number, has in enumerate(nodes)]
+    monkeypatch.setitem(OBJECTS, ADMISSION, MODERN)
+    monkeypatch.setitem(OBJECTS, RUNTIME_CLASS, {"handler": "runsc"})
+    monkeypatch.setitem(OBJECTS, NODES, {"items": made})
+    file = kubeconfig(tmp_path / "config", server, {"token": TOKEN})
+    found = read_cluster(file, "here", node=None, runtime_class="gvisor", user_namespaces=True)
+    assert found.without_user_namespaces == without
+
+
+@pytest.mark.parametrize(
+    ("objects", "wanted", "problem", "fix"),
+    [
+        (
+            {ADMISSION: {"resources": [{"name": "validatingadmissionpolicies"}]}},
+            {"runtime_class": "gvisor"},
+            "prow:jobRuntimeClass needs Kubernetes 1.36 or later",
+            "pulumi config rm jobRuntimeClass",
+        ),
+        (
+            {ADMISSION: {"resources": []}},
+            {"user_namespaces": True},
+            "prow:jobUserNamespaces needs Kubernetes 1.36 or later",
+            "pulumi config rm jobUserNamespaces",
+        ),
+        (
+            {ADMISSION: MODERN},
+            {"runtime_class": "gvisor"},
+            "prow:jobRuntimeClass is 'gvisor', which the cluster of the context here does not have",
+            "pulumi config set jobRuntimeClass <name> (kubectl --context here get runtimeclasses)",
+        ),
+        (
+            {ADMISSION: MODERN, NODES: {"items": [node("n", user_namespaces=None)]}},
+            {"user_namespaces": True},
+            "no node of the cluster of the context here has them",
+            "pulumi config set jobUserNamespaces false",
+        ),
+    ],
+)
+def test_what_jobs_cannot_get_is_said_before_anything_is_made(
+    server, tmp_path, monkeypatch, objects, wanted, problem, fix
+):
+    for path, content in objects.items():
+        monkeypatch.setitem(OBJECTS, path, content)
+    file = kubeconfig(tmp_path / "config", server, {"token": TOKEN})
+    with pytest.raises(ClusterError) as error:
+        read_cluster(file, "here", node=None, **wanted)
+    assert problem in str(error.value)
+    assert fix in str(error.value)
+
+
+def test_an_account_that_may_not_look_at_nodes_and_runtime_classes_is_not_stopped(
+    server, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(OBJECTS, ADMISSION, MODERN)
+    monkeypatch.setitem(FORBIDDEN, "of-a-preview", (NODES, RUNTIME_CLASS))
+    file = kubeconfig(tmp_path / "config", server, {"token": "of-a-preview"})
+    found = read_cluster(file, "here", node=None, runtime_class="gvisor", user_namespaces=True)
+    assert found.without_user_namespaces == ()
+
+
 def test_an_account_that_may_not_read_the_identity_still_gets_the_address(server, tmp_path):
     file = kubeconfig(tmp_path / "config", server, {"token": "of-a-preview"})
     assert read_cluster(file, "here", node="n") == ClusterFacts(uid=None, node_address="192.0.2.7")
