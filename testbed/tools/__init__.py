@@ -90,7 +90,7 @@ TOOLS = (
         package=".",
         ldflags=f"-s -w -X {_KUBERNETES_PROVIDER}/pkg/version.Version=4.34.2",
         edited=_KUBERNETES_PROVIDER,
-        # Both for the compiler alone. The CLI's release has a pointer where the provider's own had a value, and
+        # The first two are for the compiler alone. The CLI's release has a pointer where the provider's own had a value, and
         # client-go of Kubernetes 1.36 takes the field sets of this library's version 6.
         edits=(
             Edit(
@@ -102,6 +102,24 @@ TOOLS = (
                 file="pkg/await/await.go",
                 old='"sigs.k8s.io/structured-merge-diff/v4/fieldpath"',
                 new='"sigs.k8s.io/structured-merge-diff/v6/fieldpath"',
+            ),
+            # Of the provider's Charts and ConfigGroups, which have Go types of Pulumi for what they make: a quarter of an hour
+            # to compile. What they register is the same without, and the stack has neither.
+            Edit(
+                file="pkg/provider/yaml/v2/yaml.go",
+                old='\tyamlv2 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/yaml/v2"\n',
+                new="",
+            ),
+            Edit(
+                file="pkg/provider/yaml/v2/yaml.go",
+                old="res, err := yamlv2.RegisterResource(ctx, apiVersion, kind, resourceName, "
+                "kubernetes.UntypedArgs(obj.Object), resourceOpts...)",
+                new="""res, group := &struct{ pulumi.CustomResourceState }{}, apiVersion
+	if group == "v1" {
+		group = "core/v1"
+	}
+	props := kubernetes.UntypedArgs(obj.Object)
+	err := ctx.RegisterResource("kubernetes:"+group+":"+kind, resourceName, props, res, resourceOpts...)""",
             ),
         ),
         embedded=(
