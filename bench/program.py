@@ -40,7 +40,7 @@ def _prepare(folder: Path, repositories: list[str], jobs: int) -> None:
     """Copy the program and set its settings and the mocks."""
     import pulumi
 
-    from tests.unit.conftest import prepare
+    from tests.unit.mocked import prepare
 
     for name in ("__main__.py", "Pulumi.README.md", "Pulumi.yaml", "prow"):
         copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
@@ -81,7 +81,7 @@ def main() -> None:
     try:
         asyncio.set_event_loop(loop := asyncio.new_event_loop())
         _prepare(folder, [f"acme/r{number}" for number in range(repositories)], jobs)
-        from tests.unit.conftest import run_program
+        from tests.unit.mocked import run_program
 
         try:
             run_program(loop, _run)

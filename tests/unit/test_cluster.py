@@ -8,7 +8,7 @@ from components.jobs import Jobs
 from components.log_store import LogStore, LogStoreArgs
 from components.namespaces import CLUSTER, Namespaces, NamespacesArgs
 
-from .conftest import reveal
+from .mocked import reveal
 
 ARGS = ClusterArgs(kubeconfig="config", context="prow-cluster", node="n")
 

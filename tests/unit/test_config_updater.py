@@ -20,7 +20,7 @@ from prowconfig.problem import ProwFilesError
 from prowconfig.render import ConfigMapContent, pack_files, shard_files
 from prowconfig.user_maps import Place, UserMap
 
-from .conftest import reveal
+from .mocked import reveal
 from .prowconfig.examples import POD, REPOSITORIES, P, write
 from .test_judgement import Registrations
 from .test_two_prows import make

@@ -18,7 +18,7 @@ from prowconfig import files as prow_files
 from prowconfig.checkconfig import Checkconfig
 from prowconfig.problem import Problem
 
-from .conftest import reveal
+from .mocked import reveal
 
 PROW = Path(__file__).parents[2] / "prow"
 ADDRESSES: dict[str, Any] = {

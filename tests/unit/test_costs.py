@@ -18,7 +18,7 @@ from components.cluster_reader import ClusterFacts
 from components.webhook_check import GitHub
 
 from .configured import set_settings
-from .conftest import Recorder, reveal
+from .mocked import Recorder, reveal
 
 PROJECT = Path(__file__).parents[2]
 IMPORTS = "; ".join(

@@ -5,7 +5,7 @@ from components.github_account import GitHubAccount
 from components.storage import Access
 from components.webhook_secret import GENERATION
 
-from .conftest import known, marked_secret, reveal, secrets_of
+from .mocked import known, marked_secret, reveal, secrets_of
 
 BOT = GitHubAccount(bot_token="ghp_known")
 SECRETS = {

@@ -8,7 +8,7 @@ from components.images import Images
 from components.private_deck import PRIVATE_DECK
 from components.workload import Workloads, WorkloadsArgs
 
-from .conftest import known, reveal
+from .mocked import known, reveal
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -8,7 +8,7 @@ from components.catalog import CATALOG
 from components.exposure import Exposure, ExposureArgs
 from components.services import Services, ServicesArgs
 
-from .conftest import known, reveal
+from .mocked import known, reveal
 
 DECK, HOOK = "https://prow.example", "https://hooks.example/hook"
 

@@ -9,7 +9,7 @@ from components.images import Images
 from components.services import Services, ServicesArgs
 from components.workload import OWN_SECRETS, OwnSecrets, Workloads, WorkloadsArgs
 
-from .conftest import reveal
+from .mocked import reveal
 
 pytestmark = pytest.mark.unit
 VOLUMES = {"config": "config", "job-config": "job-config", "plugins": "plugins", "hmac": "hmac-token"}

@@ -15,7 +15,7 @@ from prowconfig.render import JobLogs, render_config
 from settings import load
 
 from .configured import read_errors as errors
-from .conftest import known, marked_secret, reveal, secrets_of
+from .mocked import known, marked_secret, reveal, secrets_of
 from .test_workload import make as workloads
 from .test_workload import pods
 

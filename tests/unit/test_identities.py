@@ -14,7 +14,7 @@ from components.storage import UPLOADER, Access, Storage, preview_job_logs
 from components.workload import Workloads, WorkloadsArgs
 from prowconfig.files import ProwFiles
 
-from .conftest import known, reveal
+from .mocked import known, reveal
 from .test_workload import pods
 
 pytestmark = pytest.mark.unit

@@ -4,7 +4,7 @@ import pytest
 
 from components.job_objects import JobObjects, JobObjectsArgs
 
-from .conftest import reveal, secrets_of
+from .mocked import reveal, secrets_of
 
 pytestmark = pytest.mark.unit
 

@@ -6,7 +6,7 @@ from components.job_sandbox import JobSandbox, JobSandboxArgs
 from components.jobs import Jobs
 from components.namespaces import Namespaces, NamespacesArgs
 
-from .conftest import reveal
+from .mocked import reveal
 
 
 def expressions(recorder):

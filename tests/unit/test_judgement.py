@@ -23,7 +23,7 @@ from components.workload import Workloads, WorkloadsArgs
 from prowconfig import files as prow_files
 from prowconfig.checkconfig import CLUSTER, EVERYWHERE, NONE, PLACES, Checkconfig, translate
 
-from .conftest import Recorder, reveal
+from .mocked import Recorder, reveal
 
 PROW = Path(__file__).parents[2] / "prow"
 IMAGE = "registry.example/prow/checkconfig:v20260819-7593870dc"

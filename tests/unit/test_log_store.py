@@ -6,7 +6,7 @@ from pathlib import Path
 from components.log_store import DIGEST, IMAGE, PREPARE, LogStore, LogStoreArgs, render_policies
 from components.storage import Access
 
-from .conftest import known, marked_secret, reveal, secrets_of
+from .mocked import known, marked_secret, reveal, secrets_of
 
 
 def make(run, size="10Gi"):

@@ -7,7 +7,7 @@ from components.catalog import DECK, Feature, Need
 from components.login import Login
 from components.login_secrets import LoginSecrets, LoginSecretsArgs
 
-from .conftest import known, reveal, secrets_of
+from .mocked import known, reveal, secrets_of
 from .test_workload import make as make_workloads
 from .test_workload import pods
 

@@ -10,7 +10,7 @@ import yaml
 from components.jobs import Jobs
 from components.namespaces import CLUSTER, CRD_FILE, Namespaces, NamespacesArgs, refuse_another_cluster
 
-from .conftest import known, reveal
+from .mocked import known, reveal
 
 PROW_MODULE = Path(__file__).parents[2] / "testbed" / "tools" / "prow"
 UPSTREAM = "config/prow/cluster/prowjob-crd/prowjob_customresourcedefinition.yaml"

@@ -27,7 +27,7 @@ from components.network import API_SERVER_PORTS, Network, NetworkArgs, find_port
 from components.storage import Storage
 from components.workload import render_flags
 
-from .conftest import reveal
+from .mocked import reveal
 
 PROJECT = Path(__file__).parents[2]
 OTHERS = (LOG_STORE, flows.RELAY, flows.ROTATION, flows.REDELIVERY, flows.JUDGEMENT)

@@ -17,7 +17,7 @@ from pulumi_policy import (
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 from rules import POLICIES
 
-from tests.unit.conftest import reveal
+from tests.unit.mocked import reveal
 from tests.unit.test_program import program
 
 pytestmark = pytest.mark.unit

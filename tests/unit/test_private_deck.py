@@ -21,7 +21,7 @@ from components.storage import Storage
 from components.workload import OWN_SECRETS, Workloads, WorkloadsArgs
 from testbed import images
 
-from .conftest import Recorder, reveal, secrets_of
+from .mocked import Recorder, reveal, secrets_of
 from .test_network import ANOTHER, PUBLIC, Pod, connects, pod_of
 from .test_network import make as make_policies
 

@@ -2,7 +2,7 @@ import pulumi
 
 from components.redelivery import Redelivery, RedeliveryArgs
 
-from .conftest import reveal, secrets_of
+from .mocked import reveal, secrets_of
 
 WEBHOOKS = {
     "zeta/two": "https://api.github.com/repos/zeta/two/hooks/2",

@@ -9,7 +9,7 @@ from components import relay_catalog
 from components.relay import Relay, RelayArgs
 from components.relay_catalog import RELAYS
 
-from .conftest import is_secret, known, marked_secret, reveal, secrets_of
+from .mocked import is_secret, known, marked_secret, reveal, secrets_of
 
 NODE = "http://192.0.2.7:30080/hook"
 CHANNEL = "0f" * 16

@@ -1,6 +1,6 @@
 from components.rotation import Rotation, RotationArgs
 
-from .conftest import reveal, secrets_of
+from .mocked import reveal, secrets_of
 
 IMAGE = "registry.example/python:3"
 OLD, NEW = "1" * 40, "2" * 40

@@ -3,7 +3,7 @@ import pulumi
 from components.catalog import CATALOG
 from components.services import Services, ServicesArgs
 
-from .conftest import known, reveal
+from .mocked import known, reveal
 
 
 def make(run, address="192.0.2.7"):

@@ -17,7 +17,7 @@ from components.storage import (
     render_s3_credentials,
 )
 
-from .conftest import known, marked_secret
+from .mocked import known, marked_secret
 
 IMAGES = Images(registry="registry.example/prow", tag="v1", script="python:3")
 BOT = GitHubAccount(bot_token="ghp_1")

@@ -14,7 +14,7 @@ from components.redelivery import Redelivery, RedeliveryArgs
 from components.relay import Relay, RelayArgs
 from components.storage import Storage
 
-from .conftest import Recorder, known, reveal
+from .mocked import Recorder, known, reveal
 
 PROW = Path(__file__).parents[2] / "prow"
 

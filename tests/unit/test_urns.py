@@ -20,7 +20,7 @@ from components import cluster
 from components.cluster_reader import ClusterFacts
 from components.webhook_check import GitHub
 
-from .conftest import Recorder, prepare, reveal, run_program
+from .mocked import Recorder, prepare, reveal, run_program
 
 PROJECT = Path(__file__).parents[2]
 FILE = Path(__file__).parent / "data" / "urns.json"

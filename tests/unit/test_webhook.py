@@ -2,7 +2,7 @@ from components.repository import Repository
 from components.webhook import Webhooks, WebhooksArgs
 from components.webhook_check import GitHub
 
-from .conftest import known, reveal, secrets_of
+from .mocked import known, reveal, secrets_of
 
 REPOSITORIES = [
     Repository(owner="acme", name="one"),

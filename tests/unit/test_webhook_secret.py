@@ -3,7 +3,7 @@ import pytest
 
 from components.webhook_secret import GENERATION, WebhookSecret, WebhookSecretArgs, refuse_generation_jump
 
-from .conftest import known, marked_secret
+from .mocked import known, marked_secret
 
 
 def make(run, generation: int):

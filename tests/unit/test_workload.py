@@ -10,7 +10,7 @@ from components.storage import Access, Storage
 from components.workload import Workloads, WorkloadsArgs
 from prowconfig.updater import CONFIG_MAPS
 
-from .conftest import reveal
+from .mocked import reveal
 
 STORAGE = Storage(kind="s3", bucket="logs")
 

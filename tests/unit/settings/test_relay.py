@@ -11,7 +11,7 @@ from settings import load
 from settings.groups import TABLE
 
 from ..configured import read_errors as errors
-from ..conftest import known, marked_secret
+from ..mocked import known, marked_secret
 
 ULTRAHOOK = {"relay": "ultrahook", "ultrahookAccount": "acme", "ultrahookName": "prow"}
 POD = {"ultrahookApiKey": "key-known", "relayImage": "registry.example/ultrahook:1.0.1"}

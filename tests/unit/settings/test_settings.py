@@ -12,7 +12,7 @@ from settings.groups import TABLE
 
 from ..configured import KUBECONFIG
 from ..configured import read_errors as errors
-from ..conftest import known, marked_secret
+from ..mocked import known, marked_secret
 
 SERVICE_ACCOUNT = json.dumps({"type": "service_account", "private_key": "known", "client_email": "x@y"})
 

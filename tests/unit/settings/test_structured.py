@@ -9,7 +9,7 @@ from components.storage import UPLOADER
 from settings import load
 
 from ..configured import read_errors as errors
-from ..conftest import known, marked_secret
+from ..mocked import known, marked_secret
 
 pytestmark = pytest.mark.unit
 ROLE = "arn:aws:iam::123456789012:role/prow"
