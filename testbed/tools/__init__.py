@@ -86,7 +86,7 @@ TOOLS = (
     Tool(
         name="pulumi-kubernetes",
         binaries=("pulumi-resource-kubernetes",),
-        seconds=660,
+        seconds=430,
         package=".",
         ldflags=f"-s -w -X {_KUBERNETES_PROVIDER}/pkg/version.Version=4.34.2",
         edited=_KUBERNETES_PROVIDER,
@@ -103,7 +103,7 @@ TOOLS = (
                 old='"sigs.k8s.io/structured-merge-diff/v4/fieldpath"',
                 new='"sigs.k8s.io/structured-merge-diff/v6/fieldpath"',
             ),
-            # Of the provider's Charts and ConfigGroups, which have Go types of Pulumi for what they make: a quarter of an hour
+            # Of the provider's Charts and ConfigGroups, which have Go types of Pulumi for what they make: 20 minutes
             # to compile. What they register is the same without, and the stack has neither.
             Edit(
                 file="pkg/provider/yaml/v2/yaml.go",
