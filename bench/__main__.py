@@ -113,7 +113,9 @@ def main() -> None:
     found |= judged
     rows.append(row)
     found |= measure_growth()
-    table = make_table(rows, found)
+    machine = found["machine"]
+    about = f"{machine['cores']} cores, {machine['date']}, medians of {machine['runs']}; load before: {machine['load_before']}.\n\n"
+    table = about + make_table(rows, found)
     (options.results / "table.md").write_text(table)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -136,10 +136,20 @@ class Stacks:
             times["diff"].append(time_command(kubectl.diff))
             times["delete"].append(time_command(kubectl.delete))
             times["unjudged"].append(self._time_up_without_check())
-        self._add("up_vs_kubectl", "`up`, empty cluster", "`apply`, `wait`", times["up"], times["apply"])
+        self._add(
+            "up_vs_kubectl", "`up`, empty cluster", "kubectl `apply`, `wait`", times["up"], times["apply"]
+        )
         what = "`up` likewise, without checkconfig's Job"
-        self._add("unjudged_up_vs_kubectl", what, "`apply`, `wait`", times["unjudged"], times["apply"])
-        self._add("destroy_vs_kubectl", "`destroy`", "`delete --wait`", times["destroy"], times["delete"])
+        self._add(
+            "unjudged_up_vs_kubectl", what, "kubectl `apply`, `wait`", times["unjudged"], times["apply"]
+        )
+        self._add(
+            "destroy_vs_kubectl",
+            "`destroy`, within a minute of `up`",
+            "kubectl `delete --wait`",
+            times["destroy"],
+            times["delete"],
+        )
         self._kubectl = times
 
     def _time_up_without_check(self) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster_reader import ClusterError, ClusterFacts, read_cluster
+from components.cluster_reader import ClusterFacts, UnreadableError, read_cluster
 from components.jobs import Jobs
 
 PATCH_FORCE = "pulumi.com/patchForce"
@@ -28,7 +28,7 @@ class ClusterArgs:
     node_address: str | None = None
     """Address of the NodePorts, in place of the node's InternalIP; the node is then not read."""
     jobs: Jobs = field(default_factory=Jobs)
-    """What jobs' pods get: that the cluster has it is looked at."""
+    """What the pods of jobs get, which the cluster must have."""
     has_policies: bool = False
     """Whether NetworkPolicies are made: a network that is known to ignore them is warned of."""
 
@@ -95,7 +95,7 @@ def _read_facts(args: ClusterArgs) -> ClusterFacts:
             runtime_class=args.jobs.runtime_class,
             user_namespaces=args.jobs.user_namespaces,
         )
-    except ClusterError:
+    except UnreadableError:
         if args.node_address and pulumi.runtime.is_dry_run():
             return ClusterFacts(uid=None, node_address=None)
         raise

@@ -41,7 +41,11 @@ class ClusterFacts:
 
 
 class ClusterError(pulumi.RunError):
-    """The cluster or the node cannot be read. The text names the setting and the command that fixes it."""
+    """The cluster cannot be read, or lacks something. The text names the setting and the command that fixes it."""
+
+
+class UnreadableError(ClusterError):
+    """The cluster does not answer, or refuses who asks."""
 
 
 def read_cluster(
@@ -80,7 +84,7 @@ def read_cluster(
             )
     except (ConfigException, ApiException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         reason = " ".join(str(getattr(error, "reason", None) or error).split())
-        raise ClusterError(
+        raise UnreadableError(
             f"the cluster of the context {context} (prow:context) cannot be read: {reason}\n"
             f"    fix: start it, or name another: pulumi config set context <name>; try it: kubectl --context {context} "
             f"get namespace {IDENTITY}"

@@ -31,7 +31,7 @@ class JobSandbox(pulumi.ComponentResource):
     def __init__(self, name: str, args: JobSandboxArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("prow:index:JobSandbox", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        # The cluster has one of a name. Of two Prows each has a namespace for jobs.
+        # The name must be unique on the cluster. Each of two Prows has a jobs' namespace of its own.
         metadata = kubernetes.meta.v1.ObjectMetaArgs(
             name=pulumi.Output.concat("prow-jobs-", args.job_namespace), labels=make_labels()
         )

@@ -318,7 +318,8 @@ def test_an_up_whose_disk_stays_full_ends_with_an_error_and_the_next_one_goes_on
         assert run.code != 0
         assert "no space left on device" in run.output
     assert exceptions(run.output) == []
-    report(f"needed: {fix(pulumi)}")  # not each write that fails damages the state
+    needed = fix(pulumi)  # not each write that fails damages the state
+    report(f"needed: {needed}")
     take_over_webhook(environment, pulumi)
     pulumi.up()
     assert pulumi.up("--expect-no-changes").changes == []

@@ -3,7 +3,7 @@ import pytest
 
 from components import cluster as module
 from components.cluster import PATCH_FORCE, Cluster, ClusterArgs
-from components.cluster_reader import ClusterError, ClusterFacts
+from components.cluster_reader import ClusterError, ClusterFacts, UnreadableError
 from components.jobs import Jobs
 from components.log_store import LogStore, LogStoreArgs
 from components.namespaces import CLUSTER, Namespaces, NamespacesArgs
@@ -81,6 +81,19 @@ def test_without_a_node_none_is_read_and_there_is_no_address(run, asked):
     assert (made[0].node_address, made[0].uid, asked) == ("", "uid-1", [None])
 
 
+def test_a_preview_that_knows_the_node_address_still_fails_where_the_cluster_lacks_something(
+    run, monkeypatch
+):
+    def read(kubeconfig, context, **_):
+        raise ClusterError("no such RuntimeClass")
+
+    monkeypatch.setattr(module, "read_cluster", read)
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+    args = ClusterArgs(kubeconfig="config", context="prow-cluster", node="n", node_address="198.51.100.4")
+    with pytest.raises(ClusterError, match="no such RuntimeClass"):
+        run(lambda: Cluster("cluster", args))
+
+
 @pytest.mark.parametrize(
     ("node_address", "preview", "works"),
     [("198.51.100.4", True, True), ("198.51.100.4", False, False), (None, True, False)],
@@ -89,7 +102,7 @@ def test_only_a_preview_that_knows_the_node_address_does_without_the_cluster(
     run, monkeypatch, node_address, preview, works
 ):
     def read(kubeconfig, context, *, node, **_):
-        raise ClusterError("away")
+        raise UnreadableError("away")
 
     monkeypatch.setattr(module, "read_cluster", read)
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: preview)

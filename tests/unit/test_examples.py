@@ -33,7 +33,7 @@ def stack(request: pytest.FixtureRequest, run, monkeypatch, tmp_path) -> tuple[s
     kubeconfig.write_text(json.dumps({"contexts": [{"name": config["prow:context"]}]}))
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
 
-    def read_cluster(*args: object, node: str | None, **wanted: object) -> ClusterFacts:
+    def read_cluster(*args: object, node: str | None, **_: object) -> ClusterFacts:
         # The nodes of a cloud have other names than the context.
         assert (node is None) is (request.param in ("eks", "gke"))
         return ClusterFacts(uid="uid-1", node_address=node and "192.0.2.7")

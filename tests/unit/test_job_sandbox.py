@@ -1,4 +1,4 @@
-"""What the policy of the jobs' namespace adds to pods; the API server's answer is in tests/stack/test_job_sandbox.py."""
+"""What the policy of the jobs' namespace adds to pods; the API server's answer is in tests/e2e/test_plugins.py."""
 
 import pytest
 
