@@ -113,8 +113,7 @@ class Processes:
         record = self._read().get(name)
         if record is None:
             return
-        if self._runs(name, record):
-            group = os.getpgid(record.pid)
+        if self._runs(name, record) and (group := _find_group(record.pid)):
             for number, wait in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(group, number)
@@ -178,7 +177,7 @@ class Processes:
         """nsenter and unshare stay as parents of what they start: its id, or None when they end without it."""
         children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
         while parent.poll() is None:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 if found := children.read_text().split():
                     return int(found[0])
             time.sleep(0.005)
@@ -238,6 +237,14 @@ def running(pid: int) -> bool:
     """Whether a process of this id exists; one that has ended and waits to be reaped does not count."""
     stat = _stat(pid)
     return stat is not None and stat.state not in "ZX"
+
+
+def _find_group(pid: int) -> int | None:
+    """The process group of a process, or None if it ended since it was seen, as the rest of a node does by itself."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,6 +75,21 @@ def test_one_that_ignores_term_is_killed_after_the_grace(processes: Processes, t
     assert not exists(pid)
 
 
+def test_one_that_ends_by_itself_while_it_is_stopped_is_no_error(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid, getpgid = processes.start("quick", ["sleep", "60"]), os.getpgid
+
+    def end_first(asked: int) -> int:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        return getpgid(asked)
+
+    monkeypatch.setattr(os, "getpgid", end_first)
+    processes.stop("quick")
+    assert processes.names() == []
+
+
 def test_stop_all_stops_the_last_started_first(processes: Processes, tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         script = f"trap 'echo {name} >> {tmp_path}/order; exit' TERM; echo up > {tmp_path}/{name}; while :; do sleep 0.05; done"
