@@ -42,16 +42,21 @@ class View:
     def labelled(self, selector: str) -> list[str]:
         """`Kind namespace/name` of every object of any type that has these labels."""
         found = []
-        dynamic = DynamicClient(self.api)
-        # The client keeps what it has found out in a file by the server's address, which other clusters had before.
-        dynamic.resources.invalidate_cache()
-        for resource in dynamic.resources.search():
+        for resource in make_dynamic_client(self.api).resources.search():
             # `search` also finds the list types, which are no resources of their own.
             if isinstance(resource, ResourceList) or "/" in resource.name or "list" not in resource.verbs:
                 continue
             for item in resource.get(label_selector=selector).items:
                 found.append(f"{resource.kind} {item.metadata.namespace or ''}/{item.metadata.name}")
         return sorted(set(found))
+
+
+def make_dynamic_client(api: client.ApiClient) -> DynamicClient:
+    """A client for objects of any type, which asks the API server for its types.
+
+    By itself it keeps them in a file for temporary files, by the server's address, which another cluster had before.
+    """
+    return DynamicClient(api, cache_file=f"{os.devnull}/none")  # can neither be read nor written
 
 
 def wait_for(what: str, get: Callable[[], T | None], seconds: float = 60, every: float = 0.5) -> T:

@@ -10,12 +10,11 @@ from typing import Any
 
 import yaml
 from kubernetes.client.exceptions import ApiException
-from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
 from testbed import cluster, images, tools
 from testbed.cluster import Cluster
-from testbed.cluster_view import View, wait_for
+from testbed.cluster_view import View, make_dynamic_client, wait_for
 from testbed.tools import Report
 
 NAME = "traefik"
@@ -62,21 +61,17 @@ def _own_types() -> list[dict[str, Any]]:
     return list(yaml.safe_load_all((folder / "kubernetes-crd-definition-v1.yml").read_text()))
 
 
-def _client(view: View) -> DynamicClient:
-    made = DynamicClient(view.api)
-    made.resources.invalidate_cache()  # which is kept in a file by the server's address
-    return made
-
-
 def _create(view: View, documents: list[dict[str, Any]]) -> None:
-    found = _client(view)
+    found = make_dynamic_client(view.api)
     for document in documents:
         kind = found.resources.get(api_version=document["apiVersion"], kind=document["kind"])
         kind.create(document, namespace=document["metadata"].get("namespace"))
 
 
 def _are_established(view: View, types: list[dict[str, Any]]) -> bool:
-    kind = _client(view).resources.get(api_version="apiextensions.k8s.io/v1", kind="CustomResourceDefinition")
+    kind = make_dynamic_client(view.api).resources.get(
+        api_version="apiextensions.k8s.io/v1", kind="CustomResourceDefinition"
+    )
     found = [kind.get(document["metadata"]["name"]) for document in types]
     return all(
         any(state.type == "Established" and state.status == "True" for state in one.status.conditions or ())
@@ -90,7 +85,7 @@ def _is_ready(view: View) -> bool:
 
 
 def _delete(view: View, documents: list[dict[str, Any]]) -> None:
-    found = _client(view)
+    found = make_dynamic_client(view.api)
     for document in documents:
         try:
             kind = found.resources.get(api_version=document["apiVersion"], kind=document["kind"])

@@ -21,13 +21,12 @@ import pytest
 import yaml
 from github import UnknownObjectException
 from github.PullRequest import PullRequest
-from kubernetes.dynamic import DynamicClient
 from playwright.sync_api import sync_playwright
 
 from previews.__main__ import DRIFTED
 from testbed import browser, tools
 from testbed.cli import Pulumi
-from testbed.cluster_view import wait_for
+from testbed.cluster_view import make_dynamic_client, wait_for
 from testbed.environment import BOT, OUTSIDER, OWNER, PROJECT, REPOSITORY, Environment
 from tests.conftest import report
 from tests.e2e.test_pull_request import jobs_of
@@ -189,7 +188,7 @@ def open_pull(site: Site, files: Mapping[str, str], login: str = OWNER) -> PullR
 @pytest.fixture(scope="module")
 def account(site: Site, view) -> Iterator[Callable[[str], Path]]:
     """Makes a kubeconfig for one of the example's accounts."""
-    dynamic = DynamicClient(view.api)
+    dynamic = make_dynamic_client(view.api)
     made = list(yaml.safe_load_all((EXAMPLE / "rights.yaml").read_text()))
     for obj in made:
         kind = dynamic.resources.get(api_version=obj["apiVersion"], kind=obj["kind"])

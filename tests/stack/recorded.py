@@ -22,12 +22,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
-from kubernetes.dynamic import DynamicClient
 
 from testbed import environment as environments
 from testbed import tools
 from testbed.cli import Pulumi
-from testbed.cluster_view import View, wait_for
+from testbed.cluster_view import View, make_dynamic_client, wait_for
 from testbed.environment import BOT, OWNER, PROJECT, REPOSITORY, Environment
 
 STATES = Path(__file__).parent / "states"
@@ -176,7 +175,7 @@ def _filled(value: Any, marks: dict[str, str]) -> Any:
 
 def _apply(view: View, body: dict[str, Any], manager: str) -> Any:
     """Make an object as the provider does: by server-side apply."""
-    api = DynamicClient(view.api)
+    api = make_dynamic_client(view.api)
     kind = api.resources.get(api_version=body["apiVersion"], kind=body["kind"])
     name, namespace = body["metadata"]["name"], body["metadata"].get("namespace")
     return kind.server_side_apply(body=body, name=name, namespace=namespace, field_manager=manager)

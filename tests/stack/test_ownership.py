@@ -11,7 +11,7 @@ import pytest
 from kubernetes.dynamic import DynamicClient
 
 from testbed.cli import Pulumi, Run
-from testbed.cluster_view import View
+from testbed.cluster_view import View, make_dynamic_client
 from testbed.environment import BOT, OWNER, REPOSITORY, Environment
 
 pytestmark = pytest.mark.cluster
@@ -36,9 +36,7 @@ def pulumi(environment: Environment, pulumi: Pulumi) -> Pulumi:
 
 @pytest.fixture(scope="module")
 def dynamic(view: View) -> DynamicClient:
-    made = DynamicClient(view.api)
-    made.resources.invalidate_cache()
-    return made
+    return make_dynamic_client(view.api)
 
 
 def changed(run: Run) -> set[tuple[str, str]]:

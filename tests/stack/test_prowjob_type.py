@@ -11,6 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from components.namespaces import CRD_FILE, read_prowjob_crd
 from prowconfig.release import parse_release
 from prowconfig.schema import load_schema
+from testbed.cluster_view import make_dynamic_client
 from tests.stack.api_server import api_server
 
 pytestmark = [
@@ -78,7 +79,7 @@ def prowjob(name: str) -> dict[str, Any]:
 def prowjobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dynamic.Resource]:
     """The API of ProwJobs, on an API server that has no other type."""
     with api_server(tmp_path_factory.mktemp("prowjob-type")) as server:
-        api = dynamic.DynamicClient(config.new_client_from_config(str(server.kubeconfig)))
+        api = make_dynamic_client(config.new_client_from_config(str(server.kubeconfig)))
         crds = api.resources.get(api_version="apiextensions.k8s.io/v1", kind="CustomResourceDefinition")
         crd = read_prowjob_crd()
         crds.create({"apiVersion": crds.group_version, "kind": crds.kind, **crd})
