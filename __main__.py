@@ -1,9 +1,11 @@
 """Prow for the repositories of the settings: data flows from them to the cluster and to GitHub, one way."""
 # ruff: noqa: E402
 
+import atexit
 import gc
 
 gc.disable()  # it would look through all that is imported again and again, a quarter of the time, and find next to nothing
+atexit.register(gc.freeze)  # and once more, at the end, all that was made
 
 from pathlib import Path
 
