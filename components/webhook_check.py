@@ -14,6 +14,7 @@ limits, and shows GitHub's own words.
 """
 
 import asyncio
+import functools
 import json
 import shutil
 import urllib.error
@@ -23,11 +24,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPMessage
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import pulumi
 
+T = TypeVar("T")
 TIMEOUT_SECONDS = 20
 AT_ONCE = 8
 """Requests at a time: GitHub asks for few (https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api)."""
@@ -319,6 +321,9 @@ class WebhookPreflight:
     def __init__(self, name: str, github: GitHub):
         """:param name: of the component, for the hooks' names."""
         self._name, self._github = name, github
+        # Of its own: those of the event loop all wait for the engine where many resources are registered, and the engine
+        # waits for this.
+        self._threads = ThreadPoolExecutor(AT_ONCE)
 
     def bind_to_webhook(self, target: str) -> pulumi.ResourceHookBinding:
         """The check as hooks of a webhook's resource.
@@ -330,8 +335,7 @@ class WebhookPreflight:
         async def check(hook: pulumi.ResourceHookArgs) -> None:
             inputs: Any = {} if hook.old_inputs is not None else await _await_plain(hook.new_inputs or {})
             url = (inputs.get("configuration") or {}).get("url")
-            # In a thread: the program goes on meanwhile.
-            found = await asyncio.to_thread(
+            found = await self._run(
                 find_problem,
                 self._github,
                 target,
@@ -355,9 +359,14 @@ class WebhookPreflight:
             if all(old.get(key) == new.get(key) for key in ("token", "baseUrl", "owner")):
                 return
             questions = [(find_access_problem, self._github, target) for target in targets]
-            raise_problems(await asyncio.to_thread(ask, questions), RuntimeError)
+            raise_problems(await self._run(ask, questions), RuntimeError)
 
         return pulumi.ResourceHookBinding(before_update=[self._make_hook(f"{owner} token", check)])
+
+    async def _run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """What the function returns. The program goes on meanwhile."""
+        call = functools.partial(function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def _make_hook(self, name: str, check: Callable[[pulumi.ResourceHookArgs], Any]) -> pulumi.ResourceHook:
         return pulumi.ResourceHook(f"{self._name}-{name}", check, pulumi.ResourceHookOptions(on_dry_run=True))

@@ -5,6 +5,8 @@ import contextlib
 import json
 import os
 import re
+import threading
+import time
 from collections.abc import Generator
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 
 from testbed import tools
 from testbed.cli import Pulumi, Run, exceptions
-from testbed.cluster_view import wait_for
+from testbed.cluster_view import measure_load, wait_for
 from testbed.environment import BOT, OWNER, REPOSITORY, Environment
 
 pytestmark = pytest.mark.cluster
@@ -86,6 +88,22 @@ def test_a_preview_on_an_empty_cluster_creates_everything_and_changes_nothing(en
     assert view.namespaces() == before
     assert hooks(environment) == []
     assert "None" not in run.output
+
+
+def test_a_preview_that_does_one_thing_at_a_time_ends(pulumi):
+    """Pulumi's threads are few then, and all of them wait for the engine, which waits for the answers of GitHub."""
+
+    def end() -> None:
+        for _ in range(2):  # the second time at once
+            pulumi.interrupt()
+            time.sleep(5)
+
+    guard = threading.Timer(120 * measure_load(), end)
+    guard.start()
+    try:
+        assert pulumi.preview("--parallel", "1").counts["create"] > 60
+    finally:
+        guard.cancel()
 
 
 def test_up_creates_what_the_preview_said(environment, pulumi, view):
