@@ -110,5 +110,5 @@ class Webhooks(pulumi.ComponentResource):
             provider=provider,
             depends_on=list(self._args.after),
             import_=None if number is None else f"{place}{number}",
-            hooks=self._preflight.bind_to_webhook(target),
+            hooks=self._preflight.bind_to_webhook(),
         )

@@ -324,29 +324,29 @@ class WebhookPreflight:
         # Of its own: those of the event loop all wait for the engine where many resources are registered, and the engine
         # waits for this.
         self._threads = ThreadPoolExecutor(AT_ONCE)
+        self._check = self._make_hook("check", self._look)  # one for all: each is a request to the engine
 
-    def bind_to_webhook(self, target: str) -> pulumi.ResourceHookBinding:
-        """The check as hooks of a webhook's resource.
+    def bind_to_webhook(self) -> pulumi.ResourceHookBinding:
+        """The check as hooks of every webhook's resource, whose name is the component's and the target.
 
         Hooks for errors would be simpler. But the engine wants to call them at `pulumi destroy` as well, where no program
         runs, and then shows that they are missing in place of GitHub's words.
         """
+        return pulumi.ResourceHookBinding(before_create=[self._check], before_update=[self._check])
 
-        async def check(hook: pulumi.ResourceHookArgs) -> None:
-            inputs: Any = {} if hook.old_inputs is not None else await _await_plain(hook.new_inputs or {})
-            url = (inputs.get("configuration") or {}).get("url")
-            found = await self._run(
-                find_problem,
-                self._github,
-                target,
-                events=inputs.get("events") or (),
-                url=url if isinstance(url, str) else None,  # a preview may not know it
-            )
-            if found is not None:
-                raise RuntimeError(found)
-
-        made = self._make_hook(target, check)
-        return pulumi.ResourceHookBinding(before_create=[made], before_update=[made])
+    async def _look(self, hook: pulumi.ResourceHookArgs) -> None:
+        target = hook.name.removeprefix(f"{self._name}-")
+        inputs: Any = {} if hook.old_inputs is not None else await _await_plain(hook.new_inputs or {})
+        url = (inputs.get("configuration") or {}).get("url")
+        found = await self._run(
+            find_problem,
+            self._github,
+            target,
+            events=inputs.get("events") or (),
+            url=url if isinstance(url, str) else None,  # a preview may not know it
+        )
+        if found is not None:
+            raise RuntimeError(found)
 
     def bind_to_provider(self, owner: str, targets: Sequence[str]) -> pulumi.ResourceHookBinding:
         """The check of a new token as a hook of the owner's provider.
