@@ -122,6 +122,10 @@ _CHAINED = (
 )
 
 
+_DUMPED = "object type name: "
+"""What CPython says of an exception that comes when the interpreter has ended so far that it has no stderr any more."""
+
+
 def exceptions(output: str) -> list[str]:
     """The last line of every Python traceback in a run's output, which names the exception; of a chain the last one's.
 
@@ -140,6 +144,8 @@ def exceptions(output: str) -> list[str]:
             depth = None
         elif text in _CHAINED and found:
             found.pop()
+        elif text.startswith(_DUMPED) and found and found[-1].startswith("object address"):
+            found[-1] = text.removeprefix(_DUMPED)
     return [text for text in found if not text.startswith("KeyboardInterrupt")]
 
 
