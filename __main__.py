@@ -7,9 +7,7 @@ import signal
 
 gc.disable()  # it would look through all that is imported again and again, a quarter of the time, and find next to nothing
 atexit.register(gc.freeze)  # and once more, at the end, all that was made
-atexit.register(
-    signal.signal, signal.SIGINT, signal.SIG_IGN
-)  # an engine that is done stops what has ended by itself
+atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # there is nothing left to interrupt then
 
 from pathlib import Path
 

@@ -39,7 +39,7 @@ def test_an_interrupt_by_the_host_is_no_exception_of_the_program():
 
 def test_a_traceback_that_the_host_cuts_off_is_no_exception_of_the_program():
     cut = "".join(f"    {line}\n" for line in INTERRUPTED.splitlines()[:2])
-    dumped = "object address  : 0x7f\nobject refcount : 2\nobject type name: {}\nobject repr     : {}()\nlost sys.stderr\n"
+    dumped = "    object address  : 0x7f\n    object type name: {}\n    object repr     : {}()\n    lost sys.stderr\n"
     assert exceptions(cut + "\n" + dumped.format(*["KeyboardInterrupt"] * 2)) == []
     assert exceptions(cut + "\n" + dumped.format(*["ValueError"] * 2)) == ["ValueError"]
     assert exceptions(f"{cut}\nResources:\n    + 1 to create\n") == []
