@@ -200,6 +200,14 @@ def test_jobs_of_a_pull_request_that_is_closed_are_aborted(environment, view, st
     (job,) = wait_for("the job's start", lambda: jobs_of(view, closed, "waits"))
     name = job["metadata"]["name"]
     wait_for("the job's pod", lambda: name in pods(view, "test-pods"))
+
+    def is_reported() -> bool:
+        (found,) = jobs_of(view, closed, "waits")
+        return found["status"].get("prev_report_states", {}).get("github-reporter") == "pending"
+
+    # hook gives up without a word where another component changes the ProwJob at that moment: abortAllJobs in Prow's
+    # pkg/plugins/trigger. Once the start is reported, nobody does until the job's end.
+    wait_for("the report of the job's start", is_reported)
     closed.edit(state="closed")
     status(environment, closed, "waits", "failure")
     (job,) = jobs_of(view, closed, "waits")
