@@ -18,12 +18,21 @@ def pods(view: View, namespace: str, app: str | None = None) -> dict[str, Any]:
     return {pod.metadata.name: pod for pod in found}
 
 
+def staying_pods(view: View, namespace: str, app: str) -> dict[str, Any]:
+    """A component's pods by name, without those that an update has replaced and that still end when `up` is done."""
+    return {
+        name: pod
+        for name, pod in pods(view, namespace, app).items()
+        if pod.metadata.deletion_timestamp is None
+    }
+
+
 def replace_pod(view: View, app: str) -> None:
     """Delete a component's pod and wait for another one that is ready.
 
     The new one has a changed configuration at once, the old one when kubelet gets to it, in a minute or two.
     """
-    (old,) = pods(view, "prow", app)
+    (old,) = staying_pods(view, "prow", app)
     view.core.delete_namespaced_pod(old, "prow")
     await_another_pod(view, app, old)
 
@@ -42,7 +51,7 @@ def find_process(container: str) -> int:
 
 def find_component(view: View, app: str, namespace: str = "prow") -> tuple[str, int]:
     """A component's only pod, and the id of its process on this machine."""
-    ((name, pod),) = pods(view, namespace, app).items()
+    ((name, pod),) = staying_pods(view, namespace, app).items()
     (state,) = pod.status.container_statuses
     return name, find_process(state.container_id.partition("://")[2])
 
@@ -69,7 +78,7 @@ def kill_components(view: View, names: Sequence[str]) -> dict[str, float]:
     """
 
     def read(name: str) -> Any:
-        (pod,) = pods(view, "prow", name).values()
+        (pod,) = staying_pods(view, "prow", name).values()
         return pod.status.container_statuses[0]
 
     before = {name: read(name).restart_count for name in names}

@@ -19,7 +19,7 @@ from testbed.cli import Pulumi, Run
 from testbed.cluster_view import View, wait_for
 from testbed.environment import BOT, OWNER, REPOSITORY, Environment
 from tests.conftest import report
-from tests.e2e.pods import pods
+from tests.e2e.pods import pods, staying_pods
 from tests.e2e.test_pull_request import jobs_of, open_pull_request, status
 
 pytestmark = pytest.mark.e2e
@@ -192,7 +192,7 @@ def test_an_external_plugin_of_ones_own_gets_the_signed_event_and_answers_with_i
     answer = wait_for("the greeting", greeted, 60)
     assert answer.startswith(f"{GREETING}, {OWNER}: ")
     assert int(answer.removesuffix(" jobs").rpartition(" ")[2]) >= 1
-    (pod,) = pods(view, "prow", "greeter")
+    (pod,) = staying_pods(view, "prow", "greeter")
     log = view.core.read_namespaced_pod_log(pod, "prow")
     assert "issue_comment ProwHook signed" in log
     assert "refused" not in log

@@ -24,7 +24,7 @@ from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
 from testbed.environment import BOT, OUTSIDER, OWNER, PROJECT, REPOSITORY, Environment
 from tests.conftest import report
-from tests.e2e.pods import kill_components, pods, replace_pod
+from tests.e2e.pods import kill_components, pods, replace_pod, staying_pods
 from tests.e2e.stacks import deployed
 
 pytestmark = pytest.mark.e2e
@@ -355,7 +355,7 @@ def test_of_two_pods_of_hook_a_drained_node_takes_one_at_a_time_and_webhooks_are
 ):
     stack.pulumi.config_set_all({"prow:replicas": "2"})
     stack.pulumi.up()
-    first, second = pods(view, "prow", "hook")
+    first, second = staying_pods(view, "prow", "hook")
 
     def evicted(name: str) -> bool:
         eviction = client.V1Eviction(metadata=client.V1ObjectMeta(name=name, namespace="prow"))

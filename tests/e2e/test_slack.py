@@ -14,7 +14,7 @@ from testbed.cli import Pulumi
 from testbed.cluster_view import View, wait_for
 from testbed.environment import OWNER, REPOSITORY, Environment
 from testbed.slack import Slack
-from tests.e2e.pods import pods, replace_pod
+from tests.e2e.pods import replace_pod, staying_pods
 from tests.e2e.stacks import deployed
 
 pytestmark = pytest.mark.e2e
@@ -74,7 +74,7 @@ def message(job: dict[str, Any], channel: str) -> dict[str, str]:
 
 def test_without_a_token_nothing_is_mounted_and_nothing_tries(environment, pulumi, view, slack):
     finished_jobs(environment, view)
-    (pod,) = pods(view, "prow", "crier").values()
+    (pod,) = staying_pods(view, "prow", "crier").values()
     assert "slack" not in str(pod.spec).lower()
     assert "slack-token" not in {s.metadata.name for s in view.core.list_namespaced_secret("prow").items}
     assert slack.requests() == []
