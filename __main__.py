@@ -1,13 +1,9 @@
 """Prow for the repositories of the settings: data flows from them to the cluster and to GitHub, one way."""
 # ruff: noqa: E402
 
-import atexit
-import gc
-import signal
+from components.collector import switch_off_collector
 
-gc.disable()  # it would look through all that is imported again and again, a quarter of the time, and find next to nothing
-atexit.register(gc.freeze)  # and once more, at the end, all that was made
-atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # there is nothing left to interrupt then
+switch_off_collector()
 
 from pathlib import Path
 

@@ -31,12 +31,15 @@ def measure(repositories: int, jobs: int) -> dict[str, Any]:
     `refused` is its error where it has one.
     """
     argv = [sys.executable, "-m", "bench.program", str(repositories), str(jobs)]
-    before = _count_children()
+    before = _read_cpu_of_children()
     done = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, check=True)
-    return {"cpu_seconds": round(_count_children() - before, 3), **json.loads(done.stdout.splitlines()[-1])}
+    return {
+        "cpu_seconds": round(_read_cpu_of_children() - before, 3),
+        **json.loads(done.stdout.splitlines()[-1]),
+    }
 
 
-def _count_children() -> float:
+def _read_cpu_of_children() -> float:
     """CPU seconds of the children that have ended: with the end of the interpreter, which they cannot measure."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

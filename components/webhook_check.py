@@ -321,10 +321,12 @@ class WebhookPreflight:
     def __init__(self, name: str, github: GitHub):
         """:param name: of the component, for the hooks' names."""
         self._name, self._github = name, github
-        # Of its own: those of the event loop all wait for the engine where many resources are registered, and the engine
-        # waits for this.
+        # Not those of the event loop: where many resources are registered, all of them wait for the engine, and the engine
+        # waits for this check.
         self._threads = ThreadPoolExecutor(AT_ONCE)
-        self._check = self._make_hook("check", self._look)  # one for all: each is a request to the engine
+        self._check = self._make_hook(
+            "check", self._check_webhook
+        )  # one for all: each is a request to the engine
 
     def bind_to_webhook(self) -> pulumi.ResourceHookBinding:
         """The check as hooks of every webhook's resource, whose name is the component's and the target.
@@ -334,11 +336,11 @@ class WebhookPreflight:
         """
         return pulumi.ResourceHookBinding(before_create=[self._check], before_update=[self._check])
 
-    async def _look(self, hook: pulumi.ResourceHookArgs) -> None:
+    async def _check_webhook(self, hook: pulumi.ResourceHookArgs) -> None:
         target = hook.name.removeprefix(f"{self._name}-")
         inputs: Any = {} if hook.old_inputs is not None else await _await_plain(hook.new_inputs or {})
         url = (inputs.get("configuration") or {}).get("url")
-        found = await self._run(
+        found = await self._run_in_thread(
             find_problem,
             self._github,
             target,
@@ -359,11 +361,11 @@ class WebhookPreflight:
             if all(old.get(key) == new.get(key) for key in ("token", "baseUrl", "owner")):
                 return
             questions = [(find_access_problem, self._github, target) for target in targets]
-            raise_problems(await self._run(ask, questions), RuntimeError)
+            raise_problems(await self._run_in_thread(ask, questions), RuntimeError)
 
         return pulumi.ResourceHookBinding(before_update=[self._make_hook(f"{owner} token", check)])
 
-    async def _run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    async def _run_in_thread(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """What the function returns. The program goes on meanwhile."""
         call = functools.partial(function, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
